@@ -1,0 +1,205 @@
+/* Made by proto/gen.py from proto/session.toml. Do not edit. */
+#include "proto/gen/session.h"
+#include "proto/gen/wire.h"
+
+bool mr_session_accepts(mr_session_state state, uint8_t type) {
+    switch (state) {
+    case MR_SESSION_NEW:
+        return type == MR_MSG_HELLO;
+    case MR_SESSION_WORKER:
+        return type == MR_MSG_HELLO || type == MR_MSG_HEARTBEAT || type == MR_MSG_BYE ||
+               type == MR_MSG_CREDIT || type == MR_MSG_RESULT || type == MR_MSG_RELEASE ||
+               type == MR_MSG_FETCH || type == MR_MSG_PROGRESS;
+    case MR_SESSION_CLIENT:
+        return type == MR_MSG_HELLO || type == MR_MSG_HEARTBEAT || type == MR_MSG_BYE || type == MR_MSG_CALL;
+    default: return false;
+    }
+}
+
+bool mr_session_sends(mr_session_state state, uint8_t type) {
+    switch (state) {
+    case MR_SESSION_NEW:
+        return type == MR_MSG_REFUSE;
+    case MR_SESSION_WORKER:
+        return type == MR_MSG_WELCOME || type == MR_MSG_REFUSE || type == MR_MSG_HEARTBEAT ||
+               type == MR_MSG_BYE || type == MR_MSG_STEP || type == MR_MSG_WORK || type == MR_MSG_ACK ||
+               type == MR_MSG_CANCEL || type == MR_MSG_BLOB;
+    case MR_SESSION_CLIENT:
+        return type == MR_MSG_WELCOME || type == MR_MSG_REFUSE || type == MR_MSG_HEARTBEAT ||
+               type == MR_MSG_BYE || type == MR_MSG_REPLY;
+    default: return false;
+    }
+}
+
+const char *mr_session_state_name(mr_session_state state) {
+    static const char *const names[] = {"new", "worker", "client"};
+    return (unsigned)state < MR_SESSION_STATES ? names[state] : "unknown";
+}
+
+const char *mr_role_name(mr_role role) {
+    static const char *const names[] = {"viewer", "producer", "operator", "admin"};
+    return (unsigned)role < MR_ROLES ? names[role] : "unknown";
+}
+
+const char *mr_arg_type_name(mr_arg_type type) {
+    static const char *const names[] = {"u32", "u64", "text", "bool", "map", "list"};
+    return (unsigned)type < 6 ? names[type] : "unknown";
+}
+
+static const mr_command_arg ingest_begin_args[] = {
+    {"dataset", MR_ARG_TEXT, false},
+    {"kind", MR_ARG_TEXT, false},
+    {"columns", MR_ARG_MAP, false},
+    {"paths", MR_ARG_LIST, true},
+    {"update", MR_ARG_BOOL, false},
+};
+static const mr_command_arg ingest_rows_args[] = {
+    {"ingest", MR_ARG_U64, true},
+    {"file", MR_ARG_TEXT, true},
+    {"rows", MR_ARG_U32, true},
+};
+static const mr_command_arg ingest_reject_args[] = {
+    {"ingest", MR_ARG_U64, true},
+    {"rejects", MR_ARG_LIST, true},
+};
+static const mr_command_arg ingest_end_args[] = {
+    {"ingest", MR_ARG_U64, true},
+    {"read", MR_ARG_U64, true},
+    {"rejected", MR_ARG_U64, true},
+};
+static const mr_command_arg rejects_args[] = {
+    {"ingest", MR_ARG_U64, false},
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg prompts_args[] = {
+    {"session", MR_ARG_TEXT, false},
+    {"source", MR_ARG_TEXT, false},
+    {"deleted", MR_ARG_BOOL, false},
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg prompt_args[] = {
+    {"id", MR_ARG_U64, true},
+};
+static const mr_command_arg prompt_delete_args[] = {
+    {"id", MR_ARG_U64, true},
+    {"reason", MR_ARG_TEXT, false},
+};
+static const mr_command_arg sessions_args[] = {
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg run_args[] = {
+    {"dataset", MR_ARG_TEXT, false},
+    {"version", MR_ARG_U64, false},
+    {"components", MR_ARG_LIST, true},
+    {"batch_size", MR_ARG_U32, false},
+    {"seed", MR_ARG_U64, false},
+    {"roles", MR_ARG_MAP, false},
+    {"name", MR_ARG_TEXT, false},
+};
+static const mr_command_arg runs_args[] = {
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg run_show_args[] = {
+    {"id", MR_ARG_U64, true},
+};
+static const mr_command_arg cancel_args[] = {
+    {"id", MR_ARG_U64, true},
+};
+static const mr_command_arg results_args[] = {
+    {"run", MR_ARG_U64, true},
+    {"step", MR_ARG_U32, false},
+    {"component", MR_ARG_TEXT, false},
+    {"body", MR_ARG_BOOL, false},
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg artifacts_args[] = {
+    {"run", MR_ARG_U64, false},
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg artifact_args[] = {
+    {"hash", MR_ARG_TEXT, true},
+    {"offset", MR_ARG_U64, false},
+    {"length", MR_ARG_U32, false},
+};
+static const mr_command_arg failures_args[] = {
+    {"run", MR_ARG_U64, true},
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+
+const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
+    {.name = "status", .number = MR_CMD_STATUS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_CORE,
+     .doc = "The broker, its workers, runs and queues in numbers."},
+    {.name = "workers", .number = MR_CMD_WORKERS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_CORE,
+     .doc = "The workers that are connected."},
+    {.name = "components", .number = MR_CMD_COMPONENTS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_CORE,
+     .doc = "The components that connected workers offer."},
+    {.name = "doctor", .number = MR_CMD_DOCTOR, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .doc = "The broker's view of its database and cache."},
+    {.name = "config", .number = MR_CMD_CONFIG, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_CORE,
+     .doc = "The broker's settings and where each came from."},
+    {.name = "stop", .number = MR_CMD_STOP, .role = MR_ROLE_ADMIN, .handled = MR_HANDLED_CORE,
+     .doc = "Drain and stop the broker."},
+    {.name = "ingest_begin", .number = MR_CMD_INGEST_BEGIN, .role = MR_ROLE_PRODUCER,
+     .handled = MR_HANDLED_WRITE, .args = ingest_begin_args, .arg_count = 5,
+     .doc = "Opens an ingest; answers its id. `columns` of a table: name to type, in order. `update`: rows "
+            "whose content is there with other fields become new revisions instead of duplicates."},
+    {.name = "ingest_rows", .number = MR_CMD_INGEST_ROWS, .role = MR_ROLE_PRODUCER,
+     .handled = MR_HANDLED_WRITE, .args = ingest_rows_args, .arg_count = 3,
+     .doc = "Stores the rows in the body; answered after COMMIT with stored, duplicate and refused rows."},
+    {.name = "ingest_reject", .number = MR_CMD_INGEST_REJECT, .role = MR_ROLE_PRODUCER,
+     .handled = MR_HANDLED_WRITE, .args = ingest_reject_args, .arg_count = 2,
+     .doc = "Records rows that the client refused."},
+    {.name = "ingest_end", .number = MR_CMD_INGEST_END, .role = MR_ROLE_PRODUCER, .handled = MR_HANDLED_WRITE,
+     .args = ingest_end_args, .arg_count = 3,
+     .doc = "Closes an ingest with its totals."},
+    {.name = "datasets", .number = MR_CMD_DATASETS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .doc = "The data sets with their rows and versions."},
+    {.name = "rejects", .number = MR_CMD_REJECTS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = rejects_args, .arg_count = 3,
+     .doc = "The rows that an ingest refused."},
+    {.name = "prompts", .number = MR_CMD_PROMPTS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = prompts_args, .arg_count = 5,
+     .doc = "Lists prompts."},
+    {.name = "prompt", .number = MR_CMD_PROMPT, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = prompt_args, .arg_count = 1,
+     .doc = "One prompt with its features and audit trail."},
+    {.name = "prompt_delete", .number = MR_CMD_PROMPT_DELETE, .role = MR_ROLE_OPERATOR,
+     .handled = MR_HANDLED_WRITE, .args = prompt_delete_args, .arg_count = 2,
+     .doc = "Soft-deletes a prompt; versions made before keep it."},
+    {.name = "sessions", .number = MR_CMD_SESSIONS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = sessions_args, .arg_count = 2,
+     .doc = "Lists prompt sessions."},
+    {.name = "run", .number = MR_CMD_RUN, .role = MR_ROLE_PRODUCER, .handled = MR_HANDLED_CORE,
+     .args = run_args, .arg_count = 7,
+     .doc = "Plans a run over the newest version of a data set (made when rows have changed); answered after "
+            "COMMIT with its id. `components`: maps of name and options (name to text); `roles`: role to "
+            "column."},
+    {.name = "runs", .number = MR_CMD_RUNS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = runs_args, .arg_count = 2,
+     .doc = "Lists runs."},
+    {.name = "run_show", .number = MR_CMD_RUN_SHOW, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_CORE,
+     .args = run_show_args, .arg_count = 1,
+     .doc = "One run with the progress of each step."},
+    {.name = "cancel", .number = MR_CMD_CANCEL, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_CORE,
+     .args = cancel_args, .arg_count = 1,
+     .doc = "Cancels a run; what is committed stays."},
+    {.name = "results", .number = MR_CMD_RESULTS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = results_args, .arg_count = 6,
+     .doc = "The committed results of a run or of one step, without partials; `body` only when asked for."},
+    {.name = "artifacts", .number = MR_CMD_ARTIFACTS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = artifacts_args, .arg_count = 3,
+     .doc = "Lists artifacts."},
+    {.name = "artifact", .number = MR_CMD_ARTIFACT, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = artifact_args, .arg_count = 3,
+     .doc = "The bytes of one artifact, in parts."},
+    {.name = "failures", .number = MR_CMD_FAILURES, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = failures_args, .arg_count = 3,
+     .doc = "The attempts of a run that failed, with their reasons."},
+};
