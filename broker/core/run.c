@@ -1,0 +1,293 @@
+/* run.c: what is done, what can be begun, and when a step or a run has ended. */
+#include "broker/core/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+mr_run *mr_run_by_id(const mr_core *core, uint64_t id) { return mr_map_get(&core->by_run, id); }
+
+mr_step *mr_step_of_key(const mr_run *run, const mr_work_key *key) {
+    if (key->step >= run->steps) return NULL;
+    mr_step *step = &run->step[key->step];
+    return key->level < step->plan.levels && key->index < step->plan.counts[key->level] ? step : NULL;
+}
+
+/* ---- planning ---- */
+
+static mr_status check_step(const mr_run_plan *plan, const mr_step_plan *step, mr_error *err) {
+    if (strnlen(step->component, MR_NAME_MAX) == MR_NAME_MAX || step->shape > MR_STEP_WHOLE)
+        return mr_fail(err, MR_E_INVALID, "run %llu: a step has no valid name or shape",
+                       (unsigned long long)plan->run);
+    mr_step_plan again = *step;
+    MR_TRY(mr_plan_step(plan->rows, step->batch_rows, &again, err));
+    if (again.levels == step->levels &&
+        !memcmp(again.counts, step->counts, step->levels * sizeof *again.counts))
+        return MR_OK;
+    return mr_fail(err, MR_E_INVALID, "run %llu, step %s: its batches do not fit its %llu rows",
+                   (unsigned long long)plan->run, step->component, (unsigned long long)plan->rows);
+}
+
+static mr_status check_plan(const mr_core *core, const mr_run_plan *plan, mr_error *err) {
+    unsigned long long id = plan->run;
+    if (mr_run_by_id(core, plan->run)) return mr_fail(err, MR_E_EXISTS, "run %llu is planned already", id);
+    if (plan->steps == 0 || plan->steps > MR_STEPS_MAX)
+        return mr_fail(err, MR_E_INVALID, "run %llu has %u steps; 1 to %d are possible", id, plan->steps,
+                       MR_STEPS_MAX);
+    for (uint32_t i = 0; i < plan->steps; i++) MR_TRY(check_step(plan, &plan->step[i], err));
+    return MR_OK;
+}
+
+static mr_status fill_step(mr_core *core, mr_step *step, const mr_step_plan *plan) {
+    step->plan = *plan;
+    for (uint32_t i = 0; i < MR_W_LISTS; i++) mr_list_init(&step->list[i]);
+    for (uint32_t k = 0; k < plan->levels; k++) {
+        MR_TRY(mr_bits_init(&step->level[k].done, core->config.mem, plan->counts[k], false));
+        MR_TRY(mr_bits_init(&step->level[k].todo, core->config.mem, plan->counts[k], k == 0));
+    }
+    MR_TRY(mr_lane_get(core, plan->component, plan->version, &step->lane));
+    step->lane->steps++;
+    return MR_OK;
+}
+
+void mr_run_free(mr_core *core, mr_run *run) {
+    const mr_mem *mem = core->config.mem;
+    for (uint32_t i = 0; i < run->steps && run->step; i++) {
+        mr_step *step = &run->step[i];
+        for (uint32_t k = 0; k < MR_LEVELS_MAX; k++) {
+            mr_bits_free(&step->level[k].done, mem);
+            mr_bits_free(&step->level[k].todo, mem);
+        }
+        if (step->lane) step->lane->steps--;
+    }
+    mr_free(mem, run->step, run->steps, sizeof *run->step);
+    mr_free(mem, run, 1, sizeof *run);
+}
+
+static mr_status fill_run(mr_core *core, mr_run *run, const mr_run_plan *plan) {
+    *run = (mr_run){.id = plan->run, .rows = plan->rows, .steps = plan->steps};
+    run->step = mr_new(core->config.mem, plan->steps, sizeof *run->step);
+    if (!run->step) return MR_E_MEMORY;
+    for (uint32_t i = 0; i < plan->steps; i++) {
+        run->step[i].run = run;
+        run->step[i].number = i;
+        MR_TRY(fill_step(core, &run->step[i], &plan->step[i]));
+    }
+    return MR_OK;
+}
+
+/* Also room to have all steps of all runs alive at once, so that opening a run needs no memory. */
+static mr_status run_room(mr_core *core, uint32_t steps) {
+    for (uint32_t i = 0; i < core->runs; i++) steps += core->run[i]->steps;
+    void *grown = mr_room(core, core->run, &core->run_cap, core->runs + 1);
+    if (!grown) return MR_E_MEMORY;
+    core->run = grown;
+    grown = mr_room(core, core->live, &core->live_cap, steps);
+    if (!grown) return MR_E_MEMORY;
+    core->live = grown;
+    return mr_map_reserve(&core->by_run, core->config.mem, 1);
+}
+
+mr_status mr_run_planned(mr_core *core, const mr_run_plan *plan, mr_error *err) {
+    MR_TRY(check_plan(core, plan, err));
+    mr_run *run = mr_new(core->config.mem, 1, sizeof *run);
+    mr_status status = run ? fill_run(core, run, plan) : MR_E_MEMORY;
+    if (status == MR_OK) status = run_room(core, plan->steps);
+    if (status != MR_OK) {
+        if (run) mr_run_free(core, run);
+        return mr_fail(err, status, "no memory to plan run %llu", (unsigned long long)plan->run);
+    }
+    for (uint32_t i = 0; i < run->steps; i++) run->step[i].serial = core->next_serial++;
+    core->run[core->runs++] = run;
+    mr_map_put(&core->by_run, run->id, run);
+    if (run->id > core->highest_run) core->highest_run = run->id;
+    return MR_OK;
+}
+
+/* ---- done ---- */
+
+bool mr_step_mergeable(const mr_step *step, uint32_t level, uint32_t index) {
+    if (level == 0) return true;
+    uint32_t first, count;
+    mr_plan_children(&step->plan, level, index, &first, &count);
+    return mr_bits_has_all(&step->level[level - 1].done, first, count);
+}
+
+/* Books it, and lets its parent be begun when that was the last child. */
+static void mark_done(mr_step *step, uint32_t level, uint32_t index) {
+    mr_bits_remove(&step->level[level].todo, index);
+    mr_bits_add(&step->level[level].done, index);
+    if (level + 1 == step->plan.levels) return;
+    uint32_t parent = index / MR_FAN_IN;
+    if (!mr_bits_has(&step->level[level + 1].done, parent) && mr_step_mergeable(step, level + 1, parent))
+        mr_bits_add(&step->level[level + 1].todo, parent);
+}
+
+static uint32_t dead_of(const mr_step *step) {
+    uint32_t dead = 0;
+    for (uint32_t k = 0; k < step->plan.levels; k++) dead += step->level[k].dead;
+    return dead;
+}
+
+static uint64_t count_of(const mr_step *step) {
+    uint64_t count = 0;
+    for (uint32_t k = 0; k < step->plan.levels; k++) count += step->plan.counts[k];
+    return count;
+}
+
+/* Nothing of the step is wanted any more. What is with the ledger stays until its verdict. */
+static void drop_works(mr_core *core, mr_step *step) {
+    static const mr_work_list lists[] = {MR_W_PENDING, MR_W_WAITING, MR_W_LOADING, MR_W_READY, MR_W_SENT};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (mr_work *w; (w = mr_work_first(&step->list[lists[i]]));) mr_work_drop(core, w);
+}
+
+static void leave_live(mr_core *core, const mr_step *step) {
+    for (uint32_t i = 0; i < core->lives; i++)
+        if (core->live[i] == step) core->live[i--] = core->live[--core->lives];
+}
+
+static void describe(const mr_step *step, char *out, size_t size) {
+    uint32_t dead = dead_of(step);
+    if (!dead) return;
+    snprintf(out, size, "%u of %llu batches of %s failed; the first: %s", dead,
+             (unsigned long long)count_of(step), step->plan.component, step->reason);
+}
+
+static void end_step(mr_core *core, mr_step *step, mr_run_state state) {
+    step->state = state;
+    leave_live(core, step);
+    drop_works(core, step);
+    mr_action *a = mr_act(core, MR_ACT_STEP_FINISHED);
+    a->key = (mr_work_key){.run = step->run->id, .step = step->number};
+    a->state = state;
+    a->status = step->why;
+    char text[sizeof a->text + 128] = "";
+    describe(step, text, sizeof text);
+    mr_sentence(a->text, sizeof a->text, text);
+}
+
+/* A map step ends when each batch is done or dead; with merges, the top or one dead batch decides. */
+static void check_step_end(mr_core *core, mr_step *step) {
+    if (step->state != MR_RUN_RUNNING || !step->run->opened) return;
+    uint32_t dead = dead_of(step), top = step->plan.levels - 1;
+    bool all_done = step->level[top].done.count == step->plan.counts[top];
+    if (all_done)
+        end_step(core, step, MR_RUN_SUCCEEDED);
+    else if (step->plan.shape == MR_STEP_MAP ? step->level[0].done.count + dead == step->plan.counts[0]
+                                             : dead > 0)
+        end_step(core, step, MR_RUN_FAILED);
+}
+
+void mr_step_done(mr_core *core, mr_step *step, uint32_t level, uint32_t index) {
+    mark_done(step, level, index);
+    check_step_end(core, step);
+    mr_run_settle(core, step->run);
+}
+
+void mr_step_dead(mr_core *core, mr_step *step, uint32_t level, mr_status why, const char *text) {
+    if (dead_of(step) == 0) {
+        step->why = why;
+        mr_sentence(step->reason, sizeof step->reason, text && *text ? text : mr_status_of((int)why)->text);
+    }
+    step->level[level].dead++;
+    check_step_end(core, step);
+    mr_run_settle(core, step->run);
+}
+
+/* ---- the run's course ---- */
+
+static const mr_step *first_failed(const mr_run *run, uint32_t *failed) {
+    const mr_step *first = NULL;
+    *failed = 0;
+    for (uint32_t i = 0; i < run->steps; i++) {
+        if (run->step[i].state != MR_RUN_FAILED) continue;
+        if (!first) first = &run->step[i];
+        (*failed)++;
+    }
+    return first;
+}
+
+static void end_run(mr_core *core, mr_run *run) {
+    uint32_t failed;
+    const mr_step *step = first_failed(run, &failed);
+    if (run->state == MR_RUN_RUNNING) run->state = step ? MR_RUN_FAILED : MR_RUN_SUCCEEDED;
+    run->ended = true;
+    mr_action *a = mr_act(core, MR_ACT_RUN_FINISHED);
+    a->key.run = run->id;
+    a->state = run->state;
+    char text[sizeof a->text + 128] = "";
+    if (run->state == MR_RUN_CANCELLED) {
+        a->status = MR_E_CANCELLED;
+        snprintf(text, sizeof text, "cancelled; what was committed before stays");
+    } else if (step) {
+        a->status = step->why;
+        int used =
+            failed > 1 ? snprintf(text, sizeof text, "%u of %u steps failed: ", failed, run->steps) : 0;
+        describe(step, text + used, sizeof text - (size_t)used);
+    }
+    mr_sentence(a->text, sizeof a->text, text);
+}
+
+void mr_run_settle(mr_core *core, mr_run *run) {
+    if (run->ended || run->committing || (!run->opened && run->state == MR_RUN_RUNNING)) return;
+    for (uint32_t i = 0; i < run->steps; i++)
+        if (run->step[i].state == MR_RUN_RUNNING) return;
+    end_run(core, run);
+}
+
+static mr_run *named(const mr_core *core, uint64_t id, mr_error *err) {
+    mr_run *run = mr_run_by_id(core, id);
+    if (!run) (void)mr_fail(err, MR_E_INVALID, "run %llu was not planned here", (unsigned long long)id);
+    return run;
+}
+
+mr_status mr_run_done_before(mr_core *core, const mr_work_key *key, mr_error *err) {
+    mr_run *run = named(core, key->run, err);
+    if (!run) return MR_E_INVALID;
+    mr_step *step = mr_step_of_key(run, key);
+    if (!step || run->opened)
+        return mr_fail(err, MR_E_INVALID, "run %llu: step %u, level %u, batch %u %s",
+                       (unsigned long long)key->run, key->step, key->level, key->index,
+                       step ? "was told after the run was opened" : "is not planned");
+    mark_done(step, key->level, key->index);
+    return MR_OK;
+}
+
+mr_status mr_run_opened(mr_core *core, uint64_t id, mr_error *err) {
+    mr_run *run = named(core, id, err);
+    if (!run) return MR_E_INVALID;
+    if (run->opened || run->state != MR_RUN_RUNNING) return MR_OK;
+    run->opened = true;
+    for (uint32_t i = 0; i < run->steps; i++) {
+        run->step[i].pass = core->vtime;
+        core->live[core->lives++] = &run->step[i];
+    }
+    for (uint32_t i = 0; i < run->steps; i++) check_step_end(core, &run->step[i]);
+    mr_run_settle(core, run);
+    return MR_OK;
+}
+
+mr_status mr_run_cancel(mr_core *core, uint64_t id, mr_error *err) {
+    mr_run *run = named(core, id, err);
+    if (!run) return MR_E_INVALID;
+    if (run->ended || run->state != MR_RUN_RUNNING) return MR_OK;
+    run->state = MR_RUN_CANCELLED;
+    for (uint32_t i = 0; i < run->steps; i++)
+        if (run->step[i].state == MR_RUN_RUNNING) end_step(core, &run->step[i], MR_RUN_CANCELLED);
+    mr_run_settle(core, run);
+    return MR_OK;
+}
+
+void mr_core_run_forget(mr_core *core, uint64_t id) {
+    mr_run *run = mr_run_by_id(core, id);
+    if (!run || !run->ended) return;
+    for (uint32_t i = 0; i < core->workers; i++)
+        for (uint32_t k = 0; k < run->steps; k++) mr_map_remove(&core->worker[i]->told, run->step[k].serial);
+    for (uint32_t i = 0; i < core->runs; i++) {
+        if (core->run[i] != run) continue;
+        memmove(&core->run[i], &core->run[i + 1], (core->runs - i - 1) * sizeof(mr_run *));
+        core->runs--;
+    }
+    mr_map_remove(&core->by_run, id);
+    mr_run_free(core, run);
+}

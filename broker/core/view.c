@@ -1,0 +1,61 @@
+/* view.c: looking at the core. Numbers of what is in hand are counted from the lists. */
+#include "broker/core/state.h"
+
+void mr_core_stats_get(const mr_core *core, mr_core_stats *out) {
+    *out = core->total;
+    out->runs = core->runs;
+    out->workers = core->workers;
+    out->loading = core->count[MR_W_LOADING] + core->count[MR_W_ABANDONED];
+    out->ready = core->count[MR_W_READY];
+    out->sent = core->count[MR_W_SENT];
+    out->committing = core->count[MR_W_COMMITTING];
+    out->waiting_retry = core->count[MR_W_WAITING];
+}
+
+static bool view_run(const mr_run *run, mr_run_view *out) {
+    if (!run) return false;
+    *out = (mr_run_view){run->id, run->rows, run->state, run->steps};
+    return true;
+}
+
+bool mr_core_run_at(const mr_core *core, uint32_t i, mr_run_view *out) {
+    return view_run(i < core->runs ? core->run[i] : NULL, out);
+}
+
+bool mr_core_run_find(const mr_core *core, uint64_t run, mr_run_view *out) {
+    return view_run(mr_run_by_id(core, run), out);
+}
+
+static void count_in_hand(const mr_step *step, mr_step_view *out) {
+    static const mr_work_list lists[] = {MR_W_LOADING, MR_W_READY, MR_W_SENT, MR_W_COMMITTING};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const mr_list *l = &step->list[lists[i]];
+        for (const mr_work *w = mr_work_first(l); w; w = mr_work_next(l, w)) out->level[w->level].in_hand++;
+    }
+}
+
+bool mr_core_step_at(const mr_core *core, uint64_t run_id, uint32_t number, mr_step_view *out) {
+    const mr_run *run = mr_run_by_id(core, run_id);
+    if (!run || number >= run->steps) return false;
+    const mr_step *step = &run->step[number];
+    *out = (mr_step_view){.plan = &step->plan, .state = step->state};
+    for (uint32_t k = 0; k < step->plan.levels; k++)
+        out->level[k] =
+            (mr_level_view){step->plan.counts[k], step->level[k].done.count, step->level[k].dead, 0};
+    count_in_hand(step, out);
+    return true;
+}
+
+bool mr_core_worker_at(const mr_core *core, uint32_t i, mr_worker_view *out) {
+    if (i >= core->workers) return false;
+    const mr_worker *w = core->worker[i];
+    *out = (mr_worker_view){.peer = w->peer, .slots = w->slots, .credit = w->credit, .sent = w->sent.count,
+                            .name = w->name, .seen_ms = w->seen_ms, .done = w->done, .failed = w->failed,
+                            .offers = w->offers, .offer = w->offer};
+    return true;
+}
+
+bool mr_core_idle(const mr_core *core) {
+    return !core->count[MR_W_LOADING] && !core->count[MR_W_READY] && !core->count[MR_W_SENT] &&
+           !core->count[MR_W_COMMITTING] && !core->count[MR_W_ABANDONED];
+}
