@@ -1,0 +1,360 @@
+/* act.c: the core's actions become messages and jobs, and finished jobs become events. */
+#include "broker/io/broker.h"
+
+#include "common/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- sending ---- */
+
+void mr_broker_send(mr_broker *b, mr_peer *peer, const mr_wire *message, mr_net_body *body) {
+    mr_error err = {0};
+    mr_buf_clear(&b->envelope);
+    mr_status s = mr_wire_encode(&b->envelope, message);
+    MR_ASSERT(s == MR_OK || s == MR_E_MEMORY); /* what we send keeps our own maxima */
+    if (s == MR_OK) s = mr_net_send(b->router, mr_peer_identity(peer), mr_buf_span(&b->envelope), body, &err);
+    if (s == MR_OK) return;
+    if (body) mr_net_body_free(body);
+    mr_broker_peer_gone(b, peer, s == MR_E_FULL ? "it does not read what it is sent" : "it cannot be reached");
+}
+
+void mr_broker_refuse(mr_broker *b, mr_span identity, mr_status status, bool fatal, const char *text) {
+    mr_error ignored;
+    mr_wire m = {.type = MR_MSG_REFUSE};
+    m.as.refuse = (mr_wire_refuse){.status = (uint16_t)status, .fatal = fatal, .text = mr_codec_text_cut(mr_span_of(text), MR_MAX_REFUSE_TEXT)};
+    mr_buf_clear(&b->envelope);
+    if (mr_wire_encode(&b->envelope, &m) == MR_OK)
+        (void)!mr_net_send(b->router, identity, mr_buf_span(&b->envelope), NULL, &ignored);
+    MR_LOG(&b->log, MR_LOG_WARN, "broker", "message_refused", MR_LOG_TEXT("reason", text));
+}
+
+void mr_broker_publish(mr_broker *b, const char *name, const char *object, const char *fmt, ...) {
+    char detail[512];
+    va_list args;
+    mr_error ignored;
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof detail, fmt, args);
+    va_end(args);
+    mr_wire m = {.type = MR_MSG_EVENT};
+    m.as.event = (mr_wire_event){.at_us = mr_clock_wall_ns() / 1000, .name = mr_span_of(name), .object = mr_span_of(object),
+                                 .detail = mr_codec_text_cut(mr_span_of(detail), MR_MAX_EVENT_DETAIL)};
+    mr_buf_clear(&b->envelope);
+    if (mr_wire_encode(&b->envelope, &m) == MR_OK)
+        (void)!mr_net_send(b->events, mr_span_of(name), mr_buf_span(&b->envelope), NULL, &ignored);
+}
+
+void mr_broker_peer_gone(mr_broker *b, mr_peer *peer, const char *why) {
+    uint32_t number = peer->number;
+    bool worker = peer->state == MR_SESSION_WORKER;
+    if (worker) {
+        MR_LOG(&b->log, MR_LOG_INFO, "broker", "worker_left", MR_LOG_TEXT("worker", peer->name), MR_LOG_INT("peer", number),
+               MR_LOG_TEXT("reason", why));
+        mr_broker_publish(b, "worker_left", "broker", "worker=%s", peer->name);
+    }
+    mr_peer_remove(&b->peers, peer);
+    if (!worker) return;
+    mr_event e = {.type = MR_EV_PEER_GONE, .peer = number};
+    mr_broker_event(b, &e);
+}
+
+/* ---- work ---- */
+
+static mr_net_body joined(const mr_out_work *out) {
+    mr_net_body body = {0};
+    mr_buf buf;
+    if (out->count == 1) return mr_bytes_body(out->bytes[0]);
+    mr_buf_init(&buf, NULL, MR_WIRE_BODY_MAX);
+    for (uint32_t i = 0; i < out->count; i++)
+        if (out->item[i].inlined) mr_buf_put(&buf, mr_bytes_span(out->bytes[i]).data, mr_bytes_span(out->bytes[i]).len);
+    if (mr_buf_status(&buf) != MR_OK || mr_net_body_of_buf(&buf, &body) != MR_OK) mr_buf_free(&buf);
+    return body;
+}
+
+static void flush_work(mr_broker *b) {
+    mr_out_work *out = &b->out_work;
+    if (!out->count) return;
+    mr_peer *peer = mr_peer_numbered(&b->peers, out->peer);
+    mr_wire m = {.type = MR_MSG_WORK};
+    m.as.work = (mr_wire_work){.items = out->item, .item_count = out->count};
+    mr_net_body body = out->size ? joined(out) : (mr_net_body){0};
+    if (peer && out->size && !body.data) mr_broker_peer_gone(b, peer, "there is no memory for its work");
+    else if (peer) mr_broker_send(b, peer, &m, out->size ? &body : NULL);
+    else mr_net_body_free(&body);
+    for (uint32_t i = 0; i < out->count; i++) mr_bytes_drop(out->bytes[i]);
+    out->count = 0;
+    out->size = 0;
+}
+
+static void send_work(mr_broker *b, const mr_action *a) {
+    mr_out_work *out = &b->out_work;
+    mr_input *input = (mr_input *)(uintptr_t)a->handle;
+    size_t size = mr_bytes_span(input->bytes).len;
+    bool inlined = size <= (size_t)b->settings.inline_max;
+    if (input->attempt) HASH_DELETE(hh, b->inputs, input);
+    input->attempt = a->attempt;
+    HASH_ADD(hh, b->inputs, attempt, sizeof input->attempt, input);
+    if (out->count && (out->peer != a->peer || out->count == MR_OUT_ITEMS || (inlined && out->size + size > MR_WIRE_BODY_MAX / 2)))
+        flush_work(b);
+    out->peer = a->peer;
+    out->bytes[out->count] = mr_bytes_share(input->bytes);
+    out->item[out->count++] = (mr_wire_work_item){
+        .attempt = a->attempt, .run = a->key.run, .step = (uint16_t)a->key.step, .level = (uint8_t)a->key.level,
+        .index = a->key.index, .last = a->last, .deadline_ms = a->deadline_ms, .inlined = inlined, .size = size,
+        .hash = input->bytes->hash};
+    if (inlined) out->size += size;
+}
+
+static void send_step(mr_broker *b, const mr_action *a) {
+    mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
+    mr_live_run *run = mr_broker_run(b, a->key.run);
+    flush_work(b);
+    if (!peer || !run) return;
+    const mr_run_info *info = run->info;
+    mr_wire m = {.type = MR_MSG_STEP};
+    m.as.step = (mr_wire_step){.run = info->run, .step = (uint16_t)a->key.step,
+                               .component = mr_span_of(info->plan[a->key.step].component),
+                               .version = info->plan[a->key.step].version, .seed = info->seed,
+                               .options = info->options[a->key.step]};
+    mr_broker_send(b, peer, &m, NULL);
+}
+
+static void flush_acks(mr_broker *b) {
+    mr_out_acks *out = &b->out_acks;
+    if (!out->count) return;
+    mr_peer *peer = mr_peer_numbered(&b->peers, out->peer);
+    mr_wire m = {.type = MR_MSG_ACK};
+    m.as.ack = (mr_wire_ack){.items = out->item, .item_count = out->count};
+    out->count = 0;
+    if (peer) mr_broker_send(b, peer, &m, NULL);
+}
+
+static void ack(mr_broker *b, const mr_action *a) {
+    mr_out_acks *out = &b->out_acks;
+    if (out->count && (out->peer != a->peer || out->count == MR_OUT_ACKS)) flush_acks(b);
+    out->peer = a->peer;
+    out->item[out->count++] = (mr_wire_ack_item){.attempt = a->attempt, .verdict = (uint8_t)a->verdict};
+}
+
+static void cancel_attempt(mr_broker *b, const mr_action *a) {
+    mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
+    mr_wire m = {.type = MR_MSG_CANCEL};
+    m.as.cancel = (mr_wire_cancel){.attempts = &a->attempt, .attempt_count = 1};
+    flush_work(b); /* a cancel must not overtake its work */
+    if (peer) mr_broker_send(b, peer, &m, NULL);
+}
+
+/* ---- loading ---- */
+
+static void load_done(mr_broker *b, mr_job *head) {
+    mr_load_job *job = (mr_load_job *)head;
+    mr_input *input = head->status == MR_OK ? mr_new(NULL, 1, sizeof *input) : NULL;
+    mr_event e = {.type = MR_EV_LOADED};
+    e.as.loaded.work = job->work;
+    e.as.loaded.status = head->status;
+    e.as.loaded.text = head->error.text;
+    if (input) {
+        input->bytes = mr_bytes_share(job->bytes);
+        e.as.loaded.blob = (uint64_t)(uintptr_t)input;
+    } else {
+        e.type = MR_EV_LOAD_FAILED;
+        if (head->status == MR_OK) e.as.loaded.status = mr_fail(&head->error, MR_E_MEMORY, "no memory for an input");
+        MR_LOG(&b->log, MR_LOG_WARN, "loader", "load_failed", MR_LOG_INT("run", job->key.run), MR_LOG_INT("step", job->key.step),
+               MR_LOG_INT("batch", job->key.index), MR_LOG_TEXT("reason", head->error.text));
+    }
+    mr_broker_event(b, &e);
+    mr_load_job_free(job);
+}
+
+static void load(mr_broker *b, const mr_action *a) {
+    mr_live_run *run = mr_broker_run(b, a->key.run);
+    mr_load_job *job = run ? mr_new(NULL, 1, sizeof *job) : NULL;
+    if (!job) {
+        mr_event e = {.type = MR_EV_LOAD_FAILED};
+        e.as.loaded.work = a->work;
+        e.as.loaded.status = MR_E_MEMORY;
+        e.as.loaded.text = "no memory for an input";
+        mr_broker_event(b, &e);
+        return;
+    }
+    job->head.work = mr_load_work;
+    job->head.done = load_done;
+    job->info = mr_run_info_share(run->info);
+    job->key = a->key;
+    job->work = a->work;
+    mr_desk_give(&b->loader, &job->head);
+}
+
+static void unload(mr_broker *b, uint64_t handle) {
+    mr_input *input = (mr_input *)(uintptr_t)handle;
+    if (input->attempt) HASH_DELETE(hh, b->inputs, input);
+    mr_bytes_drop(input->bytes);
+    mr_free(NULL, input, 1, sizeof *input);
+}
+
+/* ---- committing ---- */
+
+static void commit_done(mr_broker *b, mr_job *head) {
+    mr_commit_job *job = (mr_commit_job *)head;
+    mr_event e = {.type = MR_EV_COMMITTED};
+    e.as.committed.key = job->key;
+    e.as.committed.attempt = job->attempt;
+    e.as.committed.peer = job->peer;
+    e.as.committed.verdict = job->verdict;
+    mr_commit_job_free(job);
+    mr_broker_event(b, &e);
+}
+
+/* The rows that a result is about: those of all the batches below it. */
+static void rows_below(const mr_run_info *info, const mr_work_key *key, uint64_t *first, uint64_t *rows) {
+    uint64_t span = info->plan[key->step].batch_rows;
+    for (uint32_t i = 0; i < key->level; i++) span *= MR_FAN_IN;
+    *first = key->index * span;
+    uint64_t left = info->rows - *first;
+    *rows = span < left ? span : left;
+}
+
+static void commit(mr_broker *b, const mr_action *a) {
+    mr_commit_job *job = (mr_commit_job *)(uintptr_t)a->handle;
+    mr_live_run *run = mr_broker_run(b, a->key.run);
+    MR_ASSERT(run); /* core commits for runs that it knows */
+    job->head.done = commit_done;
+    job->last = a->last;
+    job->peer = a->peer;
+    job->attempt = a->attempt;
+    rows_below(run->info, &a->key, &job->first_row, &job->rows);
+    mr_desk_give(&b->ledger, &job->head);
+}
+
+static void failure_done(mr_broker *b, mr_job *head) {
+    if (mr_status_of((int)head->status)->retryable) mr_broker_try_again(b, head);
+    else mr_free(NULL, head, 1, sizeof(mr_failure_job));
+}
+
+static void record_failure(mr_broker *b, const mr_action *a) {
+    const mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
+    MR_LOG(&b->log, MR_LOG_WARN, "broker", "attempt_failed", MR_LOG_INT("run", a->key.run), MR_LOG_INT("step", a->key.step),
+           MR_LOG_INT("level", a->key.level), MR_LOG_INT("batch", a->key.index), MR_LOG_BOOL("dead", a->dead),
+           MR_LOG_TEXT("reason", a->text));
+    mr_broker_publish(b, "attempt_failed", "broker", "run=%llu step=%u batch=%u status=%s", (unsigned long long)a->key.run,
+                      a->key.step, a->key.index, mr_status_of((int)a->status)->name);
+    mr_failure_job *job = mr_new(NULL, 1, sizeof *job);
+    if (!job) return;
+    job->head.work = mr_failure_work;
+    job->head.done = failure_done;
+    job->key = a->key;
+    job->attempt = a->attempt;
+    job->cause = a->status;
+    job->dead = a->dead;
+    snprintf(job->worker, sizeof job->worker, "%s", peer ? peer->name : "");
+    snprintf(job->reason, sizeof job->reason, "%s", a->text);
+    mr_desk_give(&b->ledger, &job->head);
+}
+
+/* ---- the end of a run ---- */
+
+static void forget_run(mr_broker *b, uint64_t id) {
+    mr_live_run *run = mr_broker_run(b, id);
+    mr_core_run_forget(b->core, id);
+    if (!run) return;
+    HASH_DELETE(hh, b->runs, run);
+    mr_run_info_drop(run->info);
+    mr_free(NULL, run, 1, sizeof *run);
+}
+
+static void run_end_done(mr_broker *b, mr_job *head) {
+    mr_run_end_job *job = (mr_run_end_job *)head;
+    if (mr_status_of((int)head->status)->retryable) {
+        mr_broker_try_again(b, head);
+        return;
+    }
+    forget_run(b, job->run);
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+/* [done, dead, state] of each step, as run_show reads it. */
+static void counts_json(mr_broker *b, uint64_t run, char *out, size_t size) {
+    mr_step_view v;
+    size_t n = (size_t)snprintf(out, size, "[");
+    for (uint32_t i = 0; n < size && mr_core_step_at(b->core, run, i, &v); i++) {
+        uint64_t done = 0, dead = 0;
+        for (uint32_t l = 0; l < v.plan->levels; l++) {
+            done += v.level[l].done;
+            dead += v.level[l].dead;
+        }
+        n += (size_t)snprintf(out + n, size - n, "%s[%llu, %llu, %d]", i ? ", " : "", (unsigned long long)done,
+                              (unsigned long long)dead, (int)v.state);
+    }
+    if (n + 1 < size) snprintf(out + n, size - n, "]");
+    else snprintf(out, size, "[]");
+}
+
+static void run_finished(mr_broker *b, const mr_action *a) {
+    static const char *const words[] = {"running", "succeeded", "failed", "cancelled"};
+    char object[32];
+    snprintf(object, sizeof object, "run:%llu", (unsigned long long)a->key.run);
+    MR_LOG(&b->log, MR_LOG_INFO, object, "run_finished", MR_LOG_TEXT("state", words[a->state]), MR_LOG_TEXT("reason", a->text));
+    mr_broker_publish(b, "run_finished", object, "state=%s", words[a->state]);
+    if (a->state == MR_RUN_CANCELLED) { /* its end is committed already */
+        forget_run(b, a->key.run);
+        return;
+    }
+    mr_run_end_job *job = mr_new(NULL, 1, sizeof *job);
+    if (!job) return; /* found again, and ended, at the next start */
+    job->head.work = mr_run_end_work;
+    job->head.done = run_end_done;
+    job->run = a->key.run;
+    job->state = a->state;
+    snprintf(job->reason, sizeof job->reason, "%s", a->text);
+    counts_json(b, a->key.run, job->counts, sizeof job->counts);
+    mr_desk_give(&b->ledger, &job->head);
+}
+
+static void step_finished(mr_broker *b, const mr_action *a) {
+    char object[32];
+    mr_step_view v;
+    snprintf(object, sizeof object, "run:%llu", (unsigned long long)a->key.run);
+    if (mr_core_step_at(b->core, a->key.run, a->key.step, &v))
+        mr_broker_publish(b, "step_finished", object, "step=%u component=%s", a->key.step, v.plan->component);
+}
+
+static void worker_lost(mr_broker *b, const mr_action *a) {
+    mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
+    if (!peer) return;
+    MR_LOG(&b->log, MR_LOG_WARN, "broker", "worker_lost", MR_LOG_TEXT("worker", peer->name), MR_LOG_INT("peer", a->peer));
+    mr_broker_publish(b, "worker_lost", "broker", "worker=%s", peer->name);
+    mr_broker_refuse(b, mr_peer_identity(peer), MR_E_TIMEOUT, true, "nothing was heard for too long; begin again with hello");
+    mr_peer_remove(&b->peers, peer);
+}
+
+static void act_once(mr_broker *b, const mr_action *a) {
+    switch (a->type) {
+    case MR_ACT_LOAD: load(b, a); return;
+    case MR_ACT_UNLOAD: unload(b, a->handle); return;
+    case MR_ACT_SEND_STEP: send_step(b, a); return;
+    case MR_ACT_SEND_WORK: send_work(b, a); return;
+    case MR_ACT_COMMIT: commit(b, a); return;
+    case MR_ACT_ACK: ack(b, a); return;
+    case MR_ACT_CANCEL_ATTEMPT: cancel_attempt(b, a); return;
+    case MR_ACT_RECORD_FAILURE: record_failure(b, a); return;
+    case MR_ACT_DROP_BODY: mr_commit_job_free((mr_commit_job *)(uintptr_t)a->handle); return;
+    case MR_ACT_STEP_FINISHED: step_finished(b, a); return;
+    case MR_ACT_RUN_FINISHED: run_finished(b, a); return;
+    case MR_ACT_WORKER_LOST: worker_lost(b, a); return;
+    }
+}
+
+/* Until nothing follows: a send that fails ends a session, which has consequences of its own. */
+void mr_broker_act(mr_broker *b) {
+    for (bool any = true; any;) {
+        mr_action a;
+        any = false;
+        while (mr_core_next_action(b->core, &a)) {
+            act_once(b, &a);
+            any = true;
+        }
+        flush_work(b);
+        flush_acks(b);
+    }
+}

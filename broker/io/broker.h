@@ -1,0 +1,111 @@
+/* broker.h: the shell around the core: the one thread that owns sockets, peers and the core, and its desks. */
+#ifndef MR_BROKER_IO_BROKER_H
+#define MR_BROKER_IO_BROKER_H
+
+#include "broker/io/bytes.h"
+#include "broker/io/catalogue.h"
+#include "broker/io/ledger.h"
+#include "broker/io/loader.h"
+#include "broker/io/peers.h"
+#include "broker/io/plan.h"
+#include "broker/io/settings.h"
+#include "proto/gen/wire.h"
+
+/* A run that the core knows. */
+typedef struct mr_live_run {
+    uint64_t run;
+    mr_run_info *info;
+    UT_hash_handle hh;
+} mr_live_run;
+
+/* The input of a work: what the core calls a blob. While it is out it is found by its attempt, for `fetch`. */
+typedef struct mr_input {
+    uint64_t attempt; /* 0: not out */
+    mr_bytes *bytes;
+    UT_hash_handle hh;
+} mr_input;
+
+enum { MR_OUT_ITEMS = 64, MR_OUT_ACKS = 1024 };
+
+/* Work items for one peer, gathered while actions are carried out, so that many go in one message. */
+typedef struct mr_out_work {
+    uint32_t peer, count;
+    size_t size; /* of the inline inputs */
+    mr_wire_work_item item[MR_OUT_ITEMS];
+    mr_bytes *bytes[MR_OUT_ITEMS];
+} mr_out_work;
+
+typedef struct mr_out_acks {
+    uint32_t peer, count;
+    mr_wire_ack_item item[MR_OUT_ACKS];
+} mr_out_acks;
+
+typedef enum mr_phase { MR_SERVING, MR_DRAINING, MR_STOPPED } mr_phase;
+
+typedef struct mr_broker {
+    mr_broker_settings settings;
+    mr_origins origins;
+    mr_log log;
+    mr_net *net;
+    mr_socket *router, *events;
+    mr_waker waker;
+    int signals; /* signalfd of SIGTERM and SIGINT */
+    mr_queue outbox;
+    mr_desk ledger, loader, reader, intake, planner;
+    mr_lease lease;
+    mr_core *core;
+    mr_catalogue catalogue;
+    mr_peers peers;
+    mr_live_run *runs;
+    mr_input *inputs; /* those that are out, by attempt */
+    mr_arena *arena;  /* of the message that is being handled */
+    mr_buf envelope;  /* of the message that is being sent */
+    mr_out_work out_work;
+    mr_out_acks out_acks;
+    mr_job *again;    /* ledger jobs that the database did not take; given once more at a tick */
+    uint64_t session, started_ms, tick_ms, stop_at_ms;
+    mr_phase phase;
+    mr_status stop_status; /* why it stops; MR_OK after a signal */
+} mr_broker;
+
+/* start.c. `broker` is zeroed but for settings, origins and log. Binds, connects, takes the lease, finds unfinished runs.
+ * Errors are whole sentences for the person who started it. */
+mr_status mr_broker_start(mr_broker *b, mr_error *err) MR_MUST_CHECK;
+/* Serves until a signal or a fence; MR_OK after an orderly end. */
+mr_status mr_broker_serve(mr_broker *b, mr_error *err) MR_MUST_CHECK;
+void mr_broker_stop(mr_broker *b); /* any state that start left */
+
+uint64_t mr_broker_now_ms(void);
+/* Gives an event to the core; what follows is carried out by the next mr_broker_act. */
+void mr_broker_event(mr_broker *b, const mr_event *event);
+mr_live_run *mr_broker_run(const mr_broker *b, uint64_t run);
+/* Takes `info` (also when it fails) and tells the core of the run. */
+mr_status mr_broker_add_run(mr_broker *b, mr_run_info *info, mr_error *err) MR_MUST_CHECK;
+void mr_broker_drain(mr_broker *b, mr_status why);
+
+/* receive.c: one message from a peer. */
+void mr_broker_receive(mr_broker *b, mr_net_msg *msg);
+
+/* act.c */
+/* Carries out the core's actions; at the end of every round of the loop, so that they go out in groups. */
+void mr_broker_act(mr_broker *b);
+/* Sends what fits; a peer that cannot take it is gone. `body` may be NULL; it is given. */
+void mr_broker_send(mr_broker *b, mr_peer *peer, const mr_wire *message, mr_net_body *body);
+void mr_broker_refuse(mr_broker *b, mr_span identity, mr_status status, bool fatal, const char *text);
+void mr_broker_peer_gone(mr_broker *b, mr_peer *peer, const char *why);
+void mr_broker_publish(mr_broker *b, const char *name, const char *object, const char *fmt, ...) MR_PRINTF(4, 5);
+/* A job of the ledger that must not be lost: comes again when the database is back. */
+void mr_broker_try_again(mr_broker *b, mr_job *job);
+
+/* command.c */
+void mr_broker_call(mr_broker *b, mr_peer *peer, const mr_wire_call *call, mr_net_msg *msg);
+/* Answers a call; `body` (msgpack) is taken when the status is OK. */
+void mr_broker_reply(mr_broker *b, uint32_t peer, uint32_t call, mr_status status, const char *text, mr_buf *body);
+
+/* view.c: the live state as msgpack documents. */
+void mr_view_status(mr_broker *b, mr_buf *out);
+void mr_view_workers(mr_broker *b, mr_buf *out);
+void mr_view_components(mr_broker *b, mr_buf *out);
+void mr_view_config(mr_broker *b, mr_buf *out);
+
+#endif

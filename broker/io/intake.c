@@ -1,0 +1,510 @@
+#include "broker/io/intake.h"
+
+#include "broker/io/call_args.h"
+#include "broker/io/intake_rows.h"
+#include "broker/io/run_info.h"
+#include "common/json.h"
+#include "common/pack.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ARENA_MAX = 512 * 1024 * 1024, PARAMS_MAX = 512 * 1024 * 1024, REPLY_MAX = 16 * 1024 * 1024, KNOWN = 16 };
+
+/* An ingest that is under way. */
+typedef struct ingest {
+    int64_t id, dataset;
+    bool is_table, revises;
+    mr_arena *arena; /* of the schema */
+    mr_table_schema schema;
+} ingest;
+
+typedef struct intake {
+    uint32_t max_chars, next;
+    mr_text *text;
+    mr_arena *arena; /* of one call */
+    mr_pg_params params;
+    ingest known[KNOWN]; /* a ring: the oldest is read again when it comes back */
+} intake;
+
+/* ---- statements ---- */
+
+static const mr_pg_statement insert_sessions = {
+    "intake_sessions",
+    "insert into millrace.prompt_sessions (name) select distinct n from unnest($1::text[]) n"
+    " where n is not null and not exists (select 1 from millrace.prompt_sessions s where s.name = n) on conflict do nothing",
+    1, {MR_PG_TEXTS}};
+
+/* With `revises`: what is there with the same content and other fields makes room. A deleted prompt stays deleted. */
+static const mr_pg_statement supersede = {
+    "intake_supersede",
+    "update millrace.training_prompts p set superseded = true, active = false"
+    " from unnest($1::bytea[], $2::text[], $3::int[], $4::text[], $5::float8[], $6::boolean[], $7::jsonb[], $8::jsonb[])"
+    " r (hash, source, priority, session, score, success, labels, metadata)"
+    " left join millrace.prompt_sessions s on s.name = r.session"
+    " where p.content_hash = r.hash and p.active and not p.superseded"
+    " and (p.source, p.priority, p.session_id, p.score, p.success, p.labels, p.metadata)"
+    " is distinct from (r.source, r.priority, s.id, r.score, r.success, r.labels, r.metadata)",
+    8, {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_INT4S, MR_PG_TEXTS, MR_PG_FLOAT8S, MR_PG_BOOLS, MR_PG_JSONBS, MR_PG_JSONBS}};
+
+static const mr_pg_statement insert_prompts = {
+    "intake_prompts",
+    "with stored as ("
+    " insert into millrace.training_prompts (content_hash, prompt, enhancement, enhancement_json, source, priority, session_id,"
+    " score, success, labels, metadata, created_at, features, features_version, ingest_id, revision, supersedes)"
+    " select r.hash, r.prompt, r.enhancement, r.enhancement_json, r.source, r.priority, s.id, r.score, r.success, r.labels,"
+    " r.metadata, coalesce(r.created_at, now()), r.features, $14, $15, coalesce(o.revision, 0) + 1, o.id"
+    " from unnest($1::bytea[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::int[], $7::text[], $8::float8[],"
+    " $9::boolean[], $10::jsonb[], $11::jsonb[], $12::timestamptz[], $13::bytea[]) with ordinality"
+    " r (hash, prompt, enhancement, enhancement_json, source, priority, session, score, success, labels, metadata, created_at,"
+    " features, n) left join millrace.prompt_sessions s on s.name = r.session"
+    " left join lateral (select id, revision from millrace.training_prompts q where q.content_hash = r.hash and q.superseded"
+    " order by revision desc limit 1) o on $16"
+    " order by r.n on conflict (content_hash) where not superseded do nothing returning supersedes),"
+    " told as (insert into millrace.prompt_event (prompt_id, event, client)"
+    " select supersedes, 'updated', $17 from stored where supersedes is not null)"
+    " select count(*), count(supersedes) from stored",
+    17,
+    {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_TEXTS, MR_PG_BOOLS, MR_PG_TEXTS, MR_PG_INT4S, MR_PG_TEXTS, MR_PG_FLOAT8S, MR_PG_BOOLS,
+     MR_PG_JSONBS, MR_PG_JSONBS, MR_PG_TIMES, MR_PG_BYTEAS, MR_PG_INT4, MR_PG_INT8, MR_PG_BOOL, MR_PG_TEXT}};
+
+static const mr_pg_statement insert_cells = {
+    "intake_cells",
+    "with stored as (insert into millrace.table_row (dataset_id, row_key, content_hash, cells, ingest_id)"
+    " select $4, r.key, r.hash, r.cells, $5 from unnest($1::bytea[], $2::bytea[], $3::bytea[]) with ordinality"
+    " r (key, hash, cells, n) order by r.n on conflict do nothing returning 1) select count(*), 0::bigint from stored",
+    5, {MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_INT8, MR_PG_INT8}};
+
+static const mr_pg_statement insert_rejects = {
+    "intake_rejects",
+    "insert into millrace.ingest_reject (ingest_id, file, line, \"column\", status, reason)"
+    " select $1, * from unnest($2::text[], $3::bigint[], $4::int[], $5::int[], $6::text[])",
+    6, {MR_PG_INT8, MR_PG_TEXTS, MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT4S, MR_PG_TEXTS}};
+
+static const mr_pg_statement make_dataset = {
+    "intake_dataset",
+    "insert into millrace.dataset (name, kind, columns) values ($1, $2, $3) on conflict do nothing",
+    3, {MR_PG_TEXT, MR_PG_TEXT, MR_PG_JSONB}};
+
+static const mr_pg_statement read_dataset = {
+    "intake_read_dataset", "select id, kind, columns, columns = $2 from millrace.dataset where name = $1", 2,
+    {MR_PG_TEXT, MR_PG_JSONB}};
+
+static const mr_pg_statement insert_ingest = {
+    "intake_begin",
+    "insert into millrace.ingest (dataset_id, paths, client, revises) values ($1, $2, $3, $4) returning id",
+    4, {MR_PG_INT8, MR_PG_JSONB, MR_PG_TEXT, MR_PG_BOOL}};
+
+static const mr_pg_statement read_ingest = {
+    "intake_read",
+    "select i.dataset_id, d.kind, d.columns, i.revises from millrace.ingest i join millrace.dataset d on d.id = i.dataset_id"
+    " where i.id = $1",
+    1, {MR_PG_INT8}};
+
+static const mr_pg_statement insert_end = {
+    "intake_end",
+    "insert into millrace.ingest_end (ingest_id, rows_read, rejected) values ($1, $2, $3) on conflict do nothing",
+    3, {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
+
+static const mr_pg_statement delete_prompt = {
+    "intake_delete",
+    "with gone as (update millrace.training_prompts set active = false where id = $1 and active returning id)"
+    " insert into millrace.prompt_event (prompt_id, event, reason, client) select id, 'deleted', $2, $3 from gone",
+    3, {MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT}};
+
+/* ---- arguments ---- */
+
+static int64_t number(const mr_intake_job *job, const char *name) {
+    return (int64_t)mr_arg_number(mr_buf_span(&job->args), name, 0);
+}
+static mr_span text(const mr_intake_job *job, const char *name) { return mr_arg_text(mr_buf_span(&job->args), name); }
+static bool argument(const mr_intake_job *job, const char *name, mr_unpack *value) {
+    return mr_arg_find(mr_buf_span(&job->args), name, value);
+}
+
+/* ---- ingest_begin ---- */
+
+/* {"name": "type", ...}, in order, as the schema's JSON. */
+static mr_status columns_json(const mr_intake_job *job, mr_arena *arena, mr_buf *out, mr_error *err) {
+    mr_unpack u;
+    uint32_t n;
+    mr_table_schema schema;
+    mr_buf pairs;
+    if (!argument(job, "columns", &u)) return mr_fail(err, MR_E_INVALID, "a table needs its columns");
+    MR_TRY(mr_unpack_map(&u, MR_TABLE_COLUMNS, &n, err));
+    mr_buf_init(&pairs, NULL, 1024 * 1024);
+    mr_buf_text(&pairs, "[");
+    mr_status s = MR_OK;
+    for (uint32_t i = 0; s == MR_OK && i < n; i++) {
+        mr_span name, type;
+        s = mr_unpack_str(&u, MR_TABLE_NAME - 1, &name, err);
+        if (s == MR_OK) s = mr_unpack_str(&u, 16, &type, err);
+        if (s != MR_OK) break;
+        mr_buf_text(&pairs, i ? ", {\"name\": " : "{\"name\": ");
+        mr_json_put_text(&pairs, name);
+        mr_buf_text(&pairs, ", \"type\": ");
+        mr_json_put_text(&pairs, type);
+        mr_buf_text(&pairs, "}");
+    }
+    mr_buf_text(&pairs, "]");
+    if (s == MR_OK) s = mr_schema_from_json(mr_buf_span(&pairs), arena, &schema, err);
+    if (s == MR_OK) mr_schema_to_json(schema, out);
+    else if (s == MR_E_CORRUPT) s = mr_fail(err, MR_E_INVALID, "a column has no name or a type that is none of number, integer, boolean, text, time");
+    mr_buf_free(&pairs);
+    return s;
+}
+
+static mr_status find_dataset(mr_pg *pg, intake *in, mr_span name, bool is_table, mr_span columns, int64_t *id, mr_error *err) {
+    mr_pg_result *r = NULL;
+    mr_pg_params_clear(&in->params);
+    mr_pg_put_str(&in->params, name);
+    mr_pg_put_jsonb(&in->params, columns);
+    MR_TRY(mr_pg_exec(pg, &read_dataset, &in->params, &r, err));
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    mr_status s = MR_OK;
+    bool table_there = mr_pg_rows(r) && mr_span_eq(mr_pg_text(&row, 1), mr_span_of("table"));
+    if (!mr_pg_rows(r)) s = mr_fail(err, MR_E_NOT_FOUND, "there is no data set '%.*s'", MR_SPAN_ARG(name));
+    else if (table_there != is_table)
+        s = mr_fail(err, MR_E_CONFLICT, "the data set '%.*s' holds %.*s, which is another kind", MR_SPAN_ARG(name), MR_SPAN_ARG(mr_pg_text(&row, 1)));
+    else if (is_table && !mr_pg_bool(&row, 3))
+        s = mr_fail(err, MR_E_CONFLICT, "the table '%.*s' is there with other columns or types: take another name, or declare the types that it has", MR_SPAN_ARG(name));
+    if (s == MR_OK) *id = mr_pg_int(&row, 0);
+    if (s == MR_OK) s = mr_pg_row_status(&row, err);
+    mr_pg_result_free(&r);
+    return s;
+}
+
+static mr_status begin_in_transaction(mr_pg *pg, intake *in, mr_intake_job *job, mr_span name, bool is_table, mr_buf *columns,
+                                      int64_t ids[2], mr_error *err) {
+    mr_pg_result *r = NULL;
+    if (is_table) {
+        MR_TRY(columns_json(job, in->arena, columns, err));
+        mr_pg_params_clear(&in->params);
+        mr_pg_put_str(&in->params, name);
+        mr_pg_put_text(&in->params, "table");
+        mr_pg_put_jsonb(&in->params, mr_buf_span(columns));
+        MR_TRY(mr_pg_exec(pg, &make_dataset, &in->params, NULL, err));
+    }
+    MR_TRY(find_dataset(pg, in, name, is_table, columns->len ? mr_buf_span(columns) : mr_span_of("[]"), &ids[1], err));
+    mr_buf paths;
+    mr_unpack u;
+    mr_buf_init(&paths, NULL, 1024 * 1024);
+    if (argument(job, "paths", &u)) MR_TRY(mr_json_from_pack((mr_span){u.at, (size_t)(u.end - u.at)}, &paths, err));
+    mr_pg_params_clear(&in->params);
+    mr_pg_put_int8(&in->params, ids[1]);
+    mr_pg_put_jsonb(&in->params, paths.len ? mr_buf_span(&paths) : mr_span_of("[]"));
+    mr_pg_put_text(&in->params, job->client);
+    mr_pg_put_bool(&in->params, mr_arg_flag(mr_buf_span(&job->args), "update"));
+    mr_buf_free(&paths);
+    MR_TRY(mr_pg_exec(pg, &insert_ingest, &in->params, &r, err));
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    ids[0] = mr_pg_int(&row, 0);
+    mr_status s = mr_pg_row_status(&row, err);
+    mr_pg_result_free(&r);
+    return s;
+}
+
+static mr_status begin(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
+    mr_span name = text(job, "dataset");
+    bool is_table = name.len > 0 && !mr_span_eq(name, mr_span_of("prompts"));
+    int64_t ids[2]; /* ingest, data set */
+    mr_buf columns;
+    mr_pg_outcome outcome;
+    if (name.len > 64) return mr_fail(err, MR_E_INVALID, "the name of a data set has at most 64 bytes");
+    mr_buf_init(&columns, NULL, 1024 * 1024);
+    mr_status s = mr_pg_begin(pg, err);
+    if (s == MR_OK) s = begin_in_transaction(pg, in, job, is_table ? name : mr_span_of("prompts"), is_table, &columns, ids, err);
+    if (s == MR_OK) s = mr_pg_commit(pg, &outcome, err);
+    if (s != MR_OK) mr_pg_rollback(pg);
+    mr_buf_free(&columns);
+    if (s != MR_OK) return s;
+    mr_pack_map(&job->reply, 2);
+    mr_pack_text(&job->reply, "ingest");
+    mr_pack_i64(&job->reply, ids[0]);
+    mr_pack_text(&job->reply, "dataset");
+    mr_pack_i64(&job->reply, ids[1]);
+    return MR_OK;
+}
+
+/* ---- ingest_rows ---- */
+
+static mr_status read_known(mr_pg *pg, intake *in, int64_t id, ingest *out, mr_error *err) {
+    mr_pg_result *r = NULL;
+    mr_pg_params_clear(&in->params);
+    mr_pg_put_int8(&in->params, id);
+    MR_TRY(mr_pg_exec(pg, &read_ingest, &in->params, &r, err));
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    mr_status s = MR_OK;
+    if (!mr_pg_rows(r)) {
+        s = mr_fail(err, MR_E_NOT_FOUND, "there is no ingest %lld: begin one with ingest_begin", (long long)id);
+    } else {
+        *out = (ingest){.id = id, .dataset = mr_pg_int(&row, 0), .arena = mr_arena_new(NULL, 16 * 1024 * 1024)};
+        out->is_table = mr_span_eq(mr_pg_text(&row, 1), mr_span_of("table"));
+        out->revises = mr_pg_bool(&row, 3);
+        s = out->arena ? mr_schema_from_json(mr_pg_text(&row, 2), out->arena, &out->schema, err)
+                       : mr_fail(err, MR_E_MEMORY, "no memory for an ingest");
+        if (s != MR_OK) mr_arena_free(&out->arena);
+    }
+    mr_pg_result_free(&r);
+    return s;
+}
+
+static mr_status known(mr_pg *pg, intake *in, int64_t id, const ingest **out, mr_error *err) {
+    for (int i = 0; i < KNOWN; i++) {
+        *out = &in->known[i];
+        if (in->known[i].id == id && id) return MR_OK;
+    }
+    ingest fresh = {0};
+    MR_TRY(read_known(pg, in, id, &fresh, err));
+    ingest *slot = &in->known[in->next++ % KNOWN];
+    mr_arena_free(&slot->arena);
+    *slot = fresh;
+    *out = slot;
+    return MR_OK;
+}
+
+static void put_supersede(mr_pg_params *p, const mr_intake_rows *r) {
+    mr_pg_params_clear(p);
+    mr_pg_put_byteas(p, r->hash, NULL, r->count);
+    mr_pg_put_texts(p, r->source, NULL, r->count);
+    mr_pg_put_int4s(p, r->priority, NULL, r->count);
+    mr_pg_put_texts(p, r->session, r->no_session, r->count);
+    mr_pg_put_float8s(p, r->score, r->no_score, r->count);
+    mr_pg_put_bools(p, r->success, r->no_success, r->count);
+    mr_pg_put_jsonbs(p, r->labels, r->no_labels, r->count);
+    mr_pg_put_jsonbs(p, r->metadata, r->no_metadata, r->count);
+}
+
+static mr_status put_rejects(mr_pg *pg, mr_pg_params *p, const mr_intake_job *job, const mr_intake_rows *r, mr_arena *arena,
+                             mr_error *err) {
+    size_t n = r->rejects;
+    mr_span *file = mr_arena_alloc(arena, n, sizeof *file), *reason = mr_arena_alloc(arena, n, sizeof *reason);
+    int64_t *line = mr_arena_alloc(arena, n, sizeof *line);
+    int32_t *column = mr_arena_alloc(arena, n, sizeof *column), *status = mr_arena_alloc(arena, n, sizeof *status);
+    if (!file || !reason || !line || !column || !status) return mr_fail(err, MR_E_MEMORY, "no memory for refused rows");
+    for (size_t i = 0; i < n; i++) {
+        file[i] = text(job, "file");
+        reason[i] = mr_span_of(r->reject[i].reason);
+        line[i] = (int64_t)r->reject[i].line;
+        status[i] = MR_E_INVALID;
+    }
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, number(job, "ingest"));
+    mr_pg_put_texts(p, file, NULL, n);
+    mr_pg_put_int8s(p, line, NULL, n);
+    mr_pg_put_int4s(p, column, NULL, n);
+    mr_pg_put_int4s(p, status, NULL, n);
+    mr_pg_put_texts(p, reason, NULL, n);
+    return mr_pg_exec(pg, &insert_rejects, p, NULL, err);
+}
+
+static mr_status store(mr_pg *pg, intake *in, const mr_intake_job *job, const ingest *to, const mr_intake_rows *r,
+                       int64_t counts[2], mr_error *err) {
+    mr_pg_params *p = &in->params;
+    mr_pg_result *result = NULL;
+    if (r->any_session) {
+        mr_pg_params_clear(p);
+        mr_pg_put_texts(p, r->session, r->no_session, r->count);
+        MR_TRY(mr_pg_exec(pg, &insert_sessions, p, NULL, err));
+    }
+    if (to->revises && !to->is_table) {
+        put_supersede(p, r);
+        MR_TRY(mr_pg_exec(pg, &supersede, p, NULL, err));
+    }
+    mr_pg_params_clear(p);
+    if (to->is_table) {
+        mr_pg_put_byteas(p, r->key, NULL, r->count);
+        mr_pg_put_byteas(p, r->hash, NULL, r->count);
+        mr_pg_put_byteas(p, r->cells, NULL, r->count);
+        mr_pg_put_int8(p, to->dataset);
+        mr_pg_put_int8(p, to->id);
+    } else {
+        mr_intake_put_prompts(p, r);
+        mr_pg_put_int4(p, MR_FEATURES_VERSION);
+        mr_pg_put_int8(p, to->id);
+        mr_pg_put_bool(p, to->revises);
+        mr_pg_put_text(p, job->client);
+    }
+    MR_TRY(mr_pg_exec(pg, to->is_table ? &insert_cells : &insert_prompts, p, &result, err));
+    mr_pg_row row = mr_pg_row_at(result, 0);
+    counts[0] = mr_pg_int(&row, 0);
+    counts[1] = mr_pg_int(&row, 1);
+    mr_status s = mr_pg_row_status(&row, err);
+    mr_pg_result_free(&result);
+    if (s == MR_OK && r->rejects) s = put_rejects(pg, p, job, r, in->arena, err);
+    return s;
+}
+
+static void pack_stored(mr_intake_job *job, const mr_intake_rows *r, const int64_t counts[2]) {
+    mr_buf *b = &job->reply;
+    mr_pack_map(b, 4);
+    mr_pack_text(b, "stored");
+    mr_pack_i64(b, counts[0] - counts[1]);
+    mr_pack_text(b, "updated");
+    mr_pack_i64(b, counts[1]);
+    mr_pack_text(b, "duplicate");
+    mr_pack_i64(b, (int64_t)r->count - counts[0]);
+    mr_pack_text(b, "rejects");
+    mr_pack_array(b, r->rejects);
+    for (uint32_t i = 0; i < r->rejects; i++) {
+        mr_pack_array(b, 3);
+        mr_pack_u64(b, r->reject[i].line);
+        mr_pack_u64(b, 0);
+        mr_pack_text(b, r->reject[i].reason);
+    }
+}
+
+static mr_status take_rows(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
+    const ingest *to;
+    mr_intake_rows rows;
+    int64_t counts[2] = {0, 0};
+    mr_pg_outcome outcome;
+    mr_span bytes = {job->rows.data, job->rows.len};
+    MR_TRY(known(pg, in, number(job, "ingest"), &to, err));
+    if (to->is_table) MR_TRY(mr_intake_table(bytes, to->schema, text(job, "file"), in->arena, &rows, err));
+    else MR_TRY(mr_intake_prompts(bytes, in->max_chars, in->text, in->arena, &rows, err));
+    MR_TRY(mr_pg_begin(pg, err));
+    mr_status s = store(pg, in, job, to, &rows, counts, err);
+    if (s == MR_OK) s = mr_pg_commit(pg, &outcome, err);
+    if (s != MR_OK) mr_pg_rollback(pg);
+    else pack_stored(job, &rows, counts);
+    return s;
+}
+
+/* ---- the others ---- */
+
+/* The client's list: [[file, line, column, status, reason], ...]. */
+static mr_status client_rejects(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
+    mr_unpack u;
+    uint32_t n, five;
+    if (!argument(job, "rejects", &u)) return mr_fail(err, MR_E_INVALID, "ingest_reject needs the rows that were refused");
+    MR_TRY(mr_unpack_array(&u, MR_INTAKE_ROWS, &n, err));
+    size_t cap = n ? n : 1;
+    mr_span *file = mr_arena_alloc(in->arena, cap, sizeof *file), *reason = mr_arena_alloc(in->arena, cap, sizeof *reason);
+    int64_t *line = mr_arena_alloc(in->arena, cap, sizeof *line);
+    int32_t *column = mr_arena_alloc(in->arena, cap, sizeof *column), *status = mr_arena_alloc(in->arena, cap, sizeof *status);
+    if (!file || !reason || !line || !column || !status) return mr_fail(err, MR_E_MEMORY, "no memory for refused rows");
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t at, col, code;
+        MR_TRY(mr_unpack_array(&u, 5, &five, err));
+        if (five != 5) return mr_fail(err, MR_E_INVALID, "a refused row is [file, line, column, status, reason]");
+        MR_TRY(mr_unpack_str(&u, 4096, &file[i], err));
+        MR_TRY(mr_unpack_u64(&u, INT64_MAX, &at, err));
+        MR_TRY(mr_unpack_u64(&u, INT32_MAX, &col, err));
+        MR_TRY(mr_unpack_u64(&u, 1000, &code, err));
+        MR_TRY(mr_unpack_str(&u, 1024, &reason[i], err));
+        if (!mr_utf8_check(file[i], NULL, NULL) || !mr_utf8_check(reason[i], NULL, NULL))
+            return mr_fail(err, MR_E_INVALID, "a refused row's file name or reason is not UTF-8");
+        line[i] = (int64_t)at;
+        column[i] = (int32_t)col;
+        status[i] = (int32_t)code;
+    }
+    mr_pg_params *p = &in->params;
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, number(job, "ingest"));
+    mr_pg_put_texts(p, file, NULL, n);
+    mr_pg_put_int8s(p, line, NULL, n);
+    mr_pg_put_int4s(p, column, NULL, n);
+    mr_pg_put_int4s(p, status, NULL, n);
+    mr_pg_put_texts(p, reason, NULL, n);
+    return mr_pg_exec(pg, &insert_rejects, p, NULL, err);
+}
+
+static mr_status end(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
+    mr_pg_params_clear(&in->params);
+    mr_pg_put_int8(&in->params, number(job, "ingest"));
+    mr_pg_put_int8(&in->params, number(job, "read"));
+    mr_pg_put_int8(&in->params, number(job, "rejected"));
+    return mr_pg_exec(pg, &insert_end, &in->params, NULL, err);
+}
+
+static mr_status delete_one(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
+    mr_pg_result *r = NULL;
+    int64_t id = number(job, "id");
+    mr_pg_params_clear(&in->params);
+    mr_pg_put_int8(&in->params, id);
+    mr_span reason = text(job, "reason");
+    mr_pg_put_str(&in->params, reason.data ? reason : mr_span_of(""));
+    mr_pg_put_text(&in->params, job->client);
+    MR_TRY(mr_pg_exec(pg, &delete_prompt, &in->params, &r, err));
+    bool gone = mr_pg_changed(r) == 1;
+    mr_pg_result_free(&r);
+    return gone ? MR_OK : mr_fail(err, MR_E_NOT_FOUND, "there is no active prompt %lld: 'millrace prompts list' shows them", (long long)id);
+}
+
+static mr_status (*handler(mr_command command))(mr_pg *, intake *, mr_intake_job *, mr_error *) {
+    switch (command) {
+    case MR_CMD_INGEST_BEGIN: return begin;
+    case MR_CMD_INGEST_ROWS: return take_rows;
+    case MR_CMD_INGEST_REJECT: return client_rejects;
+    case MR_CMD_INGEST_END: return end;
+    default: MR_ASSERT(command == MR_CMD_PROMPT_DELETE); return delete_one;
+    }
+}
+
+static void work(mr_desk *desk, mr_job *head) {
+    mr_intake_job *job = (mr_intake_job *)head;
+    intake *in = desk->state;
+    mr_pg *pg;
+    mr_error *err = &head->error;
+    mr_arena_reset(in->arena);
+    mr_status s = mr_desk_database(desk, &pg, err);
+    if (s == MR_OK) s = handler(job->command)(pg, in, job, err);
+    if (s == MR_OK && !job->reply.len) mr_pack_map(&job->reply, 0);
+    if (s == MR_OK && mr_buf_status(&job->reply) != MR_OK) s = mr_fail(err, MR_E_MEMORY, "no memory for the answer");
+    head->status = s;
+}
+
+/* ---- jobs and the desk ---- */
+
+mr_intake_job *mr_intake_job_new(mr_command command, mr_span args, mr_net_body *rows, const char *client) {
+    mr_intake_job *job = mr_new(NULL, 1, sizeof *job);
+    if (!job) return NULL;
+    job->command = command;
+    job->head.work = work;
+    snprintf(job->client, sizeof job->client, "%s", client);
+    mr_buf_init(&job->args, NULL, args.len + 1);
+    mr_buf_init(&job->reply, NULL, REPLY_MAX);
+    mr_buf_put(&job->args, args.data, args.len);
+    if (mr_buf_status(&job->args) != MR_OK) {
+        mr_intake_job_free(job);
+        return NULL;
+    }
+    if (rows) {
+        job->rows = *rows;
+        *rows = (mr_net_body){0};
+    }
+    return job;
+}
+
+void mr_intake_job_free(mr_intake_job *job) {
+    mr_net_body_free(&job->rows);
+    mr_buf_free(&job->args);
+    mr_buf_free(&job->reply);
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+static void free_intake(intake *in) {
+    for (int i = 0; i < KNOWN; i++) mr_arena_free(&in->known[i].arena);
+    mr_text_free(&in->text);
+    mr_arena_free(&in->arena);
+    mr_pg_params_free(&in->params);
+    mr_free(NULL, in, 1, sizeof *in);
+}
+
+static void stop(mr_desk *desk) { free_intake(desk->state); }
+
+mr_status mr_intake_start(mr_desk *desk, uint32_t max_chars, mr_error *err) {
+    intake *in = mr_new(NULL, 1, sizeof *in);
+    if (!in) return mr_fail(err, MR_E_MEMORY, "no memory for the intake");
+    in->max_chars = max_chars;
+    mr_pg_params_init(&in->params, NULL, PARAMS_MAX);
+    in->arena = mr_arena_new(NULL, ARENA_MAX);
+    mr_status s = in->arena ? mr_text_new(NULL, &in->text, err) : mr_fail(err, MR_E_MEMORY, "no memory for the intake");
+    desk->name = "intake";
+    desk->state = in;
+    desk->stop = stop;
+    if (s == MR_OK) s = mr_desk_start(desk, err);
+    if (s != MR_OK) free_intake(in);
+    return s;
+}

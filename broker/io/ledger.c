@@ -1,0 +1,408 @@
+#include "broker/io/ledger.h"
+
+#include "common/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { GROUP_MAX = 1000, GROUP_BYTES = 32 * 1024 * 1024, PARAMS_MAX = 256 * 1024 * 1024, IDLE_MS = 250 };
+
+typedef struct ledger {
+    mr_lease lease;
+    mr_job *on_fenced;  /* handed back once */
+    mr_job *waiting;    /* commits that the database has not taken yet, in order */
+    mr_job **tail;
+    uint64_t renew_at_ns, retry_at_ns;
+    mr_pg_params results, artifacts, names, fence;
+} ledger;
+
+/* ---- statements ---- */
+
+static const mr_pg_statement insert_results = {
+    "ledger_results",
+    "insert into millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, worker, compute_us,"
+    " body_hash, body)"
+    " select * from unnest($1::bigint[], $2::int[], $3::smallint[], $4::int[], $5::boolean[], $6::bigint[], $7::bigint[],"
+    " $8::bigint[], $9::text[], $10::bigint[], $11::bytea[], $12::bytea[])"
+    " on conflict do nothing returning run_id, step, level, batch",
+    12,
+    {MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT2S, MR_PG_INT4S, MR_PG_BOOLS, MR_PG_INT8S, MR_PG_INT8S, MR_PG_INT8S, MR_PG_TEXTS,
+     MR_PG_INT8S, MR_PG_BYTEAS, MR_PG_BYTEAS}};
+
+static const mr_pg_statement insert_artifacts = {
+    "ledger_artifacts",
+    "insert into millrace.artifact (hash, media_type, bytes)"
+    " select * from unnest($1::bytea[], $2::text[], $3::bytea[]) on conflict do nothing",
+    3,
+    {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_BYTEAS}};
+
+/* Only for results that this transaction's attempts won. */
+static const mr_pg_statement insert_names = {
+    "ledger_artifact_names",
+    "insert into millrace.run_artifact (run_id, step, level, batch, name, hash)"
+    " select a.run_id, a.step, a.level, a.batch, a.name, a.hash from unnest($1::bigint[], $2::int[], $3::smallint[],"
+    " $4::int[], $5::bigint[], $6::text[], $7::bytea[]) a (run_id, step, level, batch, attempt, name, hash)"
+    " join millrace.result r using (run_id, step, level, batch, attempt) on conflict do nothing",
+    7,
+    {MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT2S, MR_PG_INT4S, MR_PG_INT8S, MR_PG_TEXTS, MR_PG_BYTEAS}};
+
+static const mr_pg_statement read_back = {
+    "ledger_read_back",
+    "select attempt from millrace.result where run_id = $1 and step = $2 and level = $3 and batch = $4",
+    4,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4}};
+
+static const mr_pg_statement insert_failure = {
+    "ledger_failure",
+    "insert into millrace.attempt_failure (run_id, step, level, batch, attempt, worker, status, reason, dead)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    9,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BOOL}};
+
+static const mr_pg_statement insert_run_end = {
+    "ledger_run_end",
+    "insert into millrace.run_end (run_id, state, reason, counts) values ($1, $2, $3, $4) on conflict do nothing",
+    4,
+    {MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT, MR_PG_JSONB}};
+
+/* ---- a group of commits ---- */
+
+void mr_commit_job_free(mr_commit_job *job) {
+    if (!job) return;
+    mr_bytes_drop(job->frame);
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+void mr_commit_work(mr_desk *desk, mr_job *job) {
+    (void)desk;
+    (void)job;
+    MR_ASSERT(!"commits are written in groups");
+}
+
+/* The columns of a group, for unnest. */
+typedef struct group {
+    size_t n;
+    mr_commit_job *job[GROUP_MAX];
+    int64_t run[GROUP_MAX], first[GROUP_MAX], rows[GROUP_MAX], attempt[GROUP_MAX], us[GROUP_MAX];
+    int32_t step[GROUP_MAX], batch[GROUP_MAX];
+    int16_t level[GROUP_MAX];
+    bool last[GROUP_MAX];
+    mr_span worker[GROUP_MAX], hash[GROUP_MAX], body[GROUP_MAX];
+} group;
+
+static void add_to_group(group *g, mr_commit_job *job) {
+    size_t i = g->n++;
+    g->job[i] = job;
+    g->run[i] = (int64_t)job->key.run;
+    g->step[i] = (int32_t)job->key.step;
+    g->level[i] = (int16_t)job->key.level;
+    g->batch[i] = (int32_t)job->key.index;
+    g->last[i] = job->last;
+    g->first[i] = (int64_t)job->first_row;
+    g->rows[i] = (int64_t)job->rows;
+    g->attempt[i] = (int64_t)job->attempt;
+    g->us[i] = (int64_t)job->compute_us;
+    g->worker[i] = mr_span_of(job->worker);
+    g->hash[i] = mr_hash_span(&job->hash);
+    g->body[i] = job->body;
+}
+
+/* As many of the waiting jobs as make a group; they stay in the list. */
+static void gather(const ledger *l, group *g) {
+    size_t bytes = 0;
+    g->n = 0;
+    for (mr_job *job = l->waiting; job && g->n < GROUP_MAX; job = job->next) {
+        mr_commit_job *c = (mr_commit_job *)job;
+        bytes += c->frame ? mr_bytes_span(c->frame).len : 0;
+        if (g->n && bytes > GROUP_BYTES) break;
+        add_to_group(g, c);
+    }
+}
+
+static void put_results(mr_pg_params *p, const group *g) {
+    mr_pg_params_clear(p);
+    mr_pg_put_int8s(p, g->run, NULL, g->n);
+    mr_pg_put_int4s(p, g->step, NULL, g->n);
+    mr_pg_put_int2s(p, g->level, NULL, g->n);
+    mr_pg_put_int4s(p, g->batch, NULL, g->n);
+    mr_pg_put_bools(p, g->last, NULL, g->n);
+    mr_pg_put_int8s(p, g->first, NULL, g->n);
+    mr_pg_put_int8s(p, g->rows, NULL, g->n);
+    mr_pg_put_int8s(p, g->attempt, NULL, g->n);
+    mr_pg_put_texts(p, g->worker, NULL, g->n);
+    mr_pg_put_int8s(p, g->us, NULL, g->n);
+    mr_pg_put_byteas(p, g->hash, NULL, g->n);
+    mr_pg_put_byteas(p, g->body, NULL, g->n);
+}
+
+/* The artifacts of one job; they are few, so a job at a time. */
+static void put_artifacts(mr_pg_params *blobs, mr_pg_params *names, const mr_commit_job *c) {
+    mr_span hash[MR_ARTIFACTS_MAX], media[MR_ARTIFACTS_MAX], bytes[MR_ARTIFACTS_MAX], name[MR_ARTIFACTS_MAX];
+    int64_t run[MR_ARTIFACTS_MAX], attempt[MR_ARTIFACTS_MAX];
+    int32_t step[MR_ARTIFACTS_MAX], batch[MR_ARTIFACTS_MAX];
+    int16_t level[MR_ARTIFACTS_MAX];
+    for (uint32_t i = 0; i < c->artifacts; i++) {
+        hash[i] = mr_hash_span(&c->artifact[i].hash);
+        media[i] = mr_span_of(c->artifact[i].media_type);
+        name[i] = mr_span_of(c->artifact[i].name);
+        bytes[i] = c->artifact[i].bytes;
+        run[i] = (int64_t)c->key.run;
+        attempt[i] = (int64_t)c->attempt;
+        step[i] = (int32_t)c->key.step;
+        batch[i] = (int32_t)c->key.index;
+        level[i] = (int16_t)c->key.level;
+    }
+    mr_pg_params_clear(blobs);
+    mr_pg_put_byteas(blobs, hash, NULL, c->artifacts);
+    mr_pg_put_texts(blobs, media, NULL, c->artifacts);
+    mr_pg_put_byteas(blobs, bytes, NULL, c->artifacts);
+    mr_pg_params_clear(names);
+    mr_pg_put_int8s(names, run, NULL, c->artifacts);
+    mr_pg_put_int4s(names, step, NULL, c->artifacts);
+    mr_pg_put_int2s(names, level, NULL, c->artifacts);
+    mr_pg_put_int4s(names, batch, NULL, c->artifacts);
+    mr_pg_put_int8s(names, attempt, NULL, c->artifacts);
+    mr_pg_put_texts(names, name, NULL, c->artifacts);
+    mr_pg_put_byteas(names, hash, NULL, c->artifacts);
+}
+
+/* Sends the whole transaction; fence first, so that nothing is written without it. */
+static mr_status send_group(ledger *l, mr_pg *pg, const group *g, mr_error *err) {
+    mr_lease_put_fence(&l->fence, &l->lease, g->run, g->n);
+    MR_TRY(mr_pg_pipeline_send(pg, &mr_lease_fence_statement, &l->fence, err));
+    put_results(&l->results, g);
+    MR_TRY(mr_pg_pipeline_send(pg, &insert_results, &l->results, err));
+    for (size_t i = 0; i < g->n; i++) {
+        if (!g->job[i]->artifacts) continue;
+        put_artifacts(&l->artifacts, &l->names, g->job[i]);
+        MR_TRY(mr_pg_pipeline_send(pg, &insert_artifacts, &l->artifacts, err));
+        MR_TRY(mr_pg_pipeline_send(pg, &insert_names, &l->names, err));
+    }
+    return mr_pg_pipeline_sync(pg, err);
+}
+
+/* RETURNING gives the inserted keys, nearly always in the order they were sent: so the search starts where the last one
+ * was found, and goes once round. */
+static void mark_inserted(group *g, const mr_pg_result *inserted) {
+    size_t at = 0;
+    for (uint32_t i = 0; i < mr_pg_rows(inserted); i++) {
+        mr_pg_row row = mr_pg_row_at(inserted, i);
+        int64_t run = mr_pg_int(&row, 0), step = mr_pg_int(&row, 1), level = mr_pg_int(&row, 2), batch = mr_pg_int(&row, 3);
+        for (size_t tried = 0; tried < g->n; tried++, at = (at + 1) % g->n)
+            if (g->batch[at] == batch && g->run[at] == run && g->step[at] == step && g->level[at] == level) break;
+        g->job[at]->verdict = MR_COMMITTED;
+    }
+}
+
+/* Reads every answer of the group; the first error is the group's. */
+static mr_status receive_group(mr_pg *pg, group *g, mr_error *err) {
+    mr_status first = MR_OK;
+    for (unsigned n = 0;; n++) {
+        mr_pg_result *r = NULL;
+        bool synced = false;
+        mr_error why;
+        mr_status s = mr_pg_pipeline_next(pg, &r, &synced, &why);
+        if (s == MR_OK && !synced && n == 1 && r) mark_inserted(g, r);
+        mr_pg_result_free(&r);
+        if (s != MR_OK && first == MR_OK) {
+            first = s;
+            *err = why;
+        }
+        if (synced || !mr_pg_alive(pg)) return first;
+    }
+}
+
+static mr_status write_group(ledger *l, mr_pg *pg, group *g, mr_error *err) {
+    MR_TRY(mr_pg_prepare(pg, &mr_lease_fence_statement, err));
+    MR_TRY(mr_pg_prepare(pg, &insert_results, err));
+    MR_TRY(mr_pg_prepare(pg, &insert_artifacts, err));
+    MR_TRY(mr_pg_prepare(pg, &insert_names, err));
+    for (size_t i = 0; i < g->n; i++) g->job[i]->verdict = MR_STALE;
+    MR_TRY(mr_pg_pipeline_begin(pg, err));
+    mr_status sent = send_group(l, pg, g, err);
+    mr_status s = sent == MR_OK ? receive_group(pg, g, err) : sent;
+    mr_error ignored;
+    mr_status ended = mr_pg_pipeline_end(pg, s == MR_OK ? err : &ignored);
+    return s == MR_OK ? ended : s;
+}
+
+/* A row that was there before is either another attempt's (stale) or our own from a commit whose answer was lost: then
+ * it is committed. */
+static mr_status settle_stale(mr_pg *pg, mr_pg_params *p, const group *g, mr_error *err) {
+    for (size_t i = 0; i < g->n; i++) {
+        if (g->job[i]->verdict != MR_STALE) continue;
+        mr_pg_params_clear(p);
+        mr_pg_put_int8(p, g->run[i]);
+        mr_pg_put_int4(p, g->step[i]);
+        mr_pg_put_int2(p, g->level[i]);
+        mr_pg_put_int4(p, g->batch[i]);
+        mr_pg_result *r = NULL;
+        MR_TRY(mr_pg_exec(pg, &read_back, p, &r, err));
+        mr_pg_row row = mr_pg_row_at(r, 0);
+        bool ours = mr_pg_rows(r) == 1 && mr_pg_int(&row, 0) == g->attempt[i];
+        mr_pg_result_free(&r);
+        if (ours) g->job[i]->verdict = MR_COMMITTED;
+    }
+    return MR_OK;
+}
+
+static void hand_back(mr_desk *desk, ledger *l, size_t n) {
+    mr_job *first = l->waiting, **end = &l->waiting;
+    for (size_t i = 0; i < n; i++) end = &(*end)->next;
+    mr_job *rest = *end;
+    *end = NULL;
+    l->waiting = rest;
+    if (!rest) l->tail = &l->waiting;
+    mr_desk_done(desk, first);
+}
+
+static void fenced(mr_desk *desk, ledger *l) {
+    mr_job *told = l->on_fenced;
+    l->on_fenced = NULL;
+    if (told) mr_desk_done(desk, told);
+}
+
+/* Writes what waits. False when the database did not take it: it stays and is tried again. */
+static bool flush(mr_desk *desk, ledger *l, group *g) {
+    while (l->waiting) {
+        mr_error err = {0};
+        mr_pg *pg;
+        mr_status s = mr_desk_database(desk, &pg, &err);
+        gather(l, g);
+        if (s == MR_OK) s = write_group(l, pg, g, &err);
+        if (s == MR_OK) s = settle_stale(pg, &l->results, g, &err);
+        if (s != MR_OK) {
+            MR_LOG(desk->log, MR_LOG_WARN, "ledger", "commit_failed", MR_LOG_INT("results", g->n), MR_LOG_TEXT("reason", err.text));
+            if (!strcmp(desk->pg ? mr_pg_sqlstate(desk->pg) : "", MR_LEASE_LOST)) fenced(desk, l);
+            l->retry_at_ns = mr_clock_monotonic_ns() + 200000000u;
+            return false;
+        }
+        hand_back(desk, l, g->n);
+    }
+    return true;
+}
+
+/* ---- single rows ---- */
+
+void mr_failure_work(mr_desk *desk, mr_job *job) {
+    mr_failure_job *f = (mr_failure_job *)job;
+    mr_pg *pg;
+    mr_pg_params p;
+    mr_pg_params_init(&p, NULL, 8192);
+    mr_pg_put_int8(&p, (int64_t)f->key.run);
+    mr_pg_put_int4(&p, (int32_t)f->key.step);
+    mr_pg_put_int2(&p, (int16_t)f->key.level);
+    mr_pg_put_int4(&p, (int32_t)f->key.index);
+    mr_pg_put_int8(&p, (int64_t)f->attempt);
+    mr_pg_put_text(&p, f->worker);
+    mr_pg_put_int4(&p, (int32_t)f->cause);
+    mr_pg_put_text(&p, f->reason);
+    mr_pg_put_bool(&p, f->dead);
+    job->status = mr_desk_database(desk, &pg, &job->error);
+    if (job->status == MR_OK) job->status = mr_pg_exec(pg, &insert_failure, &p, NULL, &job->error);
+    mr_pg_params_free(&p);
+}
+
+static const char *run_state_word(mr_run_state s) {
+    return s == MR_RUN_SUCCEEDED ? "succeeded" : s == MR_RUN_FAILED ? "failed" : "cancelled";
+}
+
+void mr_run_end_work(mr_desk *desk, mr_job *job) {
+    mr_run_end_job *e = (mr_run_end_job *)job;
+    mr_pg *pg;
+    mr_pg_params p;
+    mr_pg_result *r = NULL;
+    mr_pg_params_init(&p, NULL, 8192);
+    mr_pg_put_int8(&p, (int64_t)e->run);
+    mr_pg_put_text(&p, run_state_word(e->state));
+    mr_pg_put_text(&p, e->reason);
+    mr_pg_put_jsonb(&p, mr_span_of(e->counts[0] ? e->counts : "[]"));
+    job->status = mr_desk_database(desk, &pg, &job->error);
+    if (job->status == MR_OK) job->status = mr_pg_exec(pg, &insert_run_end, &p, &r, &job->error);
+    if (job->status == MR_OK) e->existed = mr_pg_changed(r) == 0;
+    mr_pg_result_free(&r);
+    mr_pg_params_free(&p);
+}
+
+/* ---- the desk ---- */
+
+static void append(ledger *l, mr_job *job) {
+    job->next = NULL;
+    *l->tail = job;
+    l->tail = &job->next;
+}
+
+static void flush_now(mr_desk *desk) {
+    ledger *l = desk->state;
+    if (!l->waiting || mr_clock_monotonic_ns() < l->retry_at_ns) return;
+    group *g = mr_new(NULL, 1, sizeof *g);
+    if (!g) return; /* they wait until there is memory */
+    flush(desk, l, g);
+    mr_free(NULL, g, 1, sizeof *g);
+}
+
+static void take_jobs(mr_desk *desk, mr_job *jobs) {
+    ledger *l = desk->state;
+    while (jobs) {
+        mr_job *job = jobs;
+        jobs = job->next;
+        job->next = NULL;
+        if (job->work == mr_commit_work) {
+            append(l, job);
+        } else {
+            job->work(desk, job);
+            mr_desk_done(desk, job);
+        }
+    }
+    flush_now(desk);
+}
+
+/* Also sees to what waits for a database that was away, and keeps the lease. */
+static void idle(mr_desk *desk) {
+    ledger *l = desk->state;
+    flush_now(desk);
+    uint64_t now = mr_clock_monotonic_ns();
+    if (now < l->renew_at_ns) return;
+    mr_pg *pg;
+    mr_error err = {0};
+    mr_status s = mr_desk_database(desk, &pg, &err);
+    if (s == MR_OK) s = mr_lease_renew(pg, &l->lease, &err);
+    if (s == MR_E_CONFLICT) fenced(desk, l);
+    if (s != MR_OK) MR_LOG(desk->log, MR_LOG_WARN, "ledger", "lease_not_renewed", MR_LOG_TEXT("reason", err.text));
+    l->renew_at_ns = now + (s == MR_OK ? (uint64_t)l->lease.seconds * 1000000000u / 3 : 1000000000u);
+}
+
+/* What the database still does not take goes back: the workers keep it. */
+static void stop(mr_desk *desk) {
+    ledger *l = desk->state;
+    for (mr_job *job = l->waiting; job; job = job->next) ((mr_commit_job *)job)->verdict = MR_RETRY;
+    mr_job *waiting = l->waiting;
+    l->waiting = NULL;
+    mr_desk_done(desk, waiting);
+    fenced(desk, l);
+    if (desk->pg && mr_pg_alive(desk->pg)) mr_lease_release(desk->pg, &l->lease);
+    mr_pg_params_free(&l->results);
+    mr_pg_params_free(&l->artifacts);
+    mr_pg_params_free(&l->names);
+    mr_pg_params_free(&l->fence);
+    mr_free(NULL, l, 1, sizeof *l);
+}
+
+mr_status mr_ledger_start(mr_desk *desk, const mr_lease *lease, mr_job *on_fenced, mr_error *err) {
+    ledger *l = mr_new(NULL, 1, sizeof *l);
+    if (!l) return mr_fail(err, MR_E_MEMORY, "no memory for the ledger");
+    l->lease = *lease;
+    l->on_fenced = on_fenced;
+    l->tail = &l->waiting;
+    mr_pg_params_init(&l->results, NULL, PARAMS_MAX);
+    mr_pg_params_init(&l->artifacts, NULL, PARAMS_MAX);
+    mr_pg_params_init(&l->names, NULL, PARAMS_MAX);
+    mr_pg_params_init(&l->fence, NULL, 1024 * 1024);
+    desk->name = "ledger";
+    desk->state = l;
+    desk->batch = take_jobs;
+    desk->idle = idle;
+    desk->idle_ms = IDLE_MS;
+    desk->stop = stop;
+    return mr_desk_start(desk, err);
+}

@@ -1,0 +1,71 @@
+/* ledger.h: the desk that commits results. What waits is written in one transaction (group commit): while one group is
+ * being written the next one gathers, so groups grow with the load and nobody waits for a timer. Every transaction is
+ * fenced by the broker's leases. */
+#ifndef MR_BROKER_IO_LEDGER_H
+#define MR_BROKER_IO_LEDGER_H
+
+#include "broker/core/core.h"
+#include "broker/io/bytes.h"
+#include "broker/io/desk.h"
+#include "broker/io/lease.h"
+
+enum { MR_ARTIFACTS_MAX = 8 };
+
+/* ---- jobs ---- */
+
+typedef struct mr_artifact_ref {
+    char name[MR_NAME_MAX + 1], media_type[MR_NAME_MAX + 1];
+    mr_hash hash;
+    mr_span bytes; /* in the frame */
+} mr_artifact_ref;
+
+/* A received result; what the core calls a body. */
+typedef struct mr_commit_job {
+    mr_job head;
+    mr_work_key key;
+    uint64_t attempt, first_row, rows, compute_us;
+    uint32_t peer;
+    bool last;
+    char worker[MR_NAME_MAX + 1];
+    mr_bytes *frame; /* the message body that `body` and the artifacts lie in */
+    mr_span body;
+    mr_hash hash;
+    uint32_t artifacts;
+    mr_artifact_ref artifact[MR_ARTIFACTS_MAX];
+    mr_verdict verdict; /* out */
+} mr_commit_job;
+
+void mr_commit_job_free(mr_commit_job *job);
+
+/* A failed attempt, to be appended. */
+typedef struct mr_failure_job {
+    mr_job head;
+    mr_work_key key;
+    uint64_t attempt;
+    char worker[MR_NAME_MAX + 1], reason[256];
+    mr_status cause;
+    bool dead;
+} mr_failure_job;
+
+/* The end of a run. `existed` (out): it had an end already. */
+typedef struct mr_run_end_job {
+    mr_job head;
+    uint64_t run;
+    mr_run_state state;
+    char reason[256];
+    char counts[2048]; /* JSON */
+    bool existed;
+    uint32_t peer, call; /* of the client that asked, or peer 0 */
+} mr_run_end_job;
+
+void mr_failure_work(mr_desk *desk, mr_job *job);
+void mr_run_end_work(mr_desk *desk, mr_job *job);
+
+/* ---- the desk ---- */
+
+/* `lease` is copied. `on_fenced` is a job that comes back once when another broker has taken over; given. */
+mr_status mr_ledger_start(mr_desk *desk, const mr_lease *lease, mr_job *on_fenced, mr_error *err) MR_MUST_CHECK;
+/* The `work` of commit jobs is this; they are told apart by it. */
+void mr_commit_work(mr_desk *desk, mr_job *job);
+
+#endif

@@ -1,0 +1,196 @@
+#include "broker/io/loader.h"
+
+#include "broker/io/window.h"
+#include "common/clock.h"
+#include "common/pack.h"
+#include "common/redis.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CACHE_SLOTS = 1024 };
+static const size_t input_max = (size_t)1 << 31;
+
+/* A segment that is kept because other steps will ask for it. */
+typedef struct cached {
+    uint64_t run, first;
+    uint32_t rows, columns;
+    mr_bytes *bytes;
+} cached;
+
+typedef struct loader {
+    mr_loader_options options;
+    mr_redis *redis;
+    mr_window window;
+    cached slot[CACHE_SLOTS]; /* a ring: the oldest goes first */
+    uint32_t next;
+    size_t kept;
+} loader;
+
+static const mr_pg_statement read_partials = {
+    "loader_partials",
+    "select batch, body, body_hash from millrace.result"
+    " where run_id = $1 and step = $2 and level = $3 and batch between $4 and $5 order by batch",
+    5,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT4}};
+
+void mr_blob_key(const mr_hash *hash, char out[MR_BLOB_KEY]) {
+    memcpy(out, "millrace:blob:", 14);
+    mr_hash_hex(hash, out + 14);
+}
+
+/* ---- the cache of segments ---- */
+
+static mr_bytes *cache_find(loader *l, uint64_t run, uint64_t first, uint32_t rows, uint32_t columns) {
+    for (uint32_t i = 0; i < CACHE_SLOTS; i++) {
+        const cached *c = &l->slot[i];
+        if (c->bytes && c->run == run && c->first == first && c->rows == rows && c->columns == columns)
+            return mr_bytes_share(c->bytes);
+    }
+    return NULL;
+}
+
+static void cache_empty(loader *l, cached *c) {
+    if (!c->bytes) return;
+    l->kept -= mr_bytes_span(c->bytes).len;
+    mr_bytes_drop(c->bytes);
+    c->bytes = NULL;
+}
+
+static void cache_keep(loader *l, const cached *fresh) {
+    size_t size = mr_bytes_span(fresh->bytes).len;
+    if (size > l->options.cache_bytes) return;
+    for (uint32_t n = 0; n < CACHE_SLOTS && l->kept + size > l->options.cache_bytes; n++)
+        cache_empty(l, &l->slot[(l->next + n) % CACHE_SLOTS]);
+    cached *c = &l->slot[l->next++ % CACHE_SLOTS];
+    cache_empty(l, c);
+    *c = *fresh;
+    mr_bytes_share(c->bytes);
+    l->kept += size;
+}
+
+/* ---- inputs ---- */
+
+/* Names the bytes, and puts large ones where workers look first. */
+static mr_status finish(mr_desk *desk, mr_buf *buf, mr_bytes **out, mr_error *err) {
+    loader *l = desk->state;
+    mr_status s = mr_buf_status(buf);
+    if (s != MR_OK) return mr_fail(err, s, "an input is larger than memory or the limit of %zu bytes allows", input_max);
+    mr_bytes *bytes = mr_bytes_of_buf(buf);
+    if (!bytes) return mr_fail(err, MR_E_MEMORY, "no memory for an input");
+    bytes->hash = mr_hash_of(mr_bytes_span(bytes));
+    *out = bytes;
+    if (!l->redis || mr_bytes_span(bytes).len <= l->options.inline_max) return MR_OK;
+    char key[MR_BLOB_KEY];
+    mr_error ignored; /* without the cache workers fetch from the broker */
+    mr_blob_key(&bytes->hash, key);
+    (void)!mr_redis_set(l->redis, mr_clock_monotonic_ns(), mr_span_of(key), mr_bytes_span(bytes), l->options.ttl_s, &ignored);
+    return MR_OK;
+}
+
+static mr_status build_segment(mr_desk *desk, mr_pg *pg, const mr_run_info *info, const cached *want, mr_bytes **out,
+                               mr_error *err) {
+    loader *l = desk->state;
+    mr_arena *arena = mr_arena_new(NULL, input_max);
+    if (!arena) return mr_fail(err, MR_E_MEMORY, "no memory for a segment");
+    mr_batch batch;
+    mr_buf buf;
+    mr_buf_init(&buf, NULL, input_max);
+    mr_status s = mr_window_batch(&l->window, pg, info, want->first, want->rows, want->columns, arena, &batch, err);
+    if (s == MR_OK) s = mr_segment_encode(&batch, &buf);
+    if (s != MR_OK && buf.status != MR_OK) s = mr_fail(err, s, "a segment of %u rows is too large", want->rows);
+    if (s == MR_OK) s = finish(desk, &buf, out, err);
+    mr_buf_free(&buf);
+    mr_arena_free(&arena);
+    return s;
+}
+
+static mr_status load_segment(mr_desk *desk, mr_pg *pg, const mr_load_job *job, mr_bytes **out, mr_error *err) {
+    const mr_run_info *info = job->info;
+    cached want = {.run = info->run, .columns = info->columns[job->key.step]};
+    mr_plan_range(&info->plan[job->key.step], info->rows, job->key.index, &want.first, &want.rows);
+    *out = cache_find(desk->state, want.run, want.first, want.rows, want.columns);
+    if (*out) return MR_OK;
+    MR_TRY(build_segment(desk, pg, info, &want, out, err));
+    want.bytes = *out;
+    cache_keep(desk->state, &want);
+    return MR_OK;
+}
+
+static mr_status put_partial(mr_buf *buf, mr_pg_row *row, mr_error *err) {
+    mr_span body = mr_pg_bytea(row, 1), stored = mr_pg_bytea(row, 2);
+    mr_hash hash = mr_hash_of(body);
+    if (!mr_span_eq(stored, mr_hash_span(&hash)))
+        return mr_fail(err, MR_E_CORRUPT, "the stored partial of batch %lld does not match its hash", (long long)mr_pg_int(row, 0));
+    mr_pack_bin(buf, body);
+    return mr_pg_row_status(row, err);
+}
+
+static mr_status load_partials(mr_desk *desk, mr_pg *pg, const mr_load_job *job, mr_bytes **out, mr_error *err) {
+    uint32_t first, count;
+    mr_plan_children(&job->info->plan[job->key.step], job->key.level, job->key.index, &first, &count);
+    mr_pg_params p;
+    mr_pg_params_init(&p, NULL, 256);
+    mr_pg_put_int8(&p, (int64_t)job->key.run);
+    mr_pg_put_int4(&p, (int32_t)job->key.step);
+    mr_pg_put_int2(&p, (int16_t)(job->key.level - 1));
+    mr_pg_put_int4(&p, (int32_t)first);
+    mr_pg_put_int4(&p, (int32_t)(first + count - 1));
+    mr_pg_result *r = NULL;
+    mr_status s = mr_pg_exec(pg, &read_partials, &p, &r, err);
+    mr_pg_params_free(&p);
+    if (s != MR_OK) return s;
+    if (mr_pg_rows(r) != count)
+        s = mr_fail(err, MR_E_CORRUPT, "a merge needs %u partials, but %u are stored", count, mr_pg_rows(r));
+    mr_buf buf;
+    mr_buf_init(&buf, NULL, input_max);
+    mr_pack_array(&buf, count);
+    for (uint32_t i = 0; s == MR_OK && i < count; i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        s = put_partial(&buf, &row, err);
+    }
+    mr_pg_result_free(&r);
+    if (s == MR_OK) s = finish(desk, &buf, out, err);
+    mr_buf_free(&buf);
+    return s;
+}
+
+void mr_load_work(mr_desk *desk, mr_job *job) {
+    mr_load_job *load = (mr_load_job *)job;
+    mr_pg *pg;
+    job->status = mr_desk_database(desk, &pg, &job->error);
+    if (job->status != MR_OK) return;
+    job->status = (load->key.level ? load_partials : load_segment)(desk, pg, load, &load->bytes, &job->error);
+}
+
+void mr_load_job_free(mr_load_job *job) {
+    mr_run_info_drop(job->info);
+    mr_bytes_drop(job->bytes);
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+/* ---- the desk ---- */
+
+static void stop(mr_desk *desk) {
+    loader *l = desk->state;
+    for (uint32_t i = 0; i < CACHE_SLOTS; i++) cache_empty(l, &l->slot[i]);
+    mr_window_free(&l->window);
+    mr_redis_free(&l->redis);
+    mr_free(NULL, l, 1, sizeof *l);
+}
+
+mr_status mr_loader_start(mr_desk *desk, const mr_loader_options *options, mr_error *err) {
+    loader *l = mr_new(NULL, 1, sizeof *l);
+    if (!l) return mr_fail(err, MR_E_MEMORY, "no memory for the loader");
+    l->options = *options;
+    mr_status s = options->redis_url[0] ? mr_redis_new(options->redis_url, NULL, NULL, &l->redis, err) : MR_OK;
+    desk->name = "loader";
+    desk->state = l;
+    desk->stop = stop;
+    if (s == MR_OK) s = mr_desk_start(desk, err);
+    if (s != MR_OK) {
+        mr_redis_free(&l->redis);
+        mr_free(NULL, l, 1, sizeof *l);
+    }
+    return s;
+}

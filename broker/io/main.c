@@ -1,0 +1,64 @@
+/* millrace-broker: settings, then start, serve, stop. */
+#include "broker/io/broker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int print(void (*make)(const mr_usage *, mr_buf *)) {
+    mr_buf out;
+    mr_buf_init(&out, NULL, 256 * 1024);
+    make(&mr_broker_usage, &out);
+    fwrite(out.data, 1, out.len, stdout);
+    mr_buf_free(&out);
+    return 0;
+}
+
+static void help(const mr_usage *usage, mr_buf *out) { mr_argv_help(mr_broker_options, usage, out); }
+
+/* The file named by --config or MILLRACE_CONFIG. */
+static const char *config_file(const mr_args *args) {
+    for (size_t i = 0; i < args->flag_count; i++)
+        if (args->flags[i].row == mr_option_find(mr_broker_options, "config")) return args->flags[i].value;
+    return getenv("MILLRACE_CONFIG");
+}
+
+/* The settings of the CLI and the workers, which may stand in the same file and environment. */
+static const mr_option settings_of_others[] = {
+    {.name = "broker"}, {.name = "json"}, {.name = "timeout"}, {.name = "home"}, {.name = "share"},
+    {.name = "threads"}, {.name = "credit"}, {.name = "held_max"}, {.name = "input_max_mb"}, {.name = "components"},
+    MR_OPTION_END,
+};
+
+static mr_status load_settings(mr_broker *b, const mr_args *args, mr_error *err) {
+    static const mr_option *const others[] = {settings_of_others, NULL};
+    mr_settings_input input = {.args = args, .environment = (const char *const *)environ, .file = config_file(args),
+                               .others = others};
+    MR_TRY(mr_settings_load(mr_broker_options, &b->settings, &input, &b->origins, err));
+    if (b->settings.lost_after_ms < 2 * b->settings.heartbeat_ms)
+        return mr_fail(err, MR_E_INVALID, "lost_after_ms must be at least twice heartbeat_ms (%lld)", (long long)b->settings.heartbeat_ms);
+    mr_log_init(&b->log, STDERR_FILENO, (mr_log_level)b->settings.log_level, b->settings.log_json);
+    return MR_OK;
+}
+
+int main(int argc, char **argv) {
+    mr_error err = {0};
+    mr_args args;
+    mr_broker *b = mr_new(NULL, 1, sizeof *b);
+    if (!b) return mr_status_of(MR_E_MEMORY)->exit_code;
+    mr_status s = mr_argv_parse(mr_broker_options, NULL, argc, argv, &mr_broker_usage, &args, &err);
+    if (s == MR_OK && args.action != MR_ARGS_RUN) {
+        mr_free(NULL, b, 1, sizeof *b);
+        return print(args.action == MR_ARGS_HELP ? help : mr_argv_version);
+    }
+    if (s == MR_OK) s = load_settings(b, &args, &err);
+    if (s == MR_OK) s = mr_crypto_init(&err);
+    if (s == MR_OK) {
+        s = mr_broker_start(b, &err);
+        if (s == MR_OK) s = mr_broker_serve(b, &err);
+        mr_broker_stop(b);
+    }
+    if (s != MR_OK) fprintf(stderr, "millrace-broker: %s\n", err.text);
+    mr_free(NULL, b, 1, sizeof *b);
+    return mr_status_of((int)s)->exit_code;
+}

@@ -1,0 +1,219 @@
+#include "broker/io/plan.h"
+
+#include "broker/io/version.h"
+#include "common/json.h"
+
+#include <string.h>
+
+enum { ARENA_MAX = 8 * 1024 * 1024 };
+
+static const mr_pg_statement find_dataset = {
+    "plan_dataset", "select id, kind, columns from millrace.dataset where name = $1", 1, {MR_PG_TEXT}};
+
+static const mr_pg_statement insert_run = {
+    "plan_run",
+    "insert into millrace.run (name, version_id, batch_size, seed, roles, client)"
+    " values ($1, $2, $3, $4, $5, $6) returning id",
+    6,
+    {MR_PG_TEXT, MR_PG_INT8, MR_PG_INT4, MR_PG_INT8, MR_PG_JSONB, MR_PG_TEXT}};
+
+static const mr_pg_statement make_partition = {
+    "plan_result_partition", "select millrace.result_partition_for($1)", 1, {MR_PG_INT8}};
+
+static const mr_pg_statement insert_step = {
+    "plan_step",
+    "insert into millrace.run_step (run_id, step, component, version, shape, options, columns, batch_rows, deadline_ms)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    9,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT, MR_PG_INT4, MR_PG_INT2, MR_PG_JSONB, MR_PG_INT4, MR_PG_INT4, MR_PG_INT4}};
+
+typedef struct dataset {
+    int64_t id;
+    bool is_table;
+    mr_table_schema schema;
+} dataset;
+
+mr_plan_job *mr_plan_job_new(void) {
+    mr_plan_job *job = mr_new(NULL, 1, sizeof *job);
+    if (job && !(job->arena = mr_arena_new(NULL, ARENA_MAX))) {
+        mr_free(NULL, job, 1, sizeof *job);
+        return NULL;
+    }
+    return job;
+}
+
+void mr_plan_job_free(mr_plan_job *job) {
+    mr_run_info_drop(job->info);
+    mr_arena_free(&job->arena);
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+/* ---- what the data set has, and what the components need ---- */
+
+static mr_status read_dataset(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, dataset *out, mr_error *err) {
+    mr_pg_result *r = NULL;
+    mr_pg_put_text(p, job->dataset);
+    MR_TRY(mr_pg_exec(pg, &find_dataset, p, &r, err));
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    mr_status s;
+    if (mr_pg_rows(r) != 1) {
+        s = mr_fail(err, MR_E_NOT_FOUND, "there is no data set '%s': 'millrace datasets' lists them", job->dataset);
+    } else {
+        out->id = mr_pg_int(&row, 0);
+        out->is_table = mr_span_eq(mr_pg_text(&row, 1), mr_span_of("table"));
+        s = mr_schema_from_json(mr_pg_text(&row, 2), job->arena, &out->schema, err);
+        if (s == MR_OK) s = mr_pg_row_status(&row, err);
+    }
+    mr_pg_result_free(&r);
+    return s;
+}
+
+static const mr_binding *bound(const mr_bindings *b, const mr_column_row *role) {
+    for (size_t i = 0; i < b->count; i++)
+        if (b->items[i].role == role) return &b->items[i];
+    return NULL;
+}
+
+static bool table_has(const dataset *d, const char *column) {
+    for (uint32_t i = 0; i < d->schema.count; i++)
+        if (!strcmp(d->schema.columns[i].name, column)) return true;
+    return false;
+}
+
+/* The roles that can be filled from this data set. Prompts have all but those that only a binding gives. */
+static uint32_t columns_of(const dataset *d, const mr_bindings *b) {
+    const uint32_t only_bound = MR_COL_TREATMENT | MR_COL_OUTCOME | MR_COL_ITEM;
+    uint32_t has = MR_COL_FEATURES;
+    for (const mr_column_row *role = mr_column_rows; role->name; role++) {
+        const mr_binding *by = bound(b, role);
+        bool there = by             ? by->column[0] != 0
+                     : d->is_table  ? table_has(d, role->name)
+                                    : !(role->column & only_bound);
+        if (there) has |= role->column;
+    }
+    return has;
+}
+
+static const char *first_role(uint32_t columns) {
+    for (const mr_column_row *role = mr_column_rows; role->name; role++)
+        if (columns & role->column) return role->name;
+    return "features";
+}
+
+static mr_status check_columns(const mr_plan_job *job, const dataset *d, uint32_t has, mr_error *err) {
+    for (uint32_t i = 0; i < job->steps; i++) {
+        uint32_t missing = job->step[i].columns & ~has;
+        if (!missing) continue;
+        const char *role = first_role(missing);
+        return mr_fail(err, MR_E_INVALID, "'%s' needs the column '%s', which the data set '%s' does not have: bind it with --role %s=COLUMN",
+                       job->step[i].component, role, job->dataset, role);
+    }
+    /* Binding no rows checks that every role names a column of a type that fits. */
+    mr_batch nothing;
+    if (d->is_table) return mr_table_batch(d->schema, NULL, 0, 0, &job->bindings, has, job->arena, &nothing, err);
+    return mr_prompt_batch(NULL, NULL, 0, 0, &job->bindings, has, job->arena, &nothing, err);
+}
+
+/* Steps that cut the version in the same way get the same columns, so that one segment serves them all. */
+static uint32_t segment_columns(const mr_plan_job *job, uint32_t i, uint32_t has) {
+    uint32_t columns = 0;
+    for (uint32_t j = 0; j < job->steps; j++) {
+        const mr_plan_step_request *a = &job->step[i], *b = &job->step[j];
+        if (a->batch_rows == b->batch_rows && (a->shape == MR_STEP_WHOLE) == (b->shape == MR_STEP_WHOLE))
+            columns |= b->columns | b->columns_wanted;
+    }
+    return columns & has;
+}
+
+/* ---- the rows ---- */
+
+static void roles_json(const mr_bindings *b, mr_buf *out) {
+    mr_buf_text(out, "{");
+    for (size_t i = 0; i < b->count; i++) {
+        mr_buf_printf(out, "%s\"%s\": ", i ? ", " : "", b->items[i].role->name);
+        mr_json_put_text(out, mr_span_of(b->items[i].column));
+    }
+    mr_buf_text(out, "}");
+}
+
+static mr_status put_run(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, const mr_version *v, int64_t *run, mr_error *err) {
+    mr_buf roles;
+    mr_buf_init(&roles, NULL, 64 * 1024);
+    roles_json(&job->bindings, &roles);
+    mr_pg_params_clear(p);
+    mr_pg_put_text(p, job->name);
+    mr_pg_put_int8(p, v->id);
+    mr_pg_put_int4(p, (int32_t)job->batch_size);
+    mr_pg_put_int8(p, (int64_t)job->seed);
+    mr_pg_put_jsonb(p, mr_buf_span(&roles));
+    mr_pg_put_text(p, job->client);
+    mr_buf_free(&roles);
+    mr_pg_result *r = NULL;
+    MR_TRY(mr_pg_exec(pg, &insert_run, p, &r, err));
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    *run = mr_pg_int(&row, 0);
+    mr_status s = mr_pg_row_status(&row, err);
+    mr_pg_result_free(&r);
+    return s;
+}
+
+/* Whose lease covers the run follows from its id, so it is fenced as soon as the id is known. */
+static mr_status fence_run(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, int64_t run, mr_error *err) {
+    mr_lease_put_fence(p, job->lease, &run, 1);
+    MR_TRY(mr_pg_exec(pg, &mr_lease_fence_statement, p, NULL, err));
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, run);
+    return mr_pg_exec(pg, &make_partition, p, NULL, err);
+}
+
+static mr_status put_step(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, int64_t run, uint32_t i, uint32_t has,
+                          const mr_version *v, mr_error *err) {
+    const mr_plan_step_request *step = &job->step[i];
+    mr_step_plan plan = {.shape = (mr_step_shape)step->shape};
+    MR_TRY(mr_plan_step(v->rows, step->batch_rows, &plan, err));
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, run);
+    mr_pg_put_int4(p, (int32_t)i);
+    mr_pg_put_text(p, step->component);
+    mr_pg_put_int4(p, (int32_t)step->version);
+    mr_pg_put_int2(p, (int16_t)step->shape);
+    mr_pg_put_jsonb(p, step->options);
+    mr_pg_put_int4(p, (int32_t)segment_columns(job, i, has));
+    mr_pg_put_int4(p, (int32_t)plan.batch_rows);
+    mr_pg_put_int4(p, (int32_t)step->deadline_ms);
+    return mr_pg_exec(pg, &insert_step, p, NULL, err);
+}
+
+static mr_status plan(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, int64_t *run, mr_error *err) {
+    dataset d = {0};
+    mr_version v;
+    MR_TRY(read_dataset(pg, p, job, &d, err));
+    uint32_t has = columns_of(&d, &job->bindings);
+    MR_TRY(check_columns(job, &d, has, err));
+    if (job->version) MR_TRY(mr_version_find(pg, d.id, (int64_t)job->version, &v, err));
+    else MR_TRY(mr_version_make(pg, d.id, d.is_table, &v, err));
+    MR_TRY(put_run(pg, p, job, &v, run, err));
+    MR_TRY(fence_run(pg, p, job, *run, err));
+    for (uint32_t i = 0; i < job->steps; i++) MR_TRY(put_step(pg, p, job, *run, i, has, &v, err));
+    return MR_OK;
+}
+
+void mr_plan_work(mr_desk *desk, mr_job *head) {
+    mr_plan_job *job = (mr_plan_job *)head;
+    mr_pg *pg;
+    mr_pg_params p;
+    mr_pg_outcome outcome;
+    int64_t run = 0;
+    mr_error *err = &head->error;
+    mr_pg_params_init(&p, NULL, 4 * 1024 * 1024);
+    mr_status s = mr_desk_database(desk, &pg, err);
+    if (s == MR_OK) s = mr_pg_begin(pg, err);
+    if (s == MR_OK) {
+        s = plan(pg, &p, job, &run, err);
+        if (s == MR_OK) s = mr_pg_commit(pg, &outcome, err);
+        if (s != MR_OK) mr_pg_rollback(pg);
+    }
+    if (s == MR_OK) s = mr_run_info_read(pg, (uint64_t)run, &job->info, err);
+    mr_pg_params_free(&p);
+    head->status = s;
+}

@@ -1,0 +1,367 @@
+/* start.c: how the shell begins, goes round and ends. */
+#include "broker/io/broker.h"
+
+#include "broker/io/intake.h"
+#include "broker/io/query.h"
+#include "common/clock.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { TICK_MS = 50, MESSAGES_A_ROUND = 256, CLIENT_IDLE_MS = 300000, ARENA_MAX = 64 * 1024 * 1024 };
+
+uint64_t mr_broker_now_ms(void) { return mr_clock_monotonic_ns() / 1000000u; }
+
+void mr_broker_event(mr_broker *b, const mr_event *event) {
+    mr_error err = {0};
+    if (mr_core_step(b->core, mr_broker_now_ms(), event, &err) == MR_OK) return;
+    MR_LOG(&b->log, MR_LOG_ERROR, "broker", "event_refused", MR_LOG_INT("type", event->type), MR_LOG_TEXT("reason", err.text));
+    if (event->type == MR_EV_RESULT) mr_commit_job_free((mr_commit_job *)(uintptr_t)event->as.result.body);
+}
+
+mr_live_run *mr_broker_run(const mr_broker *b, uint64_t run) {
+    mr_live_run *live = NULL;
+    HASH_FIND(hh, b->runs, &run, sizeof run, live);
+    return live;
+}
+
+/* ---- runs ---- */
+
+static mr_status plan_run(mr_broker *b, mr_run_info *info, mr_error *err) {
+    mr_live_run *live = mr_new(NULL, 1, sizeof *live);
+    if (!live) return mr_fail(err, MR_E_MEMORY, "no memory for run %llu", (unsigned long long)info->run);
+    mr_run_plan plan = mr_run_info_plan(info);
+    mr_event e = {.type = MR_EV_RUN_PLANNED, .as.plan = &plan};
+    mr_status s = mr_core_step(b->core, mr_broker_now_ms(), &e, err);
+    if (s != MR_OK) {
+        mr_free(NULL, live, 1, sizeof *live);
+        return s;
+    }
+    live->run = info->run;
+    live->info = mr_run_info_share(info);
+    HASH_ADD(hh, b->runs, run, sizeof live->run, live);
+    return MR_OK;
+}
+
+mr_status mr_broker_add_run(mr_broker *b, mr_run_info *info, mr_error *err) {
+    mr_event open = {.type = MR_EV_RUN_OPENED, .as.run = info->run};
+    mr_status s = plan_run(b, info, err);
+    mr_run_info_drop(info);
+    if (s == MR_OK) mr_broker_event(b, &open);
+    return s;
+}
+
+static const mr_pg_statement unfinished = {
+    "start_unfinished",
+    "select r.id from millrace.run r where not exists (select 1 from millrace.run_end e where e.run_id = r.id) order by r.id",
+    0, {0}};
+static const mr_pg_statement done_before = {
+    "start_done", "select step, level, batch from millrace.result where run_id = $1", 1, {MR_PG_INT8}};
+
+static mr_status tell_done(mr_broker *b, mr_pg *pg, uint64_t run, uint64_t *count, mr_error *err) {
+    mr_pg_params p;
+    mr_pg_params_init(&p, NULL, 64);
+    mr_pg_put_int8(&p, (int64_t)run);
+    mr_status s = mr_pg_stream(pg, &done_before, &p, err);
+    mr_pg_params_free(&p);
+    for (*count = 0; s == MR_OK; ++*count) {
+        mr_pg_result *r = NULL;
+        s = mr_pg_stream_next(pg, &r, err);
+        if (s != MR_OK || !r) break;
+        mr_pg_row row = mr_pg_row_at(r, 0);
+        mr_event e = {.type = MR_EV_DONE_BEFORE};
+        e.as.key = (mr_work_key){run, (uint32_t)mr_pg_int(&row, 0), (uint32_t)mr_pg_int(&row, 1), (uint32_t)mr_pg_int(&row, 2)};
+        mr_pg_result_free(&r);
+        s = mr_core_step(b->core, mr_broker_now_ms(), &e, err);
+    }
+    mr_pg_stream_end(pg);
+    return s;
+}
+
+static mr_status resume_run(mr_broker *b, mr_pg *pg, uint64_t run, mr_error *err) {
+    mr_run_info *info = NULL;
+    uint64_t done = 0;
+    MR_TRY(mr_run_info_read(pg, run, &info, err));
+    mr_status s = plan_run(b, info, err);
+    mr_run_info_drop(info);
+    if (s == MR_OK) s = tell_done(b, pg, run, &done, err);
+    if (s != MR_OK) return s;
+    mr_event open = {.type = MR_EV_RUN_OPENED, .as.run = run};
+    mr_broker_event(b, &open);
+    MR_LOG(&b->log, MR_LOG_INFO, "broker", "run_resumed", MR_LOG_INT("run", run), MR_LOG_INT("done", done));
+    return MR_OK;
+}
+
+static mr_status resume_runs(mr_broker *b, mr_pg *pg, mr_error *err) {
+    mr_pg_result *r = NULL;
+    MR_TRY(mr_pg_exec(pg, &unfinished, NULL, &r, err));
+    mr_status s = MR_OK;
+    for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        uint64_t run = (uint64_t)mr_pg_int(&row, 0);
+        s = resume_run(b, pg, run, err);
+        if (s != MR_OK) mr_fail_in(err, "run %llu cannot be resumed", (unsigned long long)run);
+    }
+    mr_pg_result_free(&r);
+    return s;
+}
+
+/* ---- start ---- */
+
+static mr_status open_signals(mr_broker *b, mr_error *err) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    b->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return b->signals >= 0 ? MR_OK : mr_fail(err, MR_E_LIMIT, "no descriptor is left for signals");
+}
+
+static mr_status open_sockets(mr_broker *b, mr_error *err) {
+    mr_net_options options = {.max_frame = MR_WIRE_BODY_MAX, .send_queue = 10000, .receive_queue = 10000, .linger_ms = 1000};
+    MR_TRY(mr_net_new(NULL, &b->net, err));
+    MR_TRY(mr_net_bind(b->net, MR_ROUTER, b->settings.listen, &options, &b->router, err));
+    return mr_net_bind(b->net, MR_PUB, b->settings.events, &options, &b->events, err);
+}
+
+static void name_broker(mr_broker *b) {
+    char host[128] = "";
+    gethostname(host, sizeof host - 1);
+    if (!b->settings.name[0]) snprintf(b->settings.name, MR_NAME_MAX, "%.24s %.36s", host, mr_socket_address(b->router));
+    b->settings.name[MR_NAME_MAX - 1] = 0;
+    snprintf(b->lease.owner, sizeof b->lease.owner, "%.120s", b->settings.name);
+    b->lease.seconds = b->settings.lease_s;
+}
+
+static mr_status make_core(mr_broker *b, uint64_t first_attempt, mr_error *err) {
+    mr_core_config config = {
+        .first_attempt = first_attempt,
+        .lost_after_ms = (uint32_t)b->settings.lost_after_ms,
+        .load_ahead = (uint32_t)b->settings.load_ahead,
+        .max_loads = 4096,
+        .max_errors = (uint32_t)b->settings.max_errors,
+        .max_crashes = (uint32_t)b->settings.max_crashes,
+        .retry_base_ms = (uint32_t)b->settings.retry_base_ms,
+        .retry_max_ms = (uint32_t)b->settings.retry_max_ms,
+    };
+    mr_random_bytes(&config.seed, sizeof config.seed);
+    b->arena = mr_arena_new(NULL, ARENA_MAX);
+    if (!b->arena || mr_core_new(&config, &b->core) != MR_OK) return mr_fail(err, MR_E_MEMORY, "no memory to start with");
+    return MR_OK;
+}
+
+static mr_status check_migrated(mr_pg *pg, mr_error *err) {
+    static const mr_pg_statement there = {
+        "start_migrated", "select to_regclass('millrace.partition_lease') is not null", 0, {0}};
+    mr_pg_result *r = NULL;
+    MR_TRY(mr_pg_exec(pg, &there, NULL, &r, err));
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    bool migrated = mr_pg_bool(&row, 0);
+    mr_pg_result_free(&r);
+    return migrated ? MR_OK : mr_fail(err, MR_E_NOT_FOUND, "the database has no Millrace schema: run 'millrace migrate up' first");
+}
+
+static mr_status find_work(mr_broker *b, mr_error *err) {
+    mr_pg_options options = {.application = "millrace-broker start", .connect_timeout_ms = 5000};
+    mr_pg *pg = NULL;
+    uint64_t first_attempt = 0;
+    if (!b->settings.database_url[0])
+        return mr_fail(err, MR_E_USAGE, "no database: set MILLRACE_DATABASE_URL, for example to postgresql://localhost/millrace, "
+                                        "or start everything with 'millrace up'");
+    MR_TRY(mr_pg_connect(b->settings.database_url, &options, NULL, &pg, err));
+    mr_status s = check_migrated(pg, err);
+    if (s == MR_OK) s = mr_lease_take(pg, &b->lease, &first_attempt, err);
+    if (s == MR_OK) s = make_core(b, first_attempt, err);
+    if (s == MR_OK) s = resume_runs(b, pg, err);
+    mr_pg_free(&pg);
+    return s;
+}
+
+static void fenced(mr_broker *b, mr_job *job) {
+    mr_free(NULL, job, 1, sizeof *job);
+    if (b->phase != MR_STOPPED) mr_broker_drain(b, MR_E_CONFLICT);
+}
+
+static mr_status start_desks(mr_broker *b, mr_error *err) {
+    mr_desk *const desks[] = {&b->ledger, &b->loader, &b->reader, &b->intake, &b->planner};
+    mr_loader_options loader = {.redis_url = b->settings.redis_url, .inline_max = (size_t)b->settings.inline_max,
+                                .cache_bytes = (size_t)b->settings.segment_cache_mb << 20,
+                                .ttl_s = (unsigned)b->settings.cache_ttl_s};
+    mr_job *on_fenced = mr_new(NULL, 1, sizeof *on_fenced);
+    if (!on_fenced) return mr_fail(err, MR_E_MEMORY, "no memory to start with");
+    on_fenced->done = fenced;
+    for (size_t i = 0; i < sizeof desks / sizeof *desks; i++) {
+        desks[i]->log = &b->log;
+        desks[i]->url = b->settings.database_url;
+        desks[i]->outbox = &b->outbox;
+        desks[i]->waker = &b->waker;
+    }
+    MR_TRY(mr_ledger_start(&b->ledger, &b->lease, on_fenced, err));
+    MR_TRY(mr_loader_start(&b->loader, &loader, err));
+    MR_TRY(mr_reader_start(&b->reader, b->settings.redis_url, (unsigned)b->settings.cache_ttl_s, err));
+    MR_TRY(mr_intake_start(&b->intake, (uint32_t)b->settings.max_chars, err));
+    b->planner.name = "planner";
+    return mr_desk_start(&b->planner, err);
+}
+
+mr_status mr_broker_start(mr_broker *b, mr_error *err) {
+    b->signals = b->waker.fd = -1;
+    mr_queue_init(&b->outbox);
+    mr_buf_init(&b->envelope, NULL, MR_WIRE_ENVELOPE_MAX);
+    mr_random_bytes(&b->session, sizeof b->session);
+    b->started_ms = mr_broker_now_ms();
+    MR_TRY(open_signals(b, err));
+    MR_TRY(mr_waker_init(&b->waker, err));
+    MR_TRY(open_sockets(b, err));
+    name_broker(b);
+    MR_TRY(find_work(b, err));
+    MR_TRY(start_desks(b, err));
+    MR_LOG(&b->log, MR_LOG_INFO, "broker", "serving", MR_LOG_TEXT("address", mr_socket_address(b->router)),
+           MR_LOG_TEXT("events", mr_socket_address(b->events)), MR_LOG_TEXT("version", MR_VERSION),
+           MR_LOG_INT("epoch", b->lease.epoch[0]));
+    return MR_OK;
+}
+
+/* ---- the loop ---- */
+
+void mr_broker_drain(mr_broker *b, mr_status why) {
+    if (b->phase != MR_SERVING) return;
+    mr_event e = {.type = MR_EV_DRAIN};
+    b->phase = MR_DRAINING;
+    b->stop_status = why;
+    b->stop_at_ms = mr_broker_now_ms() + (why == MR_OK ? (uint64_t)b->settings.grace_s * 1000 : 0);
+    MR_LOG(&b->log, MR_LOG_INFO, "broker", "draining", MR_LOG_INT("grace_s", b->settings.grace_s));
+    mr_broker_event(b, &e);
+}
+
+static void receive_some(mr_broker *b) {
+    for (int i = 0; i < MESSAGES_A_ROUND; i++) {
+        mr_net_msg msg = {0};
+        bool got = false;
+        mr_error err;
+        mr_status s = mr_net_receive(b->router, &msg, &got, &err);
+        if (s == MR_E_PROTOCOL) mr_broker_refuse(b, msg.from, s, true, err.text);
+        else if (s == MR_OK && got) mr_broker_receive(b, &msg);
+        mr_net_msg_free(&msg);
+        if (!got && s != MR_E_PROTOCOL) return;
+    }
+}
+
+static void finish_jobs(mr_broker *b) {
+    mr_waker_clear(&b->waker);
+    for (mr_job *jobs = mr_queue_take(&b->outbox, 0); jobs;) {
+        mr_job *job = jobs;
+        jobs = job->next;
+        job->next = NULL;
+        job->done(b, job);
+    }
+}
+
+void mr_broker_try_again(mr_broker *b, mr_job *job) {
+    job->next = b->again;
+    b->again = job;
+}
+
+static void forget_idle_clients(mr_broker *b, uint64_t now) {
+    mr_peer *peer, *next;
+    HASH_ITER(by_number, b->peers.by_number, peer, next)
+        if (peer->state == MR_SESSION_CLIENT && now - peer->seen_ms > CLIENT_IDLE_MS) mr_peer_remove(&b->peers, peer);
+}
+
+static void tick(mr_broker *b, uint64_t now) {
+    enum { AGAIN_EVERY = 10 }; /* ticks */
+    mr_event e = {.type = MR_EV_TICK};
+    if (now - b->tick_ms < TICK_MS) return;
+    b->tick_ms = now;
+    mr_broker_event(b, &e);
+    if (now / TICK_MS % AGAIN_EVERY) return;
+    forget_idle_clients(b, now);
+    for (mr_job *jobs = b->again, *next; jobs; jobs = next) {
+        next = jobs->next;
+        mr_desk_give(&b->ledger, jobs);
+        if (!next) b->again = NULL;
+    }
+}
+
+static void take_signal(mr_broker *b) {
+    struct signalfd_siginfo info;
+    while (read(b->signals, &info, sizeof info) == sizeof info) {
+        if (b->phase == MR_DRAINING) b->stop_at_ms = 0; /* the second one does not wait */
+        mr_broker_drain(b, MR_OK);
+    }
+}
+
+static bool drained(const mr_broker *b, uint64_t now) {
+    return b->phase == MR_DRAINING && (now >= b->stop_at_ms || (mr_core_idle(b->core) && !b->again));
+}
+
+mr_status mr_broker_serve(mr_broker *b, mr_error *err) {
+    mr_poll_item items[] = {{.socket = b->router}, {.fd = b->waker.fd}, {.fd = b->signals}};
+    mr_broker_act(b); /* what was found at the start */
+    for (;;) {
+        mr_status s = mr_net_poll(items, 3, TICK_MS, err);
+        if (s != MR_OK && s != MR_E_INTERRUPTED) return s;
+        receive_some(b);
+        finish_jobs(b);
+        take_signal(b);
+        uint64_t now = mr_broker_now_ms();
+        tick(b, now);
+        mr_broker_act(b);
+        if (drained(b, now)) break;
+    }
+    if (b->stop_status == MR_E_CONFLICT)
+        return mr_fail(err, MR_E_CONFLICT, "another broker has taken over this broker's work; this one stops");
+    return MR_OK;
+}
+
+/* ---- stop ---- */
+
+static void say_bye(mr_broker *b) {
+    mr_peer *peer, *next;
+    mr_wire m = {.type = MR_MSG_BYE};
+    m.as.bye.reason = mr_span_of("the broker stops");
+    HASH_ITER(by_number, b->peers.by_number, peer, next) mr_broker_send(b, peer, &m, NULL);
+}
+
+static void free_runs(mr_broker *b) {
+    mr_live_run *run, *next;
+    HASH_ITER(hh, b->runs, run, next) {
+        HASH_DELETE(hh, b->runs, run);
+        mr_run_info_drop(run->info);
+        mr_free(NULL, run, 1, sizeof *run);
+    }
+}
+
+/* What desks hand back while they stop is told to the core, so that workers get their last acknowledgements. */
+static void settle(mr_broker *b) {
+    mr_desk *const readers[] = {&b->planner, &b->intake, &b->loader, &b->reader};
+    if (!b->core) return;
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) mr_desk_stop(readers[i]);
+    finish_jobs(b);
+    mr_desk_stop(&b->ledger);
+    finish_jobs(b);
+    mr_broker_act(b);
+    if (b->router) say_bye(b);
+}
+
+void mr_broker_stop(mr_broker *b) {
+    b->phase = MR_STOPPED;
+    settle(b);
+    mr_core_free(&b->core);
+    free_runs(b);
+    mr_peers_free(&b->peers);
+    mr_catalogue_free(&b->catalogue);
+    mr_arena_free(&b->arena);
+    mr_buf_free(&b->envelope);
+    mr_socket_close(&b->router);
+    mr_socket_close(&b->events);
+    mr_net_free(&b->net);
+    mr_waker_close(&b->waker);
+    if (b->signals >= 0) close(b->signals);
+    MR_LOG(&b->log, MR_LOG_INFO, "broker", "stopped");
+}
