@@ -1,0 +1,271 @@
+#include "worker/core/link_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- steps ---- */
+
+static link_step *step_find(mr_link *l, uint64_t run, uint16_t step) {
+    for (uint32_t i = l->step_count; i-- > 0;)
+        if (l->steps[i].run == run && l->steps[i].step == step) return &l->steps[i];
+    return NULL;
+}
+
+/* A place for one more; when there are too many, the oldest one's. */
+static link_step *step_place(mr_link *l) {
+    if (l->step_count == LINK_STEPS_MAX) {
+        link_step *s = &l->steps[l->step_oldest++ % LINK_STEPS_MAX];
+        mr_buf_free(&s->options);
+        return s;
+    }
+    if (l->step_count == l->step_cap) {
+        uint32_t cap = l->step_cap ? 2 * l->step_cap : 16;
+        link_step *fresh = mr_grow(l->config.mem, l->steps, l->step_cap, cap, sizeof *fresh);
+        if (!fresh) return NULL;
+        l->steps = fresh;
+        l->step_cap = cap;
+    }
+    return &l->steps[l->step_count++];
+}
+
+static int32_t component_place(const mr_link *l, mr_span name) {
+    for (int32_t i = 0; l->config.table[i]; i++)
+        if (mr_span_eq(mr_span_of(l->config.table[i]->name), name)) return i;
+    return -1;
+}
+
+void mr_link_on_step(mr_link *l, const mr_wire_step *step) {
+    link_step *s = step_find(l, step->run, step->step);
+    if (s) mr_buf_free(&s->options);
+    else s = step_place(l);
+    if (!s) return; /* its work is then answered as of an unknown step */
+    *s = (link_step){.run = step->run, .step = step->step, .seed = step->seed, .version = step->version,
+                     .component = component_place(l, step->component)};
+    snprintf(s->name, sizeof s->name, "%.*s", MR_SPAN_ARG(step->component));
+    mr_buf_init(&s->options, l->config.mem, MR_MAX_STEP_OPTIONS);
+    mr_buf_put(&s->options, step->options.data, step->options.len);
+}
+
+void mr_link_forget_steps(mr_link *l) {
+    for (uint32_t i = 0; i < l->step_count; i++) mr_buf_free(&l->steps[i].options);
+    l->step_count = 0;
+    l->step_oldest = 0;
+}
+
+/* MR_OK when this worker can do the step's work; else the reason in `text`. */
+static mr_status step_check(mr_link *l, const mr_wire_work_item *w, char *text, size_t room) {
+    const link_step *s = step_find(l, w->run, w->step);
+    text[0] = 0;
+    if (!s || mr_buf_status(&s->options) != MR_OK) {
+        snprintf(text, room, "the worker was not told what step %u of run %llu is", w->step, (unsigned long long)w->run);
+        return MR_E_NOT_FOUND;
+    }
+    if (s->component < 0) {
+        snprintf(text, room, "this worker has no component '%s'", s->name);
+        return MR_E_NOT_FOUND;
+    }
+    uint32_t version = l->config.table[s->component]->version;
+    if (version == s->version) return MR_OK;
+    snprintf(text, room, "this worker has version %u of %s, not %u", version, s->name, s->version);
+    return MR_E_CONFLICT;
+}
+
+/* ---- items ---- */
+
+link_item *mr_link_item_find(mr_link *l, uint64_t attempt) {
+    link_item *i = l->items;
+    while (i && i->work.attempt != attempt) i = i->next;
+    return i;
+}
+
+void mr_link_item_remove(mr_link *l, link_item *item) {
+    link_item **at = &l->items;
+    while (*at != item) at = &(*at)->next;
+    *at = item->next;
+    l->item_count--;
+    mr_buf_free(&item->input);
+    mr_free(l->config.mem, item, 1, sizeof *item);
+}
+
+static link_item *item_add(mr_link *l, const mr_wire_work_item *w) {
+    link_item *item = mr_new(l->config.mem, 1, sizeof *item), **at = &l->items;
+    if (!item) return NULL;
+    item->work = *w;
+    mr_buf_init(&item->input, l->config.mem, w->size);
+    while (*at) at = &(*at)->next;
+    *at = item;
+    l->item_count++;
+    l->totals.taken++;
+    return item;
+}
+
+void mr_link_give_back(mr_link *l, const uint64_t *attempts, uint32_t n) {
+    mr_wire m = {.type = MR_MSG_RELEASE, .as.release = {.attempts = attempts, .attempt_count = n}};
+    /* Unsent, the broker finds them lost with the session; so no more than a log line is due. */
+    if (n && l->session == SESSION_OPEN && mr_link_send(l, &m, (mr_span){0}) != MR_OK)
+        MR_LOG(l->config.log, MR_LOG_WARN, "link", "release_unsent", MR_LOG_INT("attempts", n));
+}
+
+void mr_link_release(mr_link *l, bool tell, bool with_running) {
+    enum { AT_ONCE = 256 };
+    uint64_t attempts[AT_ONCE];
+    uint32_t n = 0;
+    for (link_item *i = l->items, *next; i; i = next) {
+        next = i->next;
+        if (i->state == ITEM_RUNNING && !with_running) continue;
+        attempts[n++] = i->work.attempt;
+        mr_link_item_remove(l, i);
+        if (n < AT_ONCE) continue;
+        if (tell) mr_link_give_back(l, attempts, n);
+        n = 0;
+    }
+    if (tell) mr_link_give_back(l, attempts, n);
+}
+
+/* ---- inputs ---- */
+
+static bool input_is_sound(const link_item *item) {
+    if (item->input.len != item->work.size) return false;
+    mr_hash hash = mr_hash_of(mr_buf_span(&item->input));
+    return mr_hash_eq(&hash, &item->work.hash);
+}
+
+static void ask(mr_link *l, uint64_t now_ms, link_item *item) {
+    uint64_t left = item->work.size - item->input.len;
+    item->request = ++l->next_request;
+    item->asked_ms = now_ms;
+    mr_wire m = {.type = MR_MSG_FETCH,
+                 .as.fetch = {.request = item->request, .attempt = item->work.attempt, .offset = item->input.len,
+                              .length = left < LINK_FETCH_CHUNK ? (uint32_t)left : LINK_FETCH_CHUNK}};
+    if (mr_link_send(l, &m, (mr_span){0}) != MR_OK) item->asked_ms = 0; /* again at the next tick */
+}
+
+void mr_link_fetch_again(mr_link *l, uint64_t now_ms) {
+    for (link_item *i = l->items; i; i = i->next)
+        if (i->state == ITEM_FETCHING && now_ms - i->asked_ms >= l->config.resend_ms) ask(l, now_ms, i);
+}
+
+static void check_input(mr_link *l, uint64_t now_ms, link_item *item) {
+    if (input_is_sound(item)) item->state = ITEM_READY;
+    else mr_link_answer(l, now_ms, item, MR_E_CORRUPT, "the input's bytes do not match their hash");
+}
+
+static void get_input(mr_link *l, uint64_t now_ms, link_item *item, mr_span bytes) {
+    if (item->work.inlined) {
+        mr_buf_put(&item->input, bytes.data, bytes.len);
+        if (mr_buf_status(&item->input) != MR_OK) mr_link_answer(l, now_ms, item, MR_E_MEMORY, "no memory for the input");
+        else check_input(l, now_ms, item);
+        return;
+    }
+    if (l->port.cached && l->port.cached(l->port.self, &item->work.hash, item->work.size, &item->input) &&
+        input_is_sound(item)) {
+        item->state = ITEM_READY;
+        return;
+    }
+    mr_buf_clear(&item->input);
+    item->state = ITEM_FETCHING;
+    ask(l, now_ms, item);
+}
+
+void mr_link_on_blob(mr_link *l, uint64_t now_ms, const mr_wire_blob *blob, mr_span body) {
+    link_item *i = l->items;
+    while (i && !(i->state == ITEM_FETCHING && i->request == blob->request)) i = i->next;
+    if (!i) return; /* of an earlier request */
+    if (blob->status != MR_OK) {
+        mr_link_answer(l, now_ms, i, mr_status_of(blob->status)->status, "the broker did not have the input");
+        return;
+    }
+    bool fits = blob->total == i->work.size && blob->offset == i->input.len && body.len &&
+                body.len <= i->work.size - i->input.len;
+    if (!fits) {
+        mr_link_answer(l, now_ms, i, MR_E_CORRUPT, "the pieces of the input do not fit together");
+        return;
+    }
+    mr_buf_put(&i->input, body.data, body.len);
+    if (mr_buf_status(&i->input) != MR_OK) mr_link_answer(l, now_ms, i, MR_E_MEMORY, "no memory for the input");
+    else if (i->input.len < i->work.size) ask(l, now_ms, i);
+    else check_input(l, now_ms, i);
+}
+
+/* ---- work ---- */
+
+static uint32_t capacity(const mr_link *l) { return l->config.slots * l->config.prefetch; }
+
+static void take(mr_link *l, uint64_t now_ms, const mr_wire_work_item *w, mr_span bytes) {
+    char text[160];
+    if (l->granted) l->granted--;
+    if (mr_link_item_find(l, w->attempt) || mr_link_holds(l, w->attempt)) return; /* delivered twice */
+    bool flooded = l->item_count >= 2 * capacity(l) + 16;
+    link_item *item = l->draining || flooded ? NULL : item_add(l, w);
+    if (!item) {
+        mr_link_give_back(l, &w->attempt, 1);
+        return;
+    }
+    mr_status status = step_check(l, w, text, sizeof text);
+    if (status == MR_OK && w->size > l->config.input_max) {
+        status = MR_E_LIMIT;
+        snprintf(text, sizeof text, "the input of %llu bytes is over this worker's limit of %zu",
+                 (unsigned long long)w->size, l->config.input_max);
+    }
+    if (status != MR_OK) mr_link_answer(l, now_ms, item, status, text);
+    else get_input(l, now_ms, item, bytes);
+}
+
+void mr_link_on_work(mr_link *l, uint64_t now_ms, const mr_wire_work *work, mr_span body) {
+    size_t at = 0;
+    for (uint32_t i = 0; i < work->item_count; i++) {
+        const mr_wire_work_item *w = &work->items[i];
+        size_t n = w->inlined ? w->size : 0;
+        if (n > body.len - at) {
+            mr_link_lose(l, now_ms, "the body of a work message is shorter than its items say");
+            return;
+        }
+        take(l, now_ms, w, (mr_span){body.data + at, n});
+        at += n;
+    }
+}
+
+void mr_link_on_cancel(mr_link *l, uint64_t now_ms, const mr_wire_cancel *cancel) {
+    for (uint32_t i = 0; i < cancel->attempt_count; i++) {
+        link_item *item = mr_link_item_find(l, cancel->attempts[i]);
+        if (!item) continue;
+        if (item->state == ITEM_RUNNING) l->port.stop(l->port.self, item->work.attempt, MR_E_CANCELLED);
+        else mr_link_answer(l, now_ms, item, MR_E_CANCELLED, "cancelled before it started");
+    }
+}
+
+/* MR_E_FULL when no slot is free. */
+static mr_status start(mr_link *l, link_item *item, mr_error *err) {
+    const link_step *s = step_find(l, item->work.run, item->work.step);
+    if (!s) return mr_fail(err, MR_E_NOT_FOUND, "the step of this work was forgotten");
+    mr_slot_job job = {.attempt = item->work.attempt, .seed = s->seed, .component = (uint32_t)s->component,
+                       .level = item->work.level, .index = item->work.index, .last = item->work.last,
+                       .deadline_ms = item->work.deadline_ms, .options_len = (uint32_t)s->options.len,
+                       .input_len = item->input.len};
+    if (!job.deadline_ms) job.deadline_ms = l->config.table[s->component]->deadline_ms;
+    return l->port.start(l->port.self, &job, mr_buf_span(&s->options), mr_buf_span(&item->input), err);
+}
+
+void mr_link_start_ready(mr_link *l, uint64_t now_ms) {
+    for (link_item *i = l->items, *next; i; i = next) {
+        next = i->next;
+        if (i->state != ITEM_READY) continue;
+        mr_error err = {0};
+        mr_status status = start(l, i, &err);
+        if (status == MR_E_FULL) return;
+        if (status != MR_OK) {
+            mr_link_answer(l, now_ms, i, status, err.text);
+            continue;
+        }
+        i->state = ITEM_RUNNING;
+        mr_buf_free(&i->input); /* the slot has its own copy */
+    }
+}
+
+void mr_link_top_up(mr_link *l) {
+    if (l->draining || l->held_count >= l->config.held_max || l->held_bytes >= l->config.held_bytes_max) return;
+    uint32_t room = capacity(l), used = l->granted + l->item_count;
+    if (used >= room) return;
+    mr_wire m = {.type = MR_MSG_CREDIT, .as.credit = {.amount = room - used}};
+    if (mr_link_send(l, &m, (mr_span){0}) == MR_OK) l->granted += room - used;
+}

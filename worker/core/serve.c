@@ -1,0 +1,232 @@
+#include "worker/core/serve.h"
+
+#include "common/clock.h"
+#include "common/net.h"
+#include "common/redis.h"
+#include "worker/core/catalogue.h"
+#include "worker/core/link.h"
+#include "worker/core/slots.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { POLL_MS = 50, MESSAGES_PER_TURN = 64, PROGRESS_MS = 1000, SLOT_GRACE_MS = 1000, CATALOGUE_MAX = 8 * 1024 * 1024,
+       BODY_MAX = MR_RESULT_MAX + MR_ARTIFACTS_MAX };
+
+typedef struct server {
+    const mr_worker_settings *settings;
+    mr_log log;
+    mr_net *net;
+    mr_socket *socket; /* NULL between connections */
+    mr_slots *slots;
+    mr_link *link;
+    mr_redis *redis;
+    char redis_told[MR_MAX_WELCOME_REDIS + 1]; /* the address that `redis` was made for */
+    int signals;
+    uint64_t drain_until_ms, progress_at_ms; /* 0: not draining */
+} server;
+
+static uint64_t now_ms(void) { return mr_clock_monotonic_ns() / 1000000; }
+
+/* ---- the link's port ---- */
+
+static void release_copy(void *data, void *hint) { mr_free(NULL, data, (size_t)(uintptr_t)hint, 1); }
+
+/* The link keeps a result until it is acknowledged, so what is sent is a copy. */
+static mr_status send_message(void *self, mr_span envelope, mr_span body) {
+    server *s = self;
+    mr_error err;
+    if (!s->socket) return MR_E_FULL;
+    if (!body.len) return mr_net_send(s->socket, (mr_span){0}, envelope, NULL, &err);
+    void *copy = mr_new(NULL, body.len, 1);
+    if (!copy) return MR_E_FULL;
+    memcpy(copy, body.data, body.len);
+    mr_net_body out = {.data = copy, .len = body.len, .release = release_copy, .hint = (void *)(uintptr_t)body.len};
+    mr_status status = mr_net_send(s->socket, (mr_span){0}, envelope, &out, &err);
+    if (status != MR_OK) mr_net_body_free(&out);
+    return status;
+}
+
+static void reconnect(void *self) {
+    server *s = self;
+    mr_error err;
+    mr_net_options options = {.max_frame = MR_WIRE_BODY_MAX, .linger_ms = 500};
+    mr_socket_close(&s->socket);
+    if (mr_net_connect(s->net, MR_DEALER, s->settings->broker, &options, &s->socket, &err) == MR_OK) return;
+    MR_LOG(&s->log, MR_LOG_ERROR, "worker", "connect_failed", MR_LOG_TEXT("reason", err.text));
+}
+
+static mr_status start_job(void *self, const mr_slot_job *job, mr_span options, mr_span input, mr_error *err) {
+    return mr_slots_start(((server *)self)->slots, mr_clock_monotonic_ns(), job, options, input, err);
+}
+
+static void stop_job(void *self, uint64_t attempt, mr_status why) {
+    mr_slots_stop(((server *)self)->slots, mr_clock_monotonic_ns(), attempt, why);
+}
+
+static bool cached(void *self, const mr_hash *hash, uint64_t size, mr_buf *out) {
+    server *s = self;
+    char hex[MR_HASH_HEX], key[MR_HASH_HEX + 16];
+    mr_error err;
+    if (!s->redis) return false;
+    mr_hash_hex(hash, hex);
+    snprintf(key, sizeof key, "millrace:blob:%s", hex);
+    mr_status status = mr_redis_get(s->redis, mr_clock_monotonic_ns(), mr_span_of(key), out, &err);
+    return status == MR_OK && out->len == size;
+}
+
+/* ---- start and end ---- */
+
+static mr_status open_signals(server *s, mr_error *err) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->signals >= 0 ? MR_OK : mr_fail(err, MR_E_IO, "signals cannot be watched: %s", strerror(errno));
+}
+
+static mr_status open_link(server *s, const mr_component *const *table, mr_span catalogue, mr_error *err) {
+    uint64_t seed;
+    mr_random_bytes(&seed, sizeof seed);
+    mr_link_port port = {.self = s, .send = send_message, .reconnect = reconnect, .start = start_job, .stop = stop_job,
+                         .cached = cached};
+    mr_link_config config = {.table = table, .name = s->settings->name, .catalogue = catalogue,
+                             .slots = (uint16_t)s->settings->threads, .prefetch = (uint32_t)s->settings->credit,
+                             .held_max = (uint32_t)s->settings->held_max, .held_bytes_max = (size_t)1 << 29,
+                             .input_max = (size_t)s->settings->input_max_mb << 20, .resend_ms = 5000, .hello_ms = 3000,
+                             .backoff_ms = 100, .backoff_max_ms = 3000, .seed = seed, .log = &s->log};
+    return mr_link_new(&config, &port, &s->link, err);
+}
+
+static mr_status open_all(server *s, const mr_component *const *table, const char *program, mr_buf *catalogue,
+                          mr_error *err) {
+    mr_slots_config slots = {.program = program, .count = (uint32_t)s->settings->threads, .grace_ms = SLOT_GRACE_MS,
+                             .log = &s->log};
+    MR_TRY(mr_net_check_address(s->settings->broker, NULL, err));
+    MR_TRY(mr_crypto_init(err));
+    MR_TRY(mr_catalogue_json(table, catalogue, err));
+    MR_TRY(open_signals(s, err));
+    MR_TRY(mr_slots_new(&slots, &s->slots, err));
+    MR_TRY(mr_net_new(NULL, &s->net, err));
+    if (s->settings->redis_url[0]) MR_TRY(mr_redis_new(s->settings->redis_url, NULL, NULL, &s->redis, err));
+    return open_link(s, table, mr_buf_span(catalogue), err);
+}
+
+static void close_all(server *s) {
+    mr_link_free(&s->link);
+    mr_slots_free(&s->slots);
+    mr_socket_close(&s->socket);
+    if (s->net) mr_net_free(&s->net);
+    if (s->redis) mr_redis_free(&s->redis);
+    if (s->signals >= 0) close(s->signals);
+}
+
+/* ---- the loop ---- */
+
+static void receive(server *s) {
+    for (int i = 0; i < MESSAGES_PER_TURN && s->socket; i++) {
+        mr_net_msg msg;
+        mr_error err;
+        bool got = false;
+        mr_status status = mr_net_receive(s->socket, &msg, &got, &err);
+        if (status == MR_E_PROTOCOL) {
+            MR_LOG(&s->log, MR_LOG_WARN, "worker", "message_dropped", MR_LOG_TEXT("reason", err.text));
+            mr_net_msg_free(&msg);
+            continue;
+        }
+        if (status != MR_OK || !got) return;
+        mr_link_message(s->link, now_ms(), msg.envelope, msg.body);
+        mr_net_msg_free(&msg);
+    }
+}
+
+static void collect(server *s) {
+    mr_slot_done done;
+    mr_buf body;
+    mr_buf_init(&body, NULL, BODY_MAX);
+    while (mr_slots_next(s->slots, mr_clock_monotonic_ns(), &done, &body)) {
+        MR_LOG(&s->log, done.status == MR_OK ? MR_LOG_DEBUG : MR_LOG_WARN, "worker", "attempt_ended",
+               MR_LOG_INT("attempt", done.attempt), MR_LOG_TEXT("status", mr_status_of((int)done.status)->name),
+               MR_LOG_INT("compute_us", done.compute_us), MR_LOG_TEXT("reason", done.text));
+        mr_link_done(s->link, now_ms(), &done, &body);
+        mr_buf_init(&body, NULL, BODY_MAX);
+    }
+}
+
+static void tell_progress(void *self, uint64_t attempt, double done) {
+    if (done > 0) mr_link_progress(((server *)self)->link, attempt, done);
+}
+
+/* Without an address of its own the worker takes the broker's word for where the cache is. */
+static void follow_cache(server *s) {
+    mr_link_stats stats;
+    mr_error err;
+    mr_link_stats_get(s->link, &stats);
+    if (s->settings->redis_url[0] || !stats.open || !strcmp(stats.redis, s->redis_told)) return;
+    snprintf(s->redis_told, sizeof s->redis_told, "%s", stats.redis);
+    if (s->redis) mr_redis_free(&s->redis);
+    if (!stats.redis[0] || mr_redis_new(stats.redis, NULL, NULL, &s->redis, &err) == MR_OK) return;
+    MR_LOG(&s->log, MR_LOG_WARN, "worker", "cache_unusable", MR_LOG_TEXT("reason", err.text));
+}
+
+/* False when a second signal ends it all. */
+static bool take_signal(server *s) {
+    struct signalfd_siginfo info;
+    if (read(s->signals, &info, sizeof info) != (ssize_t)sizeof info) return true;
+    if (s->drain_until_ms) return false;
+    s->drain_until_ms = now_ms() + (uint64_t)s->settings->grace_s * 1000;
+    MR_LOG(&s->log, MR_LOG_INFO, "worker", "draining", MR_LOG_INT("signal", info.ssi_signo));
+    mr_link_drain(s->link, now_ms());
+    return true;
+}
+
+static bool wait_for_events(server *s) {
+    mr_poll_item items[3] = {{.fd = mr_slots_fd(s->slots)}, {.fd = s->signals}, {.socket = s->socket}};
+    mr_error err;
+    mr_status status = mr_net_poll(items, s->socket ? 3 : 2, POLL_MS, &err);
+    if (status != MR_OK && status != MR_E_INTERRUPTED)
+        MR_LOG(&s->log, MR_LOG_ERROR, "worker", "poll_failed", MR_LOG_TEXT("reason", err.text));
+    return status != MR_OK || !items[1].readable || take_signal(s);
+}
+
+static const char *run_until_ended(server *s) {
+    for (;;) {
+        if (!wait_for_events(s)) return "ended by a second signal";
+        receive(s);
+        collect(s);
+        mr_link_tick(s->link, now_ms());
+        follow_cache(s);
+        if (now_ms() >= s->progress_at_ms) {
+            mr_slots_progress(s->slots, tell_progress, s);
+            s->progress_at_ms = now_ms() + PROGRESS_MS;
+        }
+        if (mr_link_drained(s->link)) return "drained";
+        if (s->drain_until_ms && now_ms() >= s->drain_until_ms) return "the grace is over";
+    }
+}
+
+mr_status mr_serve(const mr_worker_settings *settings, const mr_component *const *table, const char *program,
+                   mr_error *err) {
+    server s = {.settings = settings, .signals = -1};
+    mr_buf catalogue;
+    mr_log_init(&s.log, STDERR_FILENO, (mr_log_level)settings->log_level, settings->log_json);
+    mr_buf_init(&catalogue, NULL, CATALOGUE_MAX);
+    mr_status status = open_all(&s, table, program, &catalogue, err);
+    if (status == MR_OK) {
+        MR_LOG(&s.log, MR_LOG_INFO, "worker", "started", MR_LOG_TEXT("name", settings->name),
+               MR_LOG_TEXT("broker", settings->broker), MR_LOG_INT("threads", settings->threads));
+        const char *why = run_until_ended(&s);
+        mr_link_close(s.link, why);
+        MR_LOG(&s.log, MR_LOG_INFO, "worker", "stopped", MR_LOG_TEXT("reason", why));
+    }
+    close_all(&s);
+    mr_buf_free(&catalogue);
+    return status;
+}

@@ -1,0 +1,30 @@
+/* linalg.h: eigenvalues of symmetric matrices. mr_linalg_eigen is the adapter over LAPACK (OpenBLAS, one
+ * thread): the fastest, but its last bits depend on the processor and on where the memory lies.
+ * mr_eigen_jacobi uses only +, -, *, / and sqrt in a fixed order: the same bits everywhere, which is what
+ * results that are compared byte for byte need. */
+#ifndef MR_KIT_LINALG_H
+#define MR_KIT_LINALG_H
+
+#include "common/mem.h"
+#include "common/status.h"
+#include "worker/kit/tick.h"
+
+/* Both: `a` is n x n symmetric, row-major, finite, and is destroyed. `values` gets n eigenvalues from the
+ * largest down, `vectors` n x n gets the unit eigenvector of values[k] as row k. Signs are left as they fall.
+ */
+
+/* LAPACK dsyevd. Errors: E_MEMORY; E_INTERNAL when it does not converge. */
+mr_status mr_linalg_eigen(mr_arena *arena, double *a, size_t n, double *values, double *vectors,
+                          mr_error *err) MR_MUST_CHECK;
+
+/* Cyclic Jacobi (Golub and Van Loan, Matrix Computations, 4th ed., section 8.5). O(n^3) a sweep, about 6 to
+ * 10 sweeps. Equal eigenvalues keep the order of their columns. Errors: E_MEMORY, what `tick` says,
+ * E_INTERNAL after 60 sweeps. */
+mr_status mr_eigen_jacobi(mr_arena *arena, double *a, size_t n, double *values, double *vectors,
+                          const mr_ticker *tick, mr_error *err) MR_MUST_CHECK;
+
+/* Turns each of the `count` rows of length n so that its entry of largest size (the first of equals) is
+ * positive. */
+void mr_eigen_fix_signs(double *vectors, size_t count, size_t n);
+
+#endif

@@ -1,0 +1,72 @@
+#include "worker/kit/neighbours.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef double lanes __attribute__((vector_size(2 * sizeof(double)))); /* what every 64-bit processor has */
+enum { LANES = sizeof(lanes) / sizeof(double), PARTS = MR_POINT_BLOCK / LANES };
+
+mr_status mr_points_init(mr_points *p, mr_arena *arena, const double *rows, size_t n, size_t width,
+                         mr_error *err) {
+    MR_ASSERT(n > 0 && width > 0 && n <= UINT32_MAX);
+    size_t blocks = (n + MR_POINT_BLOCK - 1) / MR_POINT_BLOCK;
+    *p = (mr_points){.n = n, .width = width, .blocks = blocks, .rows = rows};
+    p->data = mr_arena_alloc(arena, blocks * width, MR_POINT_BLOCK * sizeof(double));
+    if (!p->data) return mr_fail(err, MR_E_MEMORY, "no memory for %zu points of %zu features", n, width);
+    for (size_t i = 0; i < blocks * MR_POINT_BLOCK; i++) {
+        const double *row = rows + (i < n ? i : n - 1) * width;
+        double *block = p->data + i / MR_POINT_BLOCK * width * MR_POINT_BLOCK;
+        for (size_t f = 0; f < width; f++) block[f * MR_POINT_BLOCK + i % MR_POINT_BLOCK] = row[f];
+    }
+    return MR_OK;
+}
+
+void mr_points_block(const mr_points *p, size_t block, const double *query, double out[MR_POINT_BLOCK]) {
+    const double *at = p->data + block * p->width * MR_POINT_BLOCK;
+    lanes sum[PARTS] = {0};
+    for (size_t f = 0; f < p->width; f++, at += MR_POINT_BLOCK)
+        for (size_t i = 0; i < PARTS; i++) {
+            lanes x;
+            memcpy(&x, at + i * LANES, sizeof x);
+            x -= query[f];
+            sum[i] += x * x;
+        }
+    memcpy(out, sum, sizeof sum);
+}
+
+/* Keeps `out` sorted; the later of two equal distances goes behind, which is the higher row as rows come in
+ * order. */
+static void insert(mr_neighbour *out, size_t *count, size_t k, double d2, size_t row) {
+    size_t at = *count < k ? (*count)++ : k - 1;
+    for (; at > 0 && out[at - 1].distance > d2; at--) out[at] = out[at - 1];
+    out[at] = (mr_neighbour){d2, (uint32_t)row};
+}
+
+size_t mr_nearest(const mr_points *p, const double *query, size_t except, size_t k, mr_neighbour *out) {
+    size_t count = 0;
+    double worst = INFINITY, d2[MR_POINT_BLOCK];
+    for (size_t b = 0; b < p->blocks; b++) {
+        mr_points_block(p, b, query, d2);
+        for (size_t i = 0; i < MR_POINT_BLOCK; i++) {
+            size_t row = b * MR_POINT_BLOCK + i;
+            if (d2[i] >= worst || row >= p->n || row == except) continue;
+            insert(out, &count, k, d2[i], row);
+            if (count == k) worst = out[k - 1].distance;
+        }
+    }
+    for (size_t i = 0; i < count; i++) out[i].distance = sqrt(out[i].distance);
+    return count;
+}
+
+mr_status mr_core_distances(const mr_points *p, size_t k, double *out, mr_arena *arena, const mr_ticker *tick,
+                            mr_error *err) {
+    MR_ASSERT(k >= 1 && k < p->n);
+    mr_neighbour *near = mr_arena_alloc(arena, k, sizeof *near);
+    if (!near) return mr_fail(err, MR_E_MEMORY, "no memory for %zu neighbours", k);
+    for (size_t i = 0; i < p->n; i++) {
+        MR_TRY(mr_ticker_call(tick));
+        mr_nearest(p, p->rows + i * p->width, i, k, near);
+        out[i] = near[k - 1].distance;
+    }
+    return MR_OK;
+}

@@ -1,0 +1,30 @@
+/* put.h: pieces of results that several components write in the same way. */
+#ifndef MR_KIT_PUT_H
+#define MR_KIT_PUT_H
+
+#include "worker/component.h"
+#include "worker/kit/contrast.h"
+
+/* A list of names. */
+static inline void mr_put_names(mr_out *out, const char *field, mr_names names) {
+    mr_out_open_list(out, field);
+    for (uint32_t i = 0; i < names.count; i++) mr_out_text(out, NULL, "%s", names.items[i]);
+    mr_out_close(out);
+}
+
+/* A list of maps: name, difference, inside, outside. */
+static inline void mr_put_contrasts(mr_out *out, const char *field, const mr_contrast *c, size_t count,
+                                    mr_names names) {
+    mr_out_open_list(out, field);
+    for (size_t i = 0; i < count; i++) {
+        mr_out_open_map(out, NULL);
+        mr_out_text(out, "name", "%s", names.items[c[i].column]);
+        mr_out_number(out, "difference", c[i].difference);
+        mr_out_number(out, "inside", c[i].inside);
+        mr_out_number(out, "outside", c[i].against);
+        mr_out_close(out);
+    }
+    mr_out_close(out);
+}
+
+#endif

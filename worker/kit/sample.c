@@ -1,0 +1,133 @@
+#include "worker/kit/sample.h"
+#include "common/rng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_CAPACITY = 64 };
+
+void mr_sample_init(mr_sample *s, mr_arena *arena, uint64_t seed, size_t k, size_t width) {
+    MR_ASSERT(k > 0 && width > 0);
+    *s = (mr_sample){.seed = seed, .k = k, .width = width, .arena = arena};
+}
+
+/* The order of the lottery: rows with smaller tickets stay. mr_mix64 is one to one, so tickets never tie. */
+static uint64_t ticket(const mr_sample *s, uint64_t row) { return mr_mix64(row ^ mr_mix64(s->seed)); }
+
+static void put(mr_sample *s, size_t at, uint64_t row, const double *values) {
+    s->row[at] = row;
+    memcpy(s->values + at * s->width, values, s->width * sizeof *values);
+}
+
+static mr_status grow(mr_sample *s, mr_error *err) {
+    size_t capacity = s->capacity ? 2 * s->capacity : FIRST_CAPACITY;
+    if (capacity > s->k) capacity = s->k;
+    uint64_t *row = mr_arena_alloc(s->arena, capacity, sizeof *row);
+    double *values = mr_arena_alloc(s->arena, capacity * s->width, sizeof *values);
+    if (!row || !values) return mr_fail(err, MR_E_MEMORY, "no memory for a sample of %zu rows", capacity);
+    if (s->count) {
+        memcpy(row, s->row, s->count * sizeof *row);
+        memcpy(values, s->values, s->count * s->width * sizeof *values);
+    }
+    s->row = row;
+    s->values = values;
+    s->capacity = capacity;
+    return MR_OK;
+}
+
+/* While it fills up, the rows form a heap with the largest ticket on top: up from the end. */
+static void sift_up(mr_sample *s, size_t at, uint64_t row, const double *values) {
+    while (at > 0 && ticket(s, s->row[(at - 1) / 2]) < ticket(s, row)) {
+        put(s, at, s->row[(at - 1) / 2], s->values + (at - 1) / 2 * s->width);
+        at = (at - 1) / 2;
+    }
+    put(s, at, row, values);
+}
+
+static void replace_top(mr_sample *s, uint64_t row, const double *values) {
+    size_t at = 0;
+    for (size_t child; (child = 2 * at + 1) < s->count; at = child) {
+        if (child + 1 < s->count && ticket(s, s->row[child + 1]) > ticket(s, s->row[child])) child++;
+        if (ticket(s, s->row[child]) <= ticket(s, row)) break;
+        put(s, at, s->row[child], s->values + child * s->width);
+    }
+    put(s, at, row, values);
+}
+
+mr_status mr_sample_add(mr_sample *s, uint64_t row, const double *values, mr_error *err) {
+    if (s->count == s->k) {
+        if (ticket(s, row) < ticket(s, s->row[0])) replace_top(s, row, values);
+        return MR_OK;
+    }
+    if (s->count == s->capacity) MR_TRY(grow(s, err));
+    sift_up(s, s->count, row, values);
+    s->count++;
+    return MR_OK;
+}
+
+typedef struct place {
+    uint64_t row;
+    size_t at;
+} place;
+
+static int by_row(const void *x, const void *y) {
+    uint64_t p = ((const place *)x)->row, q = ((const place *)y)->row;
+    return (p > q) - (p < q);
+}
+
+mr_status mr_sample_sort(mr_sample *s, mr_error *err) {
+    if (s->count == 0) return MR_OK;
+    place *order = mr_arena_alloc(s->arena, s->count, sizeof *order);
+    uint64_t *row = mr_arena_alloc(s->arena, s->count, sizeof *row);
+    double *values = mr_arena_alloc(s->arena, s->count * s->width, sizeof *values);
+    if (!order || !row || !values) return mr_fail(err, MR_E_MEMORY, "no memory to sort %zu rows", s->count);
+    for (size_t i = 0; i < s->count; i++) order[i] = (place){s->row[i], i};
+    qsort(order, s->count, sizeof *order, by_row);
+    for (size_t i = 0; i < s->count; i++) {
+        if (i > 0 && order[i].row == order[i - 1].row)
+            return mr_fail(err, MR_E_CORRUPT, "row %llu is in the sample twice",
+                           (unsigned long long)order[i].row);
+        row[i] = order[i].row;
+        memcpy(values + i * s->width, s->values + order[i].at * s->width, s->width * sizeof *values);
+    }
+    s->row = row;
+    s->values = values;
+    s->capacity = s->count;
+    return MR_OK;
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "blocks are little-endian as memory is");
+
+size_t mr_sample_fits(size_t bytes, size_t width) {
+    return bytes < 15 ? 0 : (bytes - 15) / (8 * (width + 1));
+}
+
+void mr_sample_pack(const mr_sample *s, mr_buf *out) {
+    mr_pack_array(out, 3);
+    mr_pack_u64(out, s->count);
+    mr_pack_bin(out, (mr_span){(const uint8_t *)s->row, s->count * sizeof *s->row});
+    mr_pack_bin(out, (mr_span){(const uint8_t *)s->values, s->count * s->width * sizeof *s->values});
+}
+
+mr_status mr_sample_add_packed(mr_sample *s, mr_unpack *in, mr_error *err) {
+    uint32_t parts;
+    uint64_t rows;
+    mr_span row, values;
+    MR_TRY(mr_unpack_array(in, 3, &parts, err));
+    if (parts != 3) return mr_fail(err, MR_E_CORRUPT, "a packed sample has %u parts instead of 3", parts);
+    MR_TRY(mr_unpack_u64(in, UINT32_MAX, &rows, err));
+    MR_TRY(mr_unpack_bin(in, SIZE_MAX, &row, err));
+    MR_TRY(mr_unpack_bin(in, SIZE_MAX, &values, err));
+    if (row.len != rows * 8 || values.len / 8 / s->width != rows || values.len != rows * s->width * 8)
+        return mr_fail(err, MR_E_CORRUPT, "a packed sample of %llu rows has blocks of %zu and %zu bytes",
+                       (unsigned long long)rows, row.len, values.len);
+    double *one = mr_arena_alloc(s->arena, s->width, sizeof *one);
+    if (!one) return mr_fail(err, MR_E_MEMORY, "no memory for a row");
+    for (uint64_t i = 0; i < rows; i++) {
+        uint64_t position;
+        memcpy(&position, row.data + i * 8, 8);
+        memcpy(one, values.data + i * s->width * 8, s->width * 8);
+        MR_TRY(mr_sample_add(s, position, one, err));
+    }
+    return MR_OK;
+}
