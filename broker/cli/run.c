@@ -1,0 +1,159 @@
+#include "broker/cli/watch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/rows.h"
+
+typedef struct settings {
+    mr_globals globals;
+    mr_option_list component, set, role;
+    char dataset[MR_OPTION_TEXT], name[MR_OPTION_TEXT];
+    int64_t batch_size, seed, version;
+    bool detach;
+} settings;
+
+#define AT(field) offsetof(settings, field)
+
+static const mr_option options[] = {
+    {.name = "component", .type = MR_OPT_LIST, .offset = AT(component), .flag = 'c',
+     .help = "a component to run, repeatable; the six standard ones when not given"},
+    {.name = "set", .type = MR_OPT_LIST, .offset = AT(set), .flag = 's',
+     .help = "an option of a component as COMPONENT.OPTION=VALUE, repeatable"},
+    {.name = "dataset", .type = MR_OPT_TEXT, .offset = AT(dataset), .def = "prompts", .flag = 'd', .help = "what to read"},
+    {.name = "version", .type = MR_OPT_INT, .offset = AT(version), .min = 0, .max = 9e15,
+     .help = "an older version of the data set; 0: as it is now"},
+    {.name = "batch_size", .type = MR_OPT_INT, .offset = AT(batch_size), .def = "32", .min = 1, .max = 1000000,
+     .unit = "rows", .help = "rows in a batch"},
+    {.name = "seed", .type = MR_OPT_INT, .offset = AT(seed), .def = "1", .min = 0, .max = 9e15,
+     .help = "of everything random; the same seed gives the same results"},
+    {.name = "role", .type = MR_OPT_LIST, .offset = AT(role), .flag = 'r',
+     .help = "a role as ROLE=COLUMN, such as label=target, repeatable"},
+    {.name = "name", .type = MR_OPT_TEXT, .offset = AT(name), .help = "for people"},
+    {.name = "detach", .type = MR_OPT_BOOL, .offset = AT(detach), .help = "print the run's number and do not wait"},
+    MR_GLOBAL_OPTIONS,
+};
+
+static const char *const standard[] = {"structural_analyzer", "linguistic_analyzer",    "dimensionality_reducer",
+                                       "context_learner",     "failure_mode_analyzer", "statistical_validator", NULL};
+
+static const char *component_at(const settings *s, size_t i) {
+    if (!s->component.count) return i < sizeof standard / sizeof *standard ? standard[i] : NULL;
+    return i < s->component.count ? s->component.items[i] : NULL;
+}
+
+/* "component.option=value": where the option and the value start; the component must be one of the run. */
+static mr_status check_set(const settings *s, const char *text, mr_error *err) {
+    const char *dot = strchr(text, '.'), *equals = strchr(text, '=');
+    char word[MR_OPTION_TEXT];
+    const char *names[MR_OPTION_LIST + 1] = {NULL};
+    if (!dot || !equals || equals < dot || dot == text || equals == dot + 1)
+        return mr_fail(err, MR_E_USAGE, "--set %.100s is not COMPONENT.OPTION=VALUE", text);
+    snprintf(word, sizeof word, "%.*s", (int)(dot - text), text);
+    for (size_t i = 0; component_at(s, i); i++) {
+        names[i] = component_at(s, i);
+        if (!strcmp(names[i], word)) return MR_OK;
+    }
+    const char *near = mr_nearest_word(names, word);
+    return mr_fail(err, MR_E_USAGE, "--set %.100s: the run has no component '%.60s'%s%s%s", text, word, near ? ": did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
+}
+
+static void put_options(const settings *s, const char *component, mr_buf *to) {
+    size_t at = mr_pack_open_map(to), n = strlen(component);
+    uint32_t count = 0;
+    for (size_t i = 0; i < s->set.count; i++) {
+        const char *text = s->set.items[i];
+        if (strncmp(text, component, n) || text[n] != '.') continue;
+        const char *equals = strchr(text, '=');
+        mr_pack_str(to, (mr_span){(const uint8_t *)text + n + 1, (size_t)(equals - text) - n - 1});
+        mr_pack_text(to, equals + 1);
+        count++;
+    }
+    mr_pack_patch(to, at, count);
+}
+
+static mr_status put_roles(const settings *s, mr_params *p, mr_error *err) {
+    mr_bindings b = {0};
+    for (size_t i = 0; i < s->role.count; i++) MR_TRY(mr_bindings_parse(&b, s->role.items[i], err));
+    if (!b.count) return MR_OK;
+    mr_buf *to = mr_params_open(p, "roles");
+    mr_pack_map(to, (uint32_t)b.count);
+    for (size_t i = 0; i < b.count; i++) {
+        mr_pack_text(to, b.items[i].role->name);
+        mr_pack_text(to, b.items[i].column);
+    }
+    return MR_OK;
+}
+
+static mr_status put_arguments(const settings *s, mr_params *p, mr_error *err) {
+    uint32_t count = 0;
+    mr_params_text(p, "dataset", s->dataset);
+    if (s->version) mr_params_u64(p, "version", (uint64_t)s->version);
+    mr_buf *to = mr_params_open(p, "components");
+    size_t at = mr_pack_open_array(to);
+    for (; component_at(s, count); count++) {
+        mr_pack_map(to, 2);
+        mr_pack_text(to, "name");
+        mr_pack_text(to, component_at(s, count));
+        mr_pack_text(to, "options");
+        put_options(s, component_at(s, count), to);
+    }
+    mr_pack_patch(to, at, count);
+    mr_params_u64(p, "batch_size", (uint64_t)s->batch_size);
+    mr_params_u64(p, "seed", (uint64_t)s->seed);
+    mr_params_text(p, "name", s->name);
+    return put_roles(s, p, err);
+}
+
+static mr_status submit(mr_cli *cli, mr_client *c, mr_params *p, mr_buf *reply, uint64_t *id, mr_error *err) {
+    mr_span body;
+    mr_unpack map, v;
+    MR_TRY(mr_client_call(c, MR_CMD_RUN, mr_params_span(p), (unsigned)cli->globals->timeout_ms, &body, err));
+    mr_unpack_init(&map, body);
+    if (mr_unpack_find(&map, "run", &v) != MR_OK || mr_unpack_u64(&v, UINT64_MAX, id, NULL) != MR_OK)
+        return mr_fail(err, MR_E_PROTOCOL, "the broker's answer has no number of the run");
+    mr_buf_put(reply, body.data, body.len);
+    return MR_OK;
+}
+
+static mr_status submit_and_follow(mr_cli *cli, const settings *s, mr_params *p, mr_stop *stop, mr_error *err) {
+    mr_client *c;
+    uint64_t id;
+    mr_buf reply;
+    MR_TRY(mr_client_connect(cli, &c, err));
+    mr_buf_init(&reply, NULL, 1 << 20);
+    mr_status status = submit(cli, c, p, &reply, &id, err);
+    if (status == MR_OK && s->detach) status = mr_view(cli, mr_buf_span(&reply), err);
+    else if (status == MR_OK) status = mr_watch_run(cli, &c, stop, id, err);
+    mr_client_close(&c);
+    mr_buf_free(&reply);
+    return status;
+}
+
+static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
+    const settings *s = config;
+    mr_params p;
+    mr_stop stop;
+    for (size_t i = 0; i < s->set.count; i++) MR_TRY(check_set(s, s->set.items[i], err));
+    MR_TRY(mr_stop_init(&stop, err));
+    mr_params_init(&p);
+    mr_status status = put_arguments(s, &p, err);
+    if (status == MR_OK) status = submit_and_follow(cli, s, &p, &stop, err);
+    mr_params_free(&p);
+    mr_stop_close(&stop);
+    return status;
+}
+
+const mr_cli_command mr_cli_run = {
+    .name = "run",
+    .summary = "run components over a data set and wait for the end",
+    .detail = "The run reads the data set as it is now; rows that come later do not change it. Ctrl-C ends the waiting, not\n"
+              "the run. Exit codes: 0 the run succeeded, 17 it failed, 14 it was cancelled, 130 interrupted.",
+    .example = "millrace run\n"
+               "millrace run --dataset wine --component context_learner --set context_learner.min_cluster_size=8\n",
+    .options = options,
+    .config_size = sizeof(settings),
+    .role = MR_ROLE_PRODUCER,
+    .run = run,
+};

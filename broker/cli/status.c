@@ -1,0 +1,18 @@
+#include "broker/cli/view.h"
+
+static const mr_option options[] = {MR_GLOBAL_OPTIONS};
+
+static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
+    (void)config;
+    return mr_view_call(cli, MR_CMD_STATUS, NULL, err);
+}
+
+const mr_cli_command mr_cli_status = {
+    .name = "status",
+    .summary = "show the broker, its workers, runs and queues in numbers",
+    .example = "millrace status --json | jq .work\n",
+    .options = options,
+    .config_size = sizeof(mr_globals),
+    .role = MR_ROLE_VIEWER,
+    .run = run,
+};

@@ -1,0 +1,40 @@
+# bash completion of millrace; made by 'millrace completion bash'
+_millrace() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= words= i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} == -* ]] || { command=${COMP_WORDS[i]}; break; }
+    done
+    case $command,$before in
+        ingest,--source) words=" user synthetic api" ;;
+        prompts,--source) words=" any user synthetic api" ;;
+    *) case $command in
+        '') words="--help --version up down status doctor ingest sample run runs results cancel failures components try workers datasets prompts sessions rejects artifacts tail migrate config completion help" ;;
+        up) words="--help --workers --foreground --broker --json --config --timeout --home" ;;
+        down) words="--help --broker --json --config --timeout --home" ;;
+        status) words="--help --broker --json --config --timeout --home" ;;
+        doctor) words="--help --broker --json --config --timeout --home" ;;
+        ingest) words="--help --map --table --types --max-chars --source --verbose --broker --json --config --timeout --home" ;;
+        sample) words="--help --rows --seed --output --broker --json --config --timeout --home" ;;
+        run) words="--help --component --set --dataset --version --batch-size --seed --role --name --detach --broker --json --config --timeout --home" ;;
+        runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;
+        results) words="--help --component --batches --limit --after --broker --json --config --timeout --home" ;;
+        cancel) words="--help --broker --json --config --timeout --home" ;;
+        failures) words="--help --limit --after --broker --json --config --timeout --home" ;;
+        components) words="--help --broker --json --config --timeout --home" ;;
+        try) words="--help --input --set --role --map --batch-size --seed --apply --save --json --describe" ;;
+        workers) words="--help --broker --json --config --timeout --home" ;;
+        datasets) words="--help --broker --json --config --timeout --home" ;;
+        prompts) words="--help --session --source --deleted --reason --limit --after --broker --json --config --timeout --home list show delete" ;;
+        sessions) words="--help --limit --after --broker --json --config --timeout --home" ;;
+        rejects) words="--help --ingest --limit --after --broker --json --config --timeout --home" ;;
+        artifacts) words="--help --run --output --limit --after --broker --json --config --timeout --home list get" ;;
+        tail) words="--help --count --topic --broker --json --config --timeout --home" ;;
+        migrate) words="--help --to --yes --broker --json --config --timeout --home status up down" ;;
+        config) words="--help --of-broker --broker --json --config --timeout --home" ;;
+        completion) words="--help --broker --json --config --timeout --home bash zsh fish" ;;
+        help) words="--help --broker --json --config --timeout --home" ;;
+        esac ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+complete -o default -F _millrace millrace

@@ -1,0 +1,40 @@
+/* sim.h: a broker, its workers, its loader and its database in one process under simulated time. The core is
+ * the real one; everything around it is simulated here, with faults, all from one seed. A checker watches
+ * every step:
+ *   - no key has two result rows, and each row holds what the computation without faults gives;
+ *   - a merge is loaded only when all its children are in the table;
+ *   - an attempt number is never used twice; a worker gets the step before the work, and never more than its
+ * credit;
+ *   - what is answered `committed` or `stale` is in the table; every result gets one answer;
+ *   - every body ends in one COMMIT or DROP_BODY, every input in one UNLOAD, no commit of a key runs beside
+ * another;
+ *   - what was in the table when the broker started is not computed again;
+ *   - every run ends as it must, and then nothing is left in the core or in a worker. */
+#ifndef MR_TESTS_SIMULATION_SIM_H
+#define MR_TESTS_SIMULATION_SIM_H
+
+#include "common/status.h"
+
+/* Variants that are broken on purpose: the checker must catch each. */
+typedef enum sim_variant {
+    SIM_SOUND,
+    SIM_ACK_BEFORE_COMMIT, /* the shell acknowledges when it hands a result to the ledger */
+    SIM_NO_RESEND,         /* a worker sends each result once */
+    SIM_REUSE_ATTEMPTS,    /* the broker starts again from the same first attempt */
+    SIM_FORGET_DONE,       /* a restarted broker does not tell the core what is in the table */
+    SIM_HOPE,              /* a commit of unknown outcome counts as done, without reading back */
+    SIM_NO_UNIQUE,   /* a commit of unknown outcome is done again, into a table whose key is not unique */
+    SIM_WRONG_INPUT, /* the loader gives a merge other bytes than its children's */
+    SIM_VARIANTS
+} sim_variant;
+
+typedef struct sim_report {
+    bool ok;
+    char text[256]; /* what was broken, and when */
+    uint64_t seed, end_ms, events, sent, committed, retried, lost, broker_starts, worker_starts;
+} sim_report;
+
+/* Runs one schedule to its end; `trace` prints each step of it. */
+void sim_run(uint64_t seed, sim_variant variant, bool trace, sim_report *out);
+
+#endif

@@ -1,0 +1,187 @@
+/* Who gets which work, and when. */
+#include "tests/simulation/rig.h"
+
+static const char *const both[] = {"a", "b"};
+
+static rig *open_rig(uint32_t load_ahead) {
+    rig *r = calloc(1, sizeof *r);
+    mr_core_config config = rig_config();
+    config.load_ahead = load_ahead;
+    config.max_loads = 1000;
+    rig_open(r, &config);
+    return r;
+}
+
+static void close_rig(rig *r) {
+    rig_close(r);
+    free(r);
+}
+
+static mr_core_stats stats(const rig *r) {
+    mr_core_stats s;
+    mr_core_stats_get(r->core, &s);
+    return s;
+}
+
+static void nothing_is_sent_without_credit_and_never_more_than_credit(void **state) {
+    (void)state;
+    rig *r = open_rig(2);
+    rig_join(r, 1, both, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 320, 32);
+    rig_run(r, 1, 320, &s, 1);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 0);
+    assert_int_equal(stats(r).ready, 2); /* loaded ahead */
+    rig_credit(r, 1, 3);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 3);
+    rig_tick(r, 100);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 0);
+    assert_int_equal(stats(r).ready, 2);
+    close_rig(r);
+}
+
+static void a_step_is_told_once_before_its_first_work(void **state) {
+    (void)state;
+    rig *r = open_rig(2);
+    rig_join(r, 1, both, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 320, 32);
+    rig_run(r, 1, 320, &s, 1);
+    rig_credit(r, 1, 2);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_STEP), 1);
+    assert_true(rig_act(r, MR_ACT_SEND_STEP, 0) < rig_act(r, MR_ACT_SEND_WORK, 0));
+    rig_credit(r, 1, 2);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_STEP), 0);
+    rig_join(r, 1, both, 1); /* a new session knows nothing */
+    rig_credit(r, 1, 1);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_STEP), 1);
+    close_rig(r);
+}
+
+static void only_the_same_name_and_version_is_sent(void **state) {
+    (void)state;
+    rig *r = open_rig(2);
+    mr_step_plan steps[] = {rig_step("a", MR_STEP_MAP, 64, 32), rig_step("b", MR_STEP_MAP, 64, 32)};
+    steps[0].version = 2;
+    rig_run(r, 1, 64, steps, 2);
+    rig_join(r, 1, both, 1); /* a of version 1 */
+    rig_credit(r, 1, 10);
+    assert_int_equal(stats(r).loading + stats(r).ready + stats(r).sent, 0);
+    rig_join(r, 2, both, 2);
+    rig_credit(r, 2, 10);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 2);
+    assert_int_equal(rig_act(r, MR_ACT_SEND_WORK, 0)->key.step, 1);
+    close_rig(r);
+}
+
+/* A step of 100,000 batches and one of 20: with one credit at a time they take turns until the small one is
+ * done. */
+static void a_large_step_does_not_hold_up_a_small_one(void **state) {
+    (void)state;
+    rig *r = open_rig(2);
+    rig_join(r, 1, both, 2);
+    mr_step_plan large = rig_step("a", MR_STEP_MAP, 100000, 1), small = rig_step("b", MR_STEP_MAP, 20, 1);
+    rig_run(r, 1, 100000, &large, 1);
+    for (int i = 0; i < 50; i++) rig_credit(r, 1, 1);
+    rig_run(r, 2, 20, &small, 1);
+    uint32_t of_small = 0;
+    for (int i = 0; i < 44; i++) {
+        rig_credit(r, 1, 1);
+        assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 1);
+        of_small += rig_act(r, MR_ACT_SEND_WORK, 0)->key.run == 2;
+    }
+    assert_int_equal(of_small, 20);
+    close_rig(r);
+}
+
+static void inputs_for_busy_workers_do_not_block_idle_ones(void **state) {
+    (void)state;
+    rig *r = calloc(1, sizeof *r);
+    mr_core_config config = rig_config();
+    config.load_ahead = 8;
+    config.max_loads = 8;
+    rig_open(r, &config);
+    rig_join(r, 1, both, 1);
+    rig_credit(r, 1, 8);
+    r->hold_loads = true;
+    mr_step_plan steps[] = {rig_step("a", MR_STEP_MAP, 640, 32), rig_step("b", MR_STEP_MAP, 640, 32)};
+    rig_run(r, 1, 640, steps, 2);
+    assert_int_equal(rig_count(r, MR_ACT_LOAD), 8);
+    mr_action loads[8];
+    for (size_t i = 0; i < 8; i++) loads[i] = *rig_act(r, MR_ACT_LOAD, i);
+    rig_join(r, 1, both, 1); /* its credit is gone, and all inputs are for it */
+    for (size_t i = 0; i < 8; i++) {
+        r->blobs++;
+        rig_do(r, (mr_event){.type = MR_EV_LOADED, .as.loaded = {.work = loads[i].work, .blob = i}});
+    }
+    assert_int_equal(stats(r).ready, 8);
+    r->hold_loads = false;
+    const char *const b[] = {"b"};
+    rig_join(r, 2, b, 1);
+    rig_credit(r, 2, 1);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 1);
+    assert_int_equal(rig_act(r, MR_ACT_SEND_WORK, 0)->key.step, 1);
+    close_rig(r);
+}
+
+static void work_spreads_over_the_workers(void **state) {
+    (void)state;
+    rig *r = open_rig(0);
+    for (uint32_t peer = 1; peer <= 4; peer++) rig_join(r, peer, both, 1);
+    for (uint32_t peer = 1; peer <= 4; peer++) rig_credit(r, peer, 10);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 8, 1);
+    rig_run(r, 1, 8, &s, 1);
+    uint32_t got[5] = {0};
+    for (size_t i = 0; i < 8; i++) got[rig_act(r, MR_ACT_SEND_WORK, i)->peer]++;
+    for (uint32_t peer = 1; peer <= 4; peer++) assert_int_equal(got[peer], 2);
+    close_rig(r);
+}
+
+static void draining_hands_out_nothing_and_ends_idle(void **state) {
+    (void)state;
+    rig *r = open_rig(2);
+    rig_join(r, 1, both, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 320, 32);
+    rig_run(r, 1, 320, &s, 1);
+    rig_credit(r, 1, 1);
+    mr_action sent = *rig_act(r, MR_ACT_SEND_WORK, 0);
+    rig_do(r, (mr_event){.type = MR_EV_DRAIN});
+    assert_int_equal(stats(r).ready, 0);
+    assert_false(mr_core_idle(r->core));
+    rig_credit(r, 1, 5);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 0);
+    rig_do(r, rig_result(1, sent.key, sent.attempt, MR_OK));
+    rig_do(r, rig_verdict(rig_act(r, MR_ACT_COMMIT, 0), MR_COMMITTED));
+    assert_true(mr_core_idle(r->core));
+    assert_int_equal(r->blobs, 0);
+    close_rig(r);
+}
+
+static void a_worker_that_is_the_only_one_takes_its_inputs_with_it(void **state) {
+    (void)state;
+    rig *r = open_rig(4);
+    rig_join(r, 1, both, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 320, 32);
+    rig_run(r, 1, 320, &s, 1);
+    rig_credit(r, 1, 3);
+    assert_int_equal(r->blobs, 7);
+    rig_do(r, (mr_event){.type = MR_EV_PEER_GONE, .peer = 1});
+    assert_int_equal(r->blobs, 0);
+    assert_true(mr_core_idle(r->core));
+    rig_join(r, 2, both, 1);
+    rig_credit(r, 2, 1);
+    assert_int_equal(rig_act(r, MR_ACT_SEND_WORK, 0)->key.index, 0); /* what came back goes first */
+    close_rig(r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_sent_without_credit_and_never_more_than_credit),
+        cmocka_unit_test(a_step_is_told_once_before_its_first_work),
+        cmocka_unit_test(only_the_same_name_and_version_is_sent),
+        cmocka_unit_test(a_large_step_does_not_hold_up_a_small_one),
+        cmocka_unit_test(inputs_for_busy_workers_do_not_block_idle_ones),
+        cmocka_unit_test(work_spreads_over_the_workers),
+        cmocka_unit_test(draining_hands_out_nothing_and_ends_idle),
+        cmocka_unit_test(a_worker_that_is_the_only_one_takes_its_inputs_with_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
