@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What argp calls an option: a row's letter, or a number of its own; `--no-name` of a bool has the second number. */
+/* What argp calls an option: a row's letter, or a number of its own; `--no-name` of a bool has the second
+ * number. */
 enum { KEY_ROW = 0x1000, KEY_NO = 0x2000, KEY_HELP = 0x3000, KEY_VERSION, FLAG_NAME = MR_OPTION_NAME + 4 };
 
 /* What argp's callback needs. argp keeps pointers to names, so they live here. */
@@ -33,12 +34,14 @@ static void make_options(parse *p) {
         bool is_bool = row->type == MR_OPT_BOOL;
         MR_ASSERT(i < MR_SETTINGS_MAX);
         if (row->secret) continue;
-        p->options[n] = (struct argp_option){.name = flag_name(p->names[n], "", row->name), .arg = "VALUE",
+        p->options[n] = (struct argp_option){.name = flag_name(p->names[n], "", row->name),
+                                             .arg = "VALUE",
                                              .key = row->flag ? row->flag : KEY_ROW + i,
                                              .flags = is_bool ? OPTION_ARG_OPTIONAL : 0};
         n++;
         if (!is_bool) continue;
-        p->options[n] = (struct argp_option){.name = flag_name(p->names[n], "no-", row->name), .key = KEY_NO + i};
+        p->options[n] =
+            (struct argp_option){.name = flag_name(p->names[n], "no-", row->name), .key = KEY_NO + i};
         n++;
     }
     p->options[n++] = (struct argp_option){.name = "help", .key = KEY_HELP};
@@ -53,7 +56,8 @@ static const mr_option *row_of(const mr_option *table, int key) {
 
 static mr_status take_flag(parse *p, const mr_option *row, const char *value) {
     mr_args *a = p->args;
-    if (a->flag_count == MR_ARGS_FLAGS) return mr_fail(p->err, MR_E_USAGE, "more than %d flags", MR_ARGS_FLAGS);
+    if (a->flag_count == MR_ARGS_FLAGS)
+        return mr_fail(p->err, MR_E_USAGE, "more than %d flags", MR_ARGS_FLAGS);
     a->flags[a->flag_count++] = (mr_flag){row, value};
     return p->config ? mr_option_set(p->table, p->config, row->name, value, p->err) : MR_OK;
 }
@@ -67,30 +71,42 @@ static mr_status unknown(parse *p, const char *word) {
     if (!row && !name[1]) row = row_of(p->table, name[0]);
     if (row && row->secret)
         return mr_fail(p->err, MR_E_USAGE,
-                       "%s is a secret, and everybody on the machine can read a command line; set it in the environment or "
-                       "in the settings file", row->name);
-    if (row) return mr_fail(p->err, MR_E_USAGE, "the flag '%.80s' needs a value; see %s --help", word, program);
+                       "%s is a secret, and everybody on the machine can read a command line; set it in the "
+                       "environment or "
+                       "in the settings file",
+                       row->name);
+    if (row)
+        return mr_fail(p->err, MR_E_USAGE, "the flag '%.80s' needs a value; see %s --help", word, program);
     const char *nearest = mr_option_nearest(p->table, name);
-    if (!nearest) return mr_fail(p->err, MR_E_USAGE, "there is no flag '%.80s'; see %s --help", word, program);
-    return mr_fail(p->err, MR_E_USAGE, "there is no flag '%.80s'; did you mean --%s?", word, flag_name(near, "", nearest));
+    if (!nearest)
+        return mr_fail(p->err, MR_E_USAGE, "there is no flag '%.80s'; see %s --help", word, program);
+    return mr_fail(p->err, MR_E_USAGE, "there is no flag '%.80s'; did you mean --%s?", word,
+                   flag_name(near, "", nearest));
 }
 
 static error_t on_key(int key, char *value, struct argp_state *state) {
     parse *p = state->input;
     switch (key) {
-    case KEY_HELP: p->args->action = MR_ARGS_HELP; return 0;
-    case KEY_VERSION: p->args->action = MR_ARGS_VERSION; return 0;
+    case KEY_HELP:
+        p->args->action = MR_ARGS_HELP;
+        return 0;
+    case KEY_VERSION:
+        p->args->action = MR_ARGS_VERSION;
+        return 0;
     case ARGP_KEY_ARGS:
         p->args->operands = state->argv + state->next;
         p->args->count = (size_t)(state->argc - state->next);
         return 0;
-    case ARGP_KEY_ARG: return ARGP_ERR_UNKNOWN; /* so that ARGP_KEY_ARGS gets all of them at once */
+    case ARGP_KEY_ARG:
+        return ARGP_ERR_UNKNOWN; /* so that ARGP_KEY_ARGS gets all of them at once */
     case ARGP_KEY_ERROR:
         if (p->status == MR_OK) p->status = unknown(p, state->argv[state->next > 1 ? state->next - 1 : 0]);
         return 0;
-    default: break;
+    default:
+        break;
     }
-    if (key > KEY_VERSION || key <= 0) return ARGP_ERR_UNKNOWN; /* what argp itself says, such as ARGP_KEY_INIT */
+    if (key > KEY_VERSION || key <= 0)
+        return ARGP_ERR_UNKNOWN; /* what argp itself says, such as ARGP_KEY_INIT */
     const mr_option *row = row_of(p->table, key);
     const char *given = key >= KEY_NO ? "false" : value ? value : "true";
     p->status = take_flag(p, row, given);
@@ -100,15 +116,15 @@ static error_t on_key(int key, char *value, struct argp_state *state) {
 static mr_status check_operands(const mr_usage *u, const mr_args *a, mr_error *err) {
     if (a->action != MR_ARGS_RUN) return MR_OK;
     if (a->count < u->min_operands)
-        return mr_fail(err, MR_E_USAGE, "%s needs %s; see %s --help", u->program, u->operands ? u->operands : "an operand",
-                       u->program);
+        return mr_fail(err, MR_E_USAGE, "%s needs %s; see %s --help", u->program,
+                       u->operands ? u->operands : "an operand", u->program);
     if (a->count <= u->max_operands) return MR_OK;
-    return mr_fail(err, MR_E_USAGE, "%s has no use for '%.80s'; see %s --help", u->program, a->operands[u->max_operands],
-                   u->program);
+    return mr_fail(err, MR_E_USAGE, "%s has no use for '%.80s'; see %s --help", u->program,
+                   a->operands[u->max_operands], u->program);
 }
 
-mr_status mr_argv_parse(const mr_option *table, void *config, int argc, char **argv, const mr_usage *usage, mr_args *args,
-                        mr_error *err) {
+mr_status mr_argv_parse(const mr_option *table, void *config, int argc, char **argv, const mr_usage *usage,
+                        mr_args *args, mr_error *err) {
     parse *p = mr_new(NULL, 1, sizeof *p);
     if (!p) return mr_fail(err, MR_E_MEMORY, "no memory for the command line");
     *args = (mr_args){0};
@@ -123,7 +139,9 @@ mr_status mr_argv_parse(const mr_option *table, void *config, int argc, char **a
     mr_status status = p->status;
     mr_free(NULL, p, 1, sizeof *p);
     if (status != MR_OK) return status;
-    if (failed) return mr_fail(err, failed == ENOMEM ? MR_E_MEMORY : MR_E_USAGE, "the command line: %s", strerror(failed));
+    if (failed)
+        return mr_fail(err, failed == ENOMEM ? MR_E_MEMORY : MR_E_USAGE, "the command line: %s",
+                       strerror(failed));
     return check_operands(usage, args, err);
 }
 
@@ -156,11 +174,16 @@ static void put_wrapped(mr_buf *out, const char *text, size_t at, size_t column)
 
 static const char *value_name(const mr_option *row) {
     switch (row->type) {
-    case MR_OPT_BOOL: return "";
-    case MR_OPT_INT: return "=N";
-    case MR_OPT_NUMBER: return "=X";
-    case MR_OPT_CHOICE: return "=WORD";
-    default: return "=TEXT";
+    case MR_OPT_BOOL:
+        return "";
+    case MR_OPT_INT:
+        return "=N";
+    case MR_OPT_NUMBER:
+        return "=X";
+    case MR_OPT_CHOICE:
+        return "=WORD";
+    default:
+        return "=TEXT";
     }
 }
 
@@ -177,7 +200,8 @@ static void describe(const mr_option *row, mr_buf *out) {
     mr_buf_text(out, row->help);
     if (row->type == MR_OPT_CHOICE) {
         between = remark(out, between);
-        for (size_t i = 0; row->choices[i]; i++) mr_buf_printf(out, "%s%s", i ? ", " : "one of ", row->choices[i]);
+        for (size_t i = 0; row->choices[i]; i++)
+            mr_buf_printf(out, "%s%s", i ? ", " : "one of ", row->choices[i]);
     }
     if (bounded || row->unit) {
         between = remark(out, between);
@@ -201,7 +225,8 @@ static void put_flag_help(const mr_option *row, mr_buf *out) {
     char letter[8] = "    ";
     if (row->flag) snprintf(letter, sizeof letter, "-%c, ", row->flag);
     const char *before = row->type == MR_OPT_BOOL && row->def && !strcmp(row->def, "true") ? "[no-]" : "";
-    int n = snprintf(left, sizeof left, "  %s--%s%s%s", letter, before, flag_name(name, "", row->name), value_name(row));
+    int n = snprintf(left, sizeof left, "  %s--%s%s%s", letter, before, flag_name(name, "", row->name),
+                     value_name(row));
     mr_buf_init(&text, out->mem, 4096);
     describe(row, &text);
     mr_buf_put(&text, "", 1);
@@ -219,7 +244,8 @@ void mr_argv_help(const mr_option *table, const mr_usage *usage, mr_buf *out) {
     mr_buf_text(out, "\nFlags:\n");
     for (const mr_option *row = table; row->name; row++)
         if (!row->secret) put_flag_help(row, out);
-    mr_buf_text(out, "      --help                show this help\n      --version             show the version\n");
+    mr_buf_text(out,
+                "      --help                show this help\n      --version             show the version\n");
     if (usage->example) mr_buf_printf(out, "\nExample:\n%s", usage->example);
 }
 

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "segments are little-endian, and so are all machines we run on");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "segments are little-endian, and so are all machines we run on");
 
 static const char magic[] = "MRS1";
 /* At most as many as a version may hold in one batch; keeps every product below far from 2^64. */
@@ -82,8 +83,10 @@ static void put_blocks(const mr_batch *b, mr_buf *out) {
     if (b->columns & MR_COL_FEATURES) put_features(out, b->features, (size_t)b->rows * b->width);
     for (const mr_column_row *row = mr_column_rows; row->name; row++) {
         if (!(b->columns & row->column)) continue;
-        if (row->is_text) put_texts(out, b->text[row->slot], b->rows);
-        else mr_pack_bin(out, (mr_span){(const uint8_t *)b->number[row->slot], b->rows * sizeof(double)});
+        if (row->is_text)
+            put_texts(out, b->text[row->slot], b->rows);
+        else
+            mr_pack_bin(out, (mr_span){(const uint8_t *)b->number[row->slot], b->rows * sizeof(double)});
     }
 }
 
@@ -98,7 +101,10 @@ mr_status mr_segment_encode(const mr_batch *b, mr_buf *out) {
     mr_pack_u64(out, b->columns);
     mr_pack_u64(out, b->columns & MR_COL_FEATURES ? b->width : 0);
     mr_pack_array(out, names);
-    for (uint32_t i = 0; i < names; i++) mr_pack_text(out, b->feature_names[i]);
+    for (uint32_t i = 0; i < names; i++) {
+        if (strlen(b->feature_names[i]) > NAME_MAX_BYTES) return MR_E_LIMIT;
+        mr_pack_text(out, b->feature_names[i]);
+    }
     put_blocks(b, out);
     return mr_buf_status(out);
 }
@@ -117,7 +123,8 @@ static mr_status read_header(mr_unpack *u, mr_batch *b, mr_unpack *names, mr_err
     MR_TRY(mr_unpack_array(u, 7, &count, err));
     if (count != 7) return mr_fail(err, MR_E_PROTOCOL, "it has %u parts, 7 are expected", count);
     MR_TRY(mr_unpack_str(u, 16, &found, err));
-    if (!mr_span_eq(found, mr_span_of(magic))) return mr_fail(err, MR_E_PROTOCOL, "it does not start with %s", magic);
+    if (!mr_span_eq(found, mr_span_of(magic)))
+        return mr_fail(err, MR_E_PROTOCOL, "it does not start with %s", magic);
     MR_TRY(mr_unpack_u64(u, UINT64_MAX, &b->first, err));
     MR_TRY(mr_unpack_u64(u, ROWS_MAX, &rows, err));
     MR_TRY(mr_unpack_u64(u, ALL_COLUMNS, &columns, err));
@@ -125,7 +132,8 @@ static mr_status read_header(mr_unpack *u, mr_batch *b, mr_unpack *names, mr_err
     *names = *u;
     MR_TRY(mr_unpack_array(u, WIDTH_MAX, &name_count, err));
     if (name_count != 0 && name_count != width)
-        return mr_fail(err, MR_E_PROTOCOL, "%u feature names for %llu features", name_count, (unsigned long long)width);
+        return mr_fail(err, MR_E_PROTOCOL, "%u feature names for %llu features", name_count,
+                       (unsigned long long)width);
     for (uint32_t i = 0; i < name_count; i++) MR_TRY(mr_unpack_str(u, NAME_MAX_BYTES, &found, err));
     b->rows = (uint32_t)rows;
     b->columns = (uint32_t)columns;
@@ -162,7 +170,8 @@ static mr_status check_numbers(mr_span block, uint32_t rows, const char *name, m
 static mr_status check_features(mr_span block, const mr_batch *b, mr_error *err) {
     size_t n = (size_t)b->rows * b->width;
     if (block.len == n * sizeof(float) || block.len == n * sizeof(double)) return MR_OK;
-    return mr_fail(err, MR_E_PROTOCOL, "features have %zu bytes for %u rows of %u", block.len, b->rows, b->width);
+    return mr_fail(err, MR_E_PROTOCOL, "features have %zu bytes for %u rows of %u", block.len, b->rows,
+                   b->width);
 }
 
 /* Every block in its column's place (features, then mr_column_rows), all of them checked. */
@@ -182,8 +191,10 @@ static mr_status read_blocks(mr_unpack *u, const mr_batch *b, mr_span blocks[BLO
         mr_span *block = &blocks[i + 1];
         if (!(b->columns & row->column)) continue;
         MR_TRY(mr_unpack_bin(u, SIZE_MAX, block, err));
-        if (row->is_text) MR_TRY(check_texts(*block, b->rows, row->name, err));
-        else MR_TRY(check_numbers(*block, b->rows, row->name, err));
+        if (row->is_text)
+            MR_TRY(check_texts(*block, b->rows, row->name, err));
+        else
+            MR_TRY(check_numbers(*block, b->rows, row->name, err));
     }
     if (mr_unpack_done(u)) return MR_OK;
     return mr_fail(err, MR_E_PROTOCOL, "bytes behind the last block");
@@ -239,13 +250,16 @@ static mr_status copy_names(mr_unpack names, mr_arena *arena, mr_batch *b, mr_er
 }
 
 static mr_status copy_columns(const mr_span blocks[BLOCKS], mr_arena *arena, mr_batch *b, mr_error *err) {
-    if (b->columns & MR_COL_FEATURES && !(b->features = copy_features(blocks[0], b, arena))) return no_memory(err);
+    if (b->columns & MR_COL_FEATURES && !(b->features = copy_features(blocks[0], b, arena)))
+        return no_memory(err);
     for (size_t i = 0; mr_column_rows[i].name; i++) {
         const mr_column_row *row = &mr_column_rows[i];
         if (!(b->columns & row->column)) continue;
         bool done;
-        if (row->is_text) done = (b->text[row->slot] = copy_texts(blocks[i + 1], b->rows, arena)) != NULL;
-        else done = (b->number[row->slot] = copy_numbers(blocks[i + 1], b->rows, arena)) != NULL;
+        if (row->is_text)
+            done = (b->text[row->slot] = copy_texts(blocks[i + 1], b->rows, arena)) != NULL;
+        else
+            done = (b->number[row->slot] = copy_numbers(blocks[i + 1], b->rows, arena)) != NULL;
         if (!done) return no_memory(err);
     }
     return MR_OK;
@@ -259,10 +273,13 @@ mr_status mr_segment_decode(mr_span bytes, uint32_t wanted, mr_arena *arena, mr_
     mr_unpack_init(&u, bytes);
     mr_status status = read_header(&u, &b, &names, &inner);
     if (status == MR_OK) status = read_blocks(&u, &b, blocks, &inner);
-    if (status != MR_OK) return mr_fail(err, MR_E_CORRUPT, "segment of %zu bytes: %.400s", bytes.len, inner.text);
+    if (status != MR_OK)
+        return mr_fail(err, MR_E_CORRUPT, "segment of %zu bytes: %.400s", bytes.len, inner.text);
     b.columns &= wanted;
-    if (b.columns & MR_COL_FEATURES) MR_TRY(copy_names(names, arena, &b, err));
-    else b.width = 0;
+    if (b.columns & MR_COL_FEATURES)
+        MR_TRY(copy_names(names, arena, &b, err));
+    else
+        b.width = 0;
     MR_TRY(copy_columns(blocks, arena, &b, err));
     *out = b;
     return MR_OK;

@@ -1,4 +1,5 @@
-/* clock.h: the clocks of a program's shell. The pure core gets the time as an argument and never includes this. */
+/* clock.h: the clocks of a program's shell. The pure core gets the time as an argument and never includes
+ * this. */
 #ifndef MR_COMMON_CLOCK_H
 #define MR_COMMON_CLOCK_H
 

@@ -11,7 +11,8 @@ static mr_status read_memory(void *self, void *to, size_t room, size_t *got, mr_
     mr_source_memory *m = self;
     (void)err;
     *got = m->left.len < room ? m->left.len : room;
-    if (*got) memcpy(to, m->left.data, *got);
+    if (*got == 0) return MR_OK;
+    memcpy(to, m->left.data, *got);
     m->left.data += *got;
     m->left.len -= *got;
     return MR_OK;
@@ -175,8 +176,7 @@ static mr_status read_cell(mr_csv *c, bool *more, mr_error *err) {
         if (b == c->separator) b = 0; /* a CR may stand only before the newline */
     }
     *more = b == c->separator;
-    if (b != END && b != '\n' && !*more)
-        return mr_fail(err, MR_E_INVALID, "text behind a closing quote");
+    if (b != END && b != '\n' && !*more) return mr_fail(err, MR_E_INVALID, "text behind a closing quote");
     if (b != END) take(c);
     return MR_OK;
 }
@@ -190,7 +190,9 @@ static mr_status skip_line(mr_csv *c, mr_error *err) {
     return MR_OK;
 }
 
-static bool is_blank(const mr_csv *c) { return c->count == 1 && c->cells[0].text.len == 0 && !c->cells[0].quoted; }
+static bool is_blank(const mr_csv *c) {
+    return c->count == 1 && c->cells[0].text.len == 0 && !c->cells[0].quoted;
+}
 
 /* Gives the cells their text, now that it does not move any more, and checks it. */
 static mr_status finish(mr_csv *c, mr_csv_record *out, mr_error *err) {

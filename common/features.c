@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* Characters are code points. A word is a UAX #29 word segment with a letter or a number; words are compared case-folded.
- * A sentence is a UAX #29 sentence segment with at least one word. */
+/* Characters are code points. A word is a UAX #29 word segment with a letter or a number; words are compared
+ * case-folded. A sentence is a UAX #29 sentence segment with at least one word. */
 const mr_feature mr_feature_rows[MR_FEATURES] = {
     {"chars", "length", "characters", "number of characters", 0, INFINITY},
     {"words", "length", "words", "number of words", 0, INFINITY},
@@ -13,32 +13,47 @@ const mr_feature mr_feature_rows[MR_FEATURES] = {
     {"sentence_words_mean", "length", "words", "words / sentences", 0, INFINITY},
     {"sentence_words_max", "length", "words", "words of the longest sentence", 0, INFINITY},
     {"word_chars_mean", "lexical", "characters", "characters in words / words", 0, INFINITY},
-    {"mattr", "lexical", "share", "moving-average type-token ratio: distinct words / 25, mean over all windows of 25 "
-     "words; distinct words / words below 25", 0, 1},
+    {"mattr", "lexical", "share",
+     "moving-average type-token ratio: distinct words / 25, mean over all windows of 25 "
+     "words; distinct words / words below 25",
+     0, 1},
     {"hapax_share", "lexical", "share", "words that occur once / words", 0, 1},
     {"stop_share", "lexical", "share", "stop words / words", 0, 1},
     {"digit_share", "lexical", "share", "digits / characters that are not white space", 0, 1},
     {"upper_share", "lexical", "share", "upper-case letters / letters", 0, 1},
-    {"punct_share", "lexical", "share", "punctuation and symbols / characters that are not white space", 0, 1},
+    {"punct_share", "lexical", "share", "punctuation and symbols / characters that are not white space", 0,
+     1},
     {"non_ascii_share", "lexical", "share", "characters above U+007F / characters", 0, 1},
-    {"flesch_ease", "readability", "points", "206.835 - 1.015 words/sentences - 84.6 syllables/words, "
-     "kept within the range", -200, 122},
-    {"kincaid_grade", "readability", "school years", "0.39 words/sentences + 11.8 syllables/words - 15.59, "
-     "kept within the range", -4, 100},
+    {"flesch_ease", "readability", "points",
+     "206.835 - 1.015 words/sentences - 84.6 syllables/words, "
+     "kept within the range",
+     -200, 122},
+    {"kincaid_grade", "readability", "school years",
+     "0.39 words/sentences + 11.8 syllables/words - 15.59, "
+     "kept within the range",
+     -4, 100},
     {"lines", "structure", "lines", "number of lines", 0, INFINITY},
-    {"list_items", "structure", "lines", "lines outside code that start with a bullet (- * + or U+2022), "
-     "a number or a letter with ')' or '.' as in `1.`, `2)`, `a)`", 0, INFINITY},
-    {"headings", "structure", "lines", "lines outside code that start with 1 to 6 `#` and a blank, or are at most "
-     "60 bytes, start with a letter and end in a colon", 0, INFINITY},
+    {"list_items", "structure", "lines",
+     "lines outside code that start with a bullet (- * + or U+2022), "
+     "a number or a letter with ')' or '.' as in `1.`, `2)`, `a)`",
+     0, INFINITY},
+    {"headings", "structure", "lines",
+     "lines outside code that start with 1 to 6 `#` and a blank, or are at most "
+     "60 bytes, start with a letter and end in a colon",
+     0, INFINITY},
     {"code_blocks", "structure", "blocks", "fenced code blocks", 0, INFINITY},
-    {"placeholders", "structure", "slots", "`{x}`, `[x]`, `<x>`: at most 40 bytes of letters, digits, blanks, `_`, `-`, "
-     "starting with a letter; not Markdown links", 0, INFINITY},
-    {"quotes", "structure", "quotations", "pairs of straight double quotes, and opening curly or angle quotes", 0,
-     INFINITY},
+    {"placeholders", "structure", "slots",
+     "`{x}`, `[x]`, `<x>`: at most 40 bytes of letters, digits, blanks, `_`, `-`, "
+     "starting with a letter; not Markdown links",
+     0, INFINITY},
+    {"quotes", "structure", "quotations",
+     "pairs of straight double quotes, and opening curly or angle quotes", 0, INFINITY},
     {"question_share", "intent", "share", "sentences that end in a question mark / sentences", 0, 1},
-    {"imperative_start", "intent", "0 or 1", "the first word, after any word of politeness, is a verb of request", 0, 1},
+    {"imperative_start", "intent", "0 or 1",
+     "the first word, after any word of politeness, is a verb of request", 0, 1},
     {"second_person_share", "intent", "share", "you, your and their forms / words", 0, 1},
-    {"constraint_words", "intent", "words", "must, only, exactly, avoid, at least, at most and others", 0, INFINITY},
+    {"constraint_words", "intent", "words", "must, only, exactly, avoid, at least, at most and others", 0,
+     INFINITY},
     {"example_markers", "intent", "words", "example, sample, e.g., for instance, such as", 0, INFINITY},
     {"politeness", "intent", "words", "please, thanks, kindly and others", 0, INFINITY},
     {"char_entropy", "entropy", "bits", "Shannon entropy of the characters", 0, 21},
@@ -47,11 +62,38 @@ const mr_feature mr_feature_rows[MR_FEATURES] = {
 };
 
 const char *const mr_feature_names[MR_FEATURES + 1] = {
-    "chars", "words", "sentences", "paragraphs", "sentence_words_mean", "sentence_words_max", "word_chars_mean", "mattr",
-    "hapax_share", "stop_share", "digit_share", "upper_share", "punct_share", "non_ascii_share", "flesch_ease",
-    "kincaid_grade", "lines", "list_items", "headings", "code_blocks", "placeholders", "quotes", "question_share",
-    "imperative_start", "second_person_share", "constraint_words", "example_markers", "politeness", "char_entropy",
-    "word_entropy", "trigram_repeat", NULL,
+    "chars",
+    "words",
+    "sentences",
+    "paragraphs",
+    "sentence_words_mean",
+    "sentence_words_max",
+    "word_chars_mean",
+    "mattr",
+    "hapax_share",
+    "stop_share",
+    "digit_share",
+    "upper_share",
+    "punct_share",
+    "non_ascii_share",
+    "flesch_ease",
+    "kincaid_grade",
+    "lines",
+    "list_items",
+    "headings",
+    "code_blocks",
+    "placeholders",
+    "quotes",
+    "question_share",
+    "imperative_start",
+    "second_person_share",
+    "constraint_words",
+    "example_markers",
+    "politeness",
+    "char_entropy",
+    "word_entropy",
+    "trigram_repeat",
+    NULL,
 };
 
 static double ratio(uint64_t part, uint64_t whole) { return whole ? (double)part / (double)whole : 0; }
@@ -106,7 +148,8 @@ mr_status mr_features(mr_text *t, mr_span prompt, float out[MR_FEATURES], mr_err
     mr_structure_counts structure;
     double f[MR_FEATURES] = {0};
     size_t bad;
-    if (!mr_utf8_check(prompt, NULL, &bad)) return mr_fail(err, MR_E_INVALID, "not UTF-8 at byte %zu", bad + 1);
+    if (!mr_utf8_check(prompt, NULL, &bad))
+        return mr_fail(err, MR_E_INVALID, "not UTF-8 at byte %zu", bad + 1);
     MR_TRY(mr_count_chars(t, prompt, &chars, err));
     MR_TRY(mr_count_words(t, prompt, &words, err));
     mr_count_structure(prompt, &structure);

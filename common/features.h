@@ -1,8 +1,9 @@
 /* features.h: the 31 numbers that describe a prompt. docs/features.md is made from the table here.
  *
- * The same text gives the same bits on every machine: counts are integers, the arithmetic is + - * / in double
- * (no fused operations), logarithms are computed here from those (not by libm), and the result is rounded once to
- * float32. Text that is not ASCII is segmented and classified by ICU, so its answers follow the ICU version. */
+ * The same text gives the same bits on every machine: counts are integers, the arithmetic is + - * / in
+ * double (no fused operations), logarithms are computed here from those (not by libm), and the result is
+ * rounded once to float32. Text that is not ASCII is segmented and classified by ICU, so its answers follow
+ * the ICU version. */
 #ifndef MR_COMMON_FEATURES_H
 #define MR_COMMON_FEATURES_H
 
@@ -12,14 +13,37 @@ enum { MR_FEATURES = 31, MR_FEATURES_VERSION = 1 }; /* the version counts up whe
 
 /* Their places in the vector. */
 enum {
-    MR_F_CHARS, MR_F_WORDS, MR_F_SENTENCES, MR_F_PARAGRAPHS, MR_F_SENTENCE_WORDS_MEAN, MR_F_SENTENCE_WORDS_MAX,
-    MR_F_WORD_CHARS_MEAN, MR_F_MATTR, MR_F_HAPAX_SHARE, MR_F_STOP_SHARE, MR_F_DIGIT_SHARE, MR_F_UPPER_SHARE,
-    MR_F_PUNCT_SHARE, MR_F_NON_ASCII_SHARE,
-    MR_F_FLESCH_EASE, MR_F_KINCAID_GRADE,
-    MR_F_LINES, MR_F_LIST_ITEMS, MR_F_HEADINGS, MR_F_CODE_BLOCKS, MR_F_PLACEHOLDERS, MR_F_QUOTES,
-    MR_F_QUESTION_SHARE, MR_F_IMPERATIVE_START, MR_F_SECOND_PERSON_SHARE, MR_F_CONSTRAINT_WORDS,
-    MR_F_EXAMPLE_MARKERS, MR_F_POLITENESS,
-    MR_F_CHAR_ENTROPY, MR_F_WORD_ENTROPY, MR_F_TRIGRAM_REPEAT
+    MR_F_CHARS,
+    MR_F_WORDS,
+    MR_F_SENTENCES,
+    MR_F_PARAGRAPHS,
+    MR_F_SENTENCE_WORDS_MEAN,
+    MR_F_SENTENCE_WORDS_MAX,
+    MR_F_WORD_CHARS_MEAN,
+    MR_F_MATTR,
+    MR_F_HAPAX_SHARE,
+    MR_F_STOP_SHARE,
+    MR_F_DIGIT_SHARE,
+    MR_F_UPPER_SHARE,
+    MR_F_PUNCT_SHARE,
+    MR_F_NON_ASCII_SHARE,
+    MR_F_FLESCH_EASE,
+    MR_F_KINCAID_GRADE,
+    MR_F_LINES,
+    MR_F_LIST_ITEMS,
+    MR_F_HEADINGS,
+    MR_F_CODE_BLOCKS,
+    MR_F_PLACEHOLDERS,
+    MR_F_QUOTES,
+    MR_F_QUESTION_SHARE,
+    MR_F_IMPERATIVE_START,
+    MR_F_SECOND_PERSON_SHARE,
+    MR_F_CONSTRAINT_WORDS,
+    MR_F_EXAMPLE_MARKERS,
+    MR_F_POLITENESS,
+    MR_F_CHAR_ENTROPY,
+    MR_F_WORD_ENTROPY,
+    MR_F_TRIGRAM_REPEAT
 };
 
 typedef struct mr_feature {

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* 2^k * m with m in [1, 2): log2 m = 2 atanh((m-1)/(m+1)) / ln 2, by its series. With m brought to [0.75, 1.5) the
- * argument is below 0.2 and twelve terms leave an error under 1e-16. */
+/* 2^k * m with m in [1, 2): log2 m = 2 atanh((m-1)/(m+1)) / ln 2, by its series. With m brought to
+ * [0.75, 1.5) the argument is below 0.2 and twelve terms leave an error under 1e-16. */
 double mr_log2_exact(uint64_t n) {
     int k = 63 - __builtin_clzll(n);
     double m = (double)n / (double)(1ull << k);
@@ -73,8 +73,8 @@ static void count_classes(mr_char_counts *c, unsigned bits, uint64_t n) {
     c->spaces += bits & MR_CHAR_SPACE ? n : 0;
 }
 
-/* The code points that are not ASCII go to `y`; the sum of n log2 n over them is returned. The order of the sum is that of
- * the table, which follows from the text alone. */
+/* The code points that are not ASCII go to `y`; the sum of n log2 n over them is returned. The order of the
+ * sum is that of the table, which follows from the text alone. */
 static double count_wide(mr_span s, mr_char_counts *c, tally *y) {
     tally_clear(y);
     for (size_t at = 0; at < s.len;) {
@@ -96,7 +96,8 @@ mr_status mr_count_chars(mr_text *t, mr_span s, mr_char_counts *out, mr_error *e
     uint32_t ascii[256] = {0};
     double sum = 0;
     *out = (mr_char_counts){0};
-    if (!tally_open(&y, t, s.len)) return mr_fail(err, MR_E_MEMORY, "out of memory while counting characters");
+    if (!tally_open(&y, t, s.len))
+        return mr_fail(err, MR_E_MEMORY, "out of memory while counting characters");
     for (size_t i = 0; i < s.len; i++) ascii[s.data[i]]++;
     for (unsigned i = 0; i < 128; i++) {
         if (!ascii[i]) continue;

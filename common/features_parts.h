@@ -4,12 +4,21 @@
 
 #include "common/unicode.h"
 
-/* What a word of the lexicon is. The last six are for pairs: "at least", "at most", "for instance", "such as". */
+/* What a word of the lexicon is. The last six are for pairs: "at least", "at most", "for instance", "such
+ * as". */
 enum {
-    MR_LEX_STOP = 1 << 0, MR_LEX_SECOND = 1 << 1, MR_LEX_LIMIT = 1 << 2, MR_LEX_EXAMPLE = 1 << 3,
-    MR_LEX_POLITE = 1 << 4, MR_LEX_VERB = 1 << 5,
-    MR_LEX_AT = 1 << 6, MR_LEX_FOR = 1 << 7, MR_LEX_SUCH = 1 << 8,
-    MR_LEX_AFTER_AT = 1 << 9, MR_LEX_AFTER_FOR = 1 << 10, MR_LEX_AFTER_SUCH = 1 << 11
+    MR_LEX_STOP = 1 << 0,
+    MR_LEX_SECOND = 1 << 1,
+    MR_LEX_LIMIT = 1 << 2,
+    MR_LEX_EXAMPLE = 1 << 3,
+    MR_LEX_POLITE = 1 << 4,
+    MR_LEX_VERB = 1 << 5,
+    MR_LEX_AT = 1 << 6,
+    MR_LEX_FOR = 1 << 7,
+    MR_LEX_SUCH = 1 << 8,
+    MR_LEX_AFTER_AT = 1 << 9,
+    MR_LEX_AFTER_FOR = 1 << 10,
+    MR_LEX_AFTER_SUCH = 1 << 11
 };
 /* The bits of a word in lower case; 0 when the lexicon does not have it. */
 unsigned mr_lexicon(mr_span word);

@@ -29,7 +29,8 @@ static bool is_list_item(mr_span line) {
     if (strchr("-*+", line.data[0])) return line.data[1] == ' ';
     size_t n = 0;
     while (n < 3 && n < line.len && is_digit(line.data[n])) n++;
-    bool numbered = n > 0 && line.len - n >= 2 && (line.data[n] == '.' || line.data[n] == ')') && line.data[n + 1] == ' ';
+    bool numbered =
+        n > 0 && line.len - n >= 2 && (line.data[n] == '.' || line.data[n] == ')') && line.data[n + 1] == ' ';
     return numbered || (is_letter(line.data[0]) && line.data[1] == ')' && line.data[2] == ' ');
 }
 
@@ -40,7 +41,8 @@ static bool is_heading(mr_span line) {
     size_t marks = 0;
     while (marks < line.len && line.data[marks] == '#') marks++;
     if (marks >= 1 && marks <= 6) return marks < line.len && line.data[marks] == ' ';
-    return line.len >= 2 && line.len <= HEADING_BYTES && is_letter(line.data[0]) && line.data[line.len - 1] == ':';
+    return line.len >= 2 && line.len <= HEADING_BYTES && is_letter(line.data[0]) &&
+           line.data[line.len - 1] == ':';
 }
 
 typedef struct line_walk {
@@ -76,8 +78,8 @@ static void count_lines(mr_span s, mr_structure_counts *out) {
 
 enum { PLACEHOLDER_BYTES = 40 };
 
-/* The closing bracket of "{name}", "[NAME]" or "<name>" when one opens at `at`, else 0: at most 40 bytes of letters,
- * digits, blanks, '_' and '-', the first a letter. A Markdown link "[text](" is none. */
+/* The closing bracket of "{name}", "[NAME]" or "<name>" when one opens at `at`, else 0: at most 40 bytes of
+ * letters, digits, blanks, '_' and '-', the first a letter. A Markdown link "[text](" is none. */
 static size_t placeholder_end(mr_span s, size_t at) {
     uint8_t close = s.data[at] == '{' ? '}' : s.data[at] == '[' ? ']' : '>';
     size_t i = at + 1;

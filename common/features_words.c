@@ -20,9 +20,11 @@ typedef struct words {
 
 static bool words_open(words *w, mr_text *t, size_t bytes) {
     *w = (words){.slot_count = 64};
-    while (w->slot_count < bytes) w->slot_count *= 2; /* words are at most every second byte, but for rare scripts */
+    while (w->slot_count < bytes)
+        w->slot_count *= 2; /* words are at most every second byte, but for rare scripts */
     if (w->slot_count < bytes * 5 / 4) w->slot_count *= 2;
-    size_t entries = bytes * sizeof(entry), order = bytes * sizeof(uint32_t), slots = w->slot_count * sizeof(uint32_t);
+    size_t entries = bytes * sizeof(entry), order = bytes * sizeof(uint32_t),
+           slots = w->slot_count * sizeof(uint32_t);
     uint8_t *p = mr_text_scratch(t, entries + order + slots + bytes * 3);
     if (!p) return false;
     w->distinct = (entry *)(void *)p;
@@ -125,7 +127,8 @@ static void end_sentence(mr_word_counts *out, mr_span s, sentence_walk *walk) {
 }
 
 /* A word belongs to the sentence that it starts in. */
-static void count_in_sentence(mr_text *t, mr_word_counts *out, mr_span s, sentence_walk *walk, size_t word_start) {
+static void count_in_sentence(mr_text *t, mr_word_counts *out, mr_span s, sentence_walk *walk,
+                              size_t word_start) {
     while (word_start >= walk->piece.end) {
         end_sentence(out, s, walk);
         if (!mr_text_next(t, MR_UNIT_SENTENCE, &walk->piece)) break;

@@ -13,18 +13,31 @@ mr_status mr_file_fail(mr_error *err, int error_number, const char *what, const 
     mr_status status = MR_E_IO;
     switch (error_number) {
     case ENOENT:
-    case ENOTDIR: status = MR_E_NOT_FOUND; break;
+    case ENOTDIR:
+        status = MR_E_NOT_FOUND;
+        break;
     case EACCES:
     case EPERM:
-    case EROFS: status = MR_E_DENIED; break;
+    case EROFS:
+        status = MR_E_DENIED;
+        break;
     case EISDIR:
-    case ENAMETOOLONG: status = MR_E_INVALID; break;
+    case ENAMETOOLONG:
+        status = MR_E_INVALID;
+        break;
     case ENOSPC:
-    case EDQUOT: status = MR_E_UNAVAILABLE; break;
+    case EDQUOT:
+        status = MR_E_UNAVAILABLE;
+        break;
     case EMFILE:
-    case ENFILE: status = MR_E_LIMIT; break;
-    case ENOMEM: status = MR_E_MEMORY; break;
-    default: break;
+    case ENFILE:
+        status = MR_E_LIMIT;
+        break;
+    case ENOMEM:
+        status = MR_E_MEMORY;
+        break;
+    default:
+        break;
     }
     return mr_fail(err, status, "cannot %s %.300s: %s", what, path, strerror(error_number));
 }
@@ -54,7 +67,8 @@ static mr_status read_all(int fd, const char *path, size_t max, mr_buf *out, mr_
         ssize_t got = read_some(fd, block, sizeof block);
         if (got < 0) return mr_file_fail(err, errno, "read", path);
         if (got == 0) return MR_OK;
-        if ((size_t)got > max - sum) return mr_fail(err, MR_E_LIMIT, "%.300s is larger than %zu bytes", path, max);
+        if ((size_t)got > max - sum)
+            return mr_fail(err, MR_E_LIMIT, "%.300s is larger than %zu bytes", path, max);
         sum += (size_t)got;
         mr_buf_put(out, block, (size_t)got);
         mr_status status = mr_buf_status(out);
@@ -107,8 +121,10 @@ mr_status mr_file_write(const char *path, mr_span bytes, unsigned mode, mr_error
     int failed = write_all(fd, bytes);
     if (close(fd) && !failed) failed = errno;
     if (!failed && rename(temporary, path)) failed = errno;
-    if (failed) unlink(temporary);
-    else failed = sync_folder(path);
+    if (failed)
+        unlink(temporary);
+    else
+        failed = sync_folder(path);
     return failed ? mr_file_fail(err, failed, "write", path) : MR_OK;
 }
 
@@ -118,7 +134,8 @@ static mr_status make_dir(const char *path, unsigned mode, mr_error *err) {
     int why = errno;
     if (stat(path, &s)) return mr_file_fail(err, why, "make the folder", path);
     if (S_ISDIR(s.st_mode)) return MR_OK;
-    return mr_fail(err, MR_E_EXISTS, "cannot make the folder %.300s: a file of that name is in the way", path);
+    return mr_fail(err, MR_E_EXISTS, "cannot make the folder %.300s: a file of that name is in the way",
+                   path);
 }
 
 mr_status mr_make_dirs(const char *path, unsigned mode, mr_error *err) {
@@ -164,7 +181,8 @@ void mr_lines_close(mr_lines *l) {
     l->start = l->end = 0;
 }
 
-/* Reads one block behind what is there. What is left is at most one line that goes on, so moving it is cheap. */
+/* Reads one block behind what is there. What is left is at most one line that goes on, so moving it is cheap.
+ */
 static mr_status fill(mr_lines *l, mr_error *err) {
     memmove(l->data, l->data + l->start, l->end - l->start);
     l->end -= l->start;
@@ -176,8 +194,8 @@ static mr_status fill(mr_lines *l, mr_error *err) {
     return MR_OK;
 }
 
-/* Finds the line's end, from `from` bytes behind start on, reading more as long as the line may fit. *len is the number
- * of bytes before "\n"; false when none was found in them. */
+/* Finds the line's end, from `from` bytes behind start on, reading more as long as the line may fit. *len is
+ * the number of bytes before "\n"; false when none was found in them. */
 static mr_status find_end(mr_lines *l, size_t *len, bool *ended, mr_error *err) {
     size_t looked = 0;
     for (;;) {
@@ -212,7 +230,8 @@ static mr_status pass_over(mr_lines *l, mr_line *out, mr_error *err) {
 
 static mr_status skip_byte_order_mark(mr_lines *l, mr_error *err) {
     while (l->end - l->start < 3 && !l->eof) MR_TRY(fill(l, err));
-    if (l->end - l->start >= 3 && !memcmp(l->data + l->start, "\xef\xbb\xbf", 3)) l->start += 3, l->offset += 3;
+    if (l->end - l->start >= 3 && !memcmp(l->data + l->start, "\xef\xbb\xbf", 3))
+        l->start += 3, l->offset += 3;
     return MR_OK;
 }
 
@@ -225,7 +244,8 @@ mr_status mr_lines_next(mr_lines *l, mr_line *out, bool *got, mr_error *err) {
     if (len == 0 && !ended) return MR_OK;
     *out = (mr_line){.number = ++l->number, .offset = l->offset, .length = len, .ended = ended};
     const uint8_t *text = l->data + l->start;
-    if (ended || l->eof) l->start += len + ended;
+    if (ended || l->eof)
+        l->start += len + ended;
     else {
         MR_TRY(pass_over(l, out, err));
         text = l->data;

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const mr_grammar_domains[] = {"code",    "writing",  "data",      "education", "support",
+const char *const mr_grammar_domains[] = {"code",     "writing",   "data",     "education", "support",
                                           "planning", "marketing", "research", NULL};
-const char *const mr_grammar_intents[] = {"generate", "debug",  "explain", "rewrite", "summarize", "analyze",
-                                          "query",    "quiz",   "plan",    "reply",   "classify",  "guide",
+const char *const mr_grammar_intents[] = {"generate", "debug",  "explain",  "rewrite", "summarize", "analyze",
+                                          "query",    "quiz",   "plan",     "reply",   "classify",  "guide",
                                           "budget",   "review", "critique", NULL};
 
 enum { TEXT_MAX = 8192, SESSION_MAX = 32 };
@@ -100,9 +100,9 @@ static const struct {
     unsigned bit;
     double chance, effect;
 } effects[] = {
-    {MR_GRAMMAR_EXAMPLE, 0.30, 0.90},     {MR_GRAMMAR_CONSTRAINT, 0.40, 0.70}, {MR_GRAMMAR_LIST, 0.25, 0.40},
-    {MR_GRAMMAR_ROLE, 0.25, 0.20},        {MR_GRAMMAR_PLACEHOLDER, 0.15, 0.10}, {MR_GRAMMAR_POLITE, 0.30, 0},
-    {MR_GRAMMAR_VAGUE, 0.25, -1.20},      {MR_GRAMMAR_TYPOS, 0.12, -0.30},     {MR_GRAMMAR_RANT, 0.06, -4.00},
+    {MR_GRAMMAR_EXAMPLE, 0.30, 0.90}, {MR_GRAMMAR_CONSTRAINT, 0.40, 0.70},  {MR_GRAMMAR_LIST, 0.25, 0.40},
+    {MR_GRAMMAR_ROLE, 0.25, 0.20},    {MR_GRAMMAR_PLACEHOLDER, 0.15, 0.10}, {MR_GRAMMAR_POLITE, 0.30, 0},
+    {MR_GRAMMAR_VAGUE, 0.25, -1.20},  {MR_GRAMMAR_TYPOS, 0.12, -0.30},      {MR_GRAMMAR_RANT, 0.06, -4.00},
 };
 enum { EFFECTS = sizeof effects / sizeof *effects };
 
@@ -152,21 +152,30 @@ static void add_typos(mr_grammar *g, mr_buf *b, size_t from) {
     }
 }
 
-static const char *const polite_before[] = {"Please help me. ", "Could you please help? ", "Kindly look at this. "};
+static const char *const polite_before[] = {"Please help me. ", "Could you please help? ",
+                                            "Kindly look at this. "};
 static const char *const polite_after[] = {" Thank you.", " Thanks a lot.", " Thanks!"};
-static const char *const constraints[] = {
-    " The answer must have at most 200 words.", " Use exactly five sentences and avoid jargon.",
-    " It must fit on one page, and never repeat a point.", " Only use facts that are given here, at most ten of them.",
-    " The result must be ready to use, with at least three sections."};
+static const char *const constraints[] = {" The answer must have at most 200 words.",
+                                          " Use exactly five sentences and avoid jargon.",
+                                          " It must fit on one page, and never repeat a point.",
+                                          " Only use facts that are given here, at most ten of them.",
+                                          " The result must be ready to use, with at least three sections."};
 static const char *const examples[] = {
     "\nFor example: a good answer about %s starts with the most important fact.",
     "\nExample input: %s.\nExample output: a title, two paragraphs, one open question.",
     " An example of the style I like: \"short, concrete, with one number in each line\"."};
-static const char *const placeholders[] = {" Address it to {name} at {company}.", " Put [DATE] and [PLACE] in the first line.",
+static const char *const placeholders[] = {" Address it to {name} at {company}.",
+                                           " Put [DATE] and [PLACE] in the first line.",
                                            " Leave <title> and <author> for me to fill in."};
-static const char *const vague_tasks[] = {"Help me with %s.", "Tell me something about %s.", "I need %s.", "Do something with %s.",
-                                          "Make %s better.", "What about %s?", "Stuff about %s, whatever works."};
-static const char *const vague_tails[] = {"", " Make it good.", " You know what I mean.", " Anything is fine.", " As soon as possible."};
+static const char *const vague_tasks[] = {"Help me with %s.",
+                                          "Tell me something about %s.",
+                                          "I need %s.",
+                                          "Do something with %s.",
+                                          "Make %s better.",
+                                          "What about %s?",
+                                          "Stuff about %s, whatever works."};
+static const char *const vague_tails[] = {"", " Make it good.", " You know what I mean.",
+                                          " Anything is fine.", " As soon as possible."};
 static const char *const rants[] = {
     "I HAVE ASKED ABOUT %s AGAIN AND AGAIN AND NOTHING EVER COMES BACK THAT MAKES SENSE ",
     "WHY IS IT SO HARD TO GET A STRAIGHT ANSWER ABOUT %s WHEN EVERYBODY ELSE GETS ONE ",
@@ -272,7 +281,8 @@ static void put_enhancement(mr_grammar *g, const char *task, const char *topic, 
 static void next_session(mr_grammar *g) {
     if (g->domain && !chance(g, 1.0 / 8)) return;
     g->domain = &mr_grammar_table[below(g, GRAMMAR_DOMAINS)];
-    snprintf(g->session, sizeof g->session, "synthetic-%08x-%06u", (unsigned)(g->seed & 0xffffffffu), ++g->sessions);
+    snprintf(g->session, sizeof g->session, "synthetic-%08x-%06u", (unsigned)(g->seed & 0xffffffffu),
+             ++g->sessions);
 }
 
 static const char *quality(unsigned s) {
@@ -293,8 +303,8 @@ static void fill(mr_grammar *g, mr_prompt *p, const char *intent) {
     static const uint32_t priorities[] = {10, 50, 200, 500, 900};
     mr_prompt_init(p);
     mr_buf_clear(&g->labels);
-    mr_buf_printf(&g->labels, "{\"domain\":\"%s\",\"intent\":\"%s\",\"quality\":\"%s\"}", g->domain->name, intent,
-                  quality(g->switches));
+    mr_buf_printf(&g->labels, "{\"domain\":\"%s\",\"intent\":\"%s\",\"quality\":\"%s\"}", g->domain->name,
+                  intent, quality(g->switches));
     g->clock_us += (int64_t)(30 + below(g, 600)) * 1000000;
     p->prompt = mr_buf_span(&g->prompt);
     p->source = MR_SOURCE_SYNTHETIC;

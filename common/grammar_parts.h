@@ -1,11 +1,19 @@
-/* grammar_parts.h: the sentences of the synthetic prompts; used by grammar*.c only. A %s is the topic. None of them holds a
- * word of constraint, example or politeness: those come from the generic sentences of grammar.c, so that a planted effect
- * is in the text exactly when its switch is on (test_grammar.c checks it). */
+/* grammar_parts.h: the sentences of the synthetic prompts; used by grammar*.c only. A %s is the topic. None
+ * of them holds a word of constraint, example or politeness: those come from the generic sentences of
+ * grammar.c, so that a planted effect is in the text exactly when its switch is on (test_grammar.c checks
+ * it). */
 #ifndef MR_COMMON_GRAMMAR_PARTS_H
 #define MR_COMMON_GRAMMAR_PARTS_H
 
-enum { GRAMMAR_DOMAINS = 8, GRAMMAR_INTENTS = 3, GRAMMAR_TASKS = 3, GRAMMAR_TOPICS = 8, GRAMMAR_DETAILS = 5,
-       GRAMMAR_ITEMS = 5, GRAMMAR_ROLES = 3 };
+enum {
+    GRAMMAR_DOMAINS = 8,
+    GRAMMAR_INTENTS = 3,
+    GRAMMAR_TASKS = 3,
+    GRAMMAR_TOPICS = 8,
+    GRAMMAR_DETAILS = 5,
+    GRAMMAR_ITEMS = 5,
+    GRAMMAR_ROLES = 3
+};
 
 typedef struct grammar_domain {
     const char *name;

@@ -11,11 +11,15 @@ mr_status mr_crypto_init(mr_error *err) {
     return mr_fail(err, MR_E_UNAVAILABLE, "libsodium cannot start: the system gives no random numbers");
 }
 
-static crypto_generichash_state *inner(mr_hash_state *s) { return (crypto_generichash_state *)(void *)s->opaque; }
+static crypto_generichash_state *inner(mr_hash_state *s) {
+    return (crypto_generichash_state *)(void *)s->opaque;
+}
 
 void mr_hash_init(mr_hash_state *s) { crypto_generichash_init(inner(s), NULL, 0, MR_HASH_BYTES); }
 
-void mr_hash_update(mr_hash_state *s, mr_span bytes) { crypto_generichash_update(inner(s), bytes.data, bytes.len); }
+void mr_hash_update(mr_hash_state *s, mr_span bytes) {
+    crypto_generichash_update(inner(s), bytes.data, bytes.len);
+}
 
 mr_hash mr_hash_final(mr_hash_state *s) {
     mr_hash h;
@@ -32,13 +36,16 @@ mr_hash mr_hash_of(mr_span bytes) {
 bool mr_hash_eq(const mr_hash *a, const mr_hash *b) { return !memcmp(a->bytes, b->bytes, MR_HASH_BYTES); }
 mr_span mr_hash_span(const mr_hash *h) { return (mr_span){h->bytes, MR_HASH_BYTES}; }
 
-void mr_hash_hex(const mr_hash *h, char out[MR_HASH_HEX]) { sodium_bin2hex(out, MR_HASH_HEX, h->bytes, MR_HASH_BYTES); }
+void mr_hash_hex(const mr_hash *h, char out[MR_HASH_HEX]) {
+    sodium_bin2hex(out, MR_HASH_HEX, h->bytes, MR_HASH_BYTES);
+}
 
 bool mr_hash_parse(mr_span text, mr_hash *out) {
     mr_hash h;
     size_t got;
     if (text.len != MR_HASH_HEX - 1) return false;
-    if (sodium_hex2bin(h.bytes, sizeof h.bytes, (const char *)text.data, text.len, NULL, &got, NULL)) return false;
+    if (sodium_hex2bin(h.bytes, sizeof h.bytes, (const char *)text.data, text.len, NULL, &got, NULL))
+        return false;
     if (got != MR_HASH_BYTES) return false;
     *out = h;
     return true;

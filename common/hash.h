@@ -1,5 +1,5 @@
-/* hash.h: names for bytes. mr_hash (BLAKE2b-256) names artifacts, segments and versions; mr_xxh64 is for tables and
- * checks inside one process. The only file that includes libsodium and xxhash. */
+/* hash.h: names for bytes. mr_hash (BLAKE2b-256) names artifacts, segments and versions; mr_xxh64 is for
+ * tables and checks inside one process. The only file that includes libsodium and xxhash. */
 #ifndef MR_COMMON_HASH_H
 #define MR_COMMON_HASH_H
 

@@ -11,16 +11,18 @@
 
 /* ---- parsing ---- */
 
-/* jansson recurses, so the depth is measured before it runs. Brackets in strings do not count; broken text is left for
- * jansson to refuse. */
+/* jansson recurses, so the depth is measured before it runs. Brackets in strings do not count; broken text is
+ * left for jansson to refuse. */
 static bool too_deep(mr_span text, unsigned max_depth) {
     unsigned depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
         if (in_string) {
-            if (c == '\\') i++;
-            else if (c == '"') in_string = false;
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
@@ -35,14 +37,16 @@ static bool too_deep(mr_span text, unsigned max_depth) {
 static mr_status refuse(const json_error_t *e, mr_error *err) {
     enum json_error_code code = json_error_code(e);
     mr_status status = code == json_error_out_of_memory ? MR_E_MEMORY : MR_E_INVALID;
-    return mr_fail(err, status, "line %d, column %d: %s", e->line > 0 ? e->line : 1, e->column > 0 ? e->column : 1, e->text);
+    return mr_fail(err, status, "line %d, column %d: %s", e->line > 0 ? e->line : 1,
+                   e->column > 0 ? e->column : 1, e->text);
 }
 
 mr_status mr_json_parse(mr_span text, size_t max_bytes, unsigned max_depth, mr_json **out, mr_error *err) {
     if (text.len > max_bytes)
         return mr_fail(err, MR_E_LIMIT, "JSON of %zu bytes, at most %zu are allowed", text.len, max_bytes);
     if (max_depth > MR_JSON_DEPTH) max_depth = MR_JSON_DEPTH;
-    if (too_deep(text, max_depth)) return mr_fail(err, MR_E_LIMIT, "JSON is nested deeper than %u", max_depth);
+    if (too_deep(text, max_depth))
+        return mr_fail(err, MR_E_LIMIT, "JSON is nested deeper than %u", max_depth);
     if (text.len == 0) return mr_fail(err, MR_E_INVALID, "line 1, column 1: there is no JSON value");
     json_error_t e;
     json_t *v = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
@@ -61,19 +65,27 @@ void mr_json_free(mr_json **v) {
 mr_json_type mr_json_kind(const mr_json *v) {
     if (!v) return MR_JSON_NULL;
     switch (json_typeof(v)) {
-    case JSON_OBJECT: return MR_JSON_OBJECT;
-    case JSON_ARRAY: return MR_JSON_LIST;
-    case JSON_STRING: return MR_JSON_TEXT;
-    case JSON_INTEGER: return MR_JSON_INTEGER;
-    case JSON_REAL: return MR_JSON_NUMBER;
+    case JSON_OBJECT:
+        return MR_JSON_OBJECT;
+    case JSON_ARRAY:
+        return MR_JSON_LIST;
+    case JSON_STRING:
+        return MR_JSON_TEXT;
+    case JSON_INTEGER:
+        return MR_JSON_INTEGER;
+    case JSON_REAL:
+        return MR_JSON_NUMBER;
     case JSON_TRUE:
-    case JSON_FALSE: return MR_JSON_BOOL;
-    default: return MR_JSON_NULL;
+    case JSON_FALSE:
+        return MR_JSON_BOOL;
+    default:
+        return MR_JSON_NULL;
     }
 }
 
 const char *mr_json_kind_name(const mr_json *v) {
-    static const char *const names[] = {"null", "a bool", "an integer", "a number", "text", "a list", "an object"};
+    static const char *const names[] = {"null", "a bool", "an integer", "a number",
+                                        "text", "a list", "an object"};
     return v ? names[mr_json_kind(v)] : "nothing";
 }
 
@@ -82,7 +94,9 @@ size_t mr_json_count(const mr_json *v) {
 }
 
 const mr_json *mr_json_item(const mr_json *list, size_t i) { return json_array_get(list, i); }
-const mr_json *mr_json_member(const mr_json *object, const char *name) { return json_object_get(object, name); }
+const mr_json *mr_json_member(const mr_json *object, const char *name) {
+    return json_object_get(object, name);
+}
 
 const mr_json *mr_json_path(const mr_json *object, const char *path) {
     for (;;) {
@@ -129,10 +143,12 @@ bool mr_json_boolean(const mr_json *v, bool *out) {
     return true;
 }
 
-static mr_status member_status(const mr_json *v, bool fits, const char *name, const char *wanted, mr_error *err) {
+static mr_status member_status(const mr_json *v, bool fits, const char *name, const char *wanted,
+                               mr_error *err) {
     if (fits) return MR_OK;
     if (!v || json_is_null(v)) return mr_fail(err, MR_E_NOT_FOUND, "member '%.100s' is missing", name);
-    return mr_fail(err, MR_E_INVALID, "member '%.100s' is %s, %s is expected", name, mr_json_kind_name(v), wanted);
+    return mr_fail(err, MR_E_INVALID, "member '%.100s' is %s, %s is expected", name, mr_json_kind_name(v),
+                   wanted);
 }
 
 mr_status mr_json_get_text(const mr_json *object, const char *name, mr_span *out, mr_error *err) {
@@ -180,8 +196,10 @@ void mr_json_put_text(mr_buf *out, mr_span text) {
             continue;
         }
         if (i > from) mr_buf_put(out, text.data + from, i - from);
-        if (n == 0) mr_buf_text(out, "\xef\xbf\xbd");
-        else put_escape(out, c);
+        if (n == 0)
+            mr_buf_text(out, "\xef\xbf\xbd");
+        else
+            put_escape(out, c);
         from = ++i;
     }
     if (text.len > from) mr_buf_put(out, text.data + from, text.len - from);
@@ -199,10 +217,12 @@ void mr_json_put_number(mr_buf *out, double v) {
     if (!strpbrk(text, ".e")) mr_buf_text(out, ".0");
 }
 
-static int by_key(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_key(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
-/* An object's keys in the order of their bytes; to be freed with its size. NULL: there are none, or no memory, which is
- * then noted in `out`. */
+/* An object's keys in the order of their bytes; to be freed with its size. NULL: there are none, or no
+ * memory, which is then noted in `out`. */
 static const char **sorted_keys(const mr_json *object, mr_buf *out) {
     size_t n = json_object_size(object), i = 0;
     const char **keys = n ? mr_new(out->mem, n, sizeof *keys) : NULL, *name;
@@ -241,15 +261,27 @@ static void dump_object(const mr_json *object, mr_buf *out) {
 void mr_json_dump(const mr_json *v, mr_buf *out) {
     mr_span text;
     switch (mr_json_kind(v)) {
-    case MR_JSON_NULL: mr_buf_text(out, "null"); break;
-    case MR_JSON_BOOL: mr_buf_text(out, json_is_true(v) ? "true" : "false"); break;
-    case MR_JSON_INTEGER: mr_buf_printf(out, "%lld", (long long)json_integer_value(v)); break;
-    case MR_JSON_NUMBER: mr_json_put_number(out, json_real_value(v)); break;
+    case MR_JSON_NULL:
+        mr_buf_text(out, "null");
+        break;
+    case MR_JSON_BOOL:
+        mr_buf_text(out, json_is_true(v) ? "true" : "false");
+        break;
+    case MR_JSON_INTEGER:
+        mr_buf_printf(out, "%lld", (long long)json_integer_value(v));
+        break;
+    case MR_JSON_NUMBER:
+        mr_json_put_number(out, json_real_value(v));
+        break;
     case MR_JSON_TEXT:
         if (mr_json_text(v, &text)) mr_json_put_text(out, text);
         break;
-    case MR_JSON_LIST: dump_list(v, out); break;
-    case MR_JSON_OBJECT: dump_object(v, out); break;
+    case MR_JSON_LIST:
+        dump_list(v, out);
+        break;
+    case MR_JSON_OBJECT:
+        dump_object(v, out);
+        break;
     }
 }
 
@@ -274,15 +306,27 @@ static void pack_object(const mr_json *object, mr_buf *out) {
 void mr_json_to_pack(const mr_json *v, mr_buf *out) {
     mr_span text;
     switch (mr_json_kind(v)) {
-    case MR_JSON_NULL: mr_pack_nil(out); break;
-    case MR_JSON_BOOL: mr_pack_bool(out, json_is_true(v)); break;
-    case MR_JSON_INTEGER: mr_pack_i64(out, json_integer_value(v)); break;
-    case MR_JSON_NUMBER: mr_pack_f64(out, json_real_value(v)); break;
+    case MR_JSON_NULL:
+        mr_pack_nil(out);
+        break;
+    case MR_JSON_BOOL:
+        mr_pack_bool(out, json_is_true(v));
+        break;
+    case MR_JSON_INTEGER:
+        mr_pack_i64(out, json_integer_value(v));
+        break;
+    case MR_JSON_NUMBER:
+        mr_pack_f64(out, json_real_value(v));
+        break;
     case MR_JSON_TEXT:
         if (mr_json_text(v, &text)) mr_pack_str(out, text);
         break;
-    case MR_JSON_LIST: pack_list(v, out); break;
-    case MR_JSON_OBJECT: pack_object(v, out); break;
+    case MR_JSON_LIST:
+        pack_list(v, out);
+        break;
+    case MR_JSON_OBJECT:
+        pack_object(v, out);
+        break;
     }
 }
 
@@ -290,7 +334,7 @@ void mr_json_to_pack(const mr_json *v, mr_buf *out) {
 
 /* A container that is being written. */
 typedef struct level {
-    uint32_t left;         /* items, or pairs */
+    uint32_t left; /* items, or pairs */
     bool map, first;
     bool rows, cols, data; /* map: such members were seen; data: it is the member being read */
     uint64_t numbers;      /* rows x cols so far */
@@ -308,8 +352,10 @@ static void put_numbers(mr_buf *out, mr_span block, size_t width) {
     for (size_t i = 0; i < block.len / width; i++) {
         double d;
         float f;
-        if (width == sizeof d) memcpy(&d, block.data + i * width, sizeof d);
-        else memcpy(&f, block.data + i * width, sizeof f), d = (double)f;
+        if (width == sizeof d)
+            memcpy(&d, block.data + i * width, sizeof d);
+        else
+            memcpy(&f, block.data + i * width, sizeof f), d = (double)f;
         if (i) mr_buf_put(out, ",", 1);
         mr_json_put_number(out, d);
     }
@@ -330,14 +376,17 @@ static void put_binary(writer *w, mr_span bytes) {
     mr_buf_put(w->out, "\"", 1);
 }
 
-/* {"numbers": binary} is a plain list: true when the map that starts at the cursor is that, and then it is written. */
+/* {"numbers": binary} is a plain list: true when the map that starts at the cursor is that, and then it is
+ * written. */
 static bool put_numbers_map(writer *w) {
     mr_unpack ahead = w->in;
     uint32_t count;
     mr_span name, block;
     mr_pack_value v;
-    if (mr_unpack_map(&ahead, 1, &count, NULL) || count != 1 || mr_unpack_str(&ahead, 16, &name, NULL)) return false;
-    if (!mr_span_eq(name, mr_span_of("numbers")) || mr_unpack_next(&ahead, &v, NULL) || v.type != MR_PACK_BIN) return false;
+    if (mr_unpack_map(&ahead, 1, &count, NULL) || count != 1 || mr_unpack_str(&ahead, 16, &name, NULL))
+        return false;
+    if (!mr_span_eq(name, mr_span_of("numbers")) || mr_unpack_next(&ahead, &v, NULL) || v.type != MR_PACK_BIN)
+        return false;
     block = v.as.bytes;
     if (block.len % sizeof(double)) return false;
     put_numbers(w->out, block, sizeof(double));
@@ -351,7 +400,8 @@ static mr_status put_key(writer *w, level *l, mr_error *err) {
     mr_pack_value v;
     size_t at = (size_t)(w->in.at - w->in.start);
     MR_TRY(mr_unpack_next(&w->in, &v, err));
-    if (v.type != MR_PACK_STR) return mr_fail(err, MR_E_PROTOCOL, "msgpack at byte %zu: a map key that is no text", at);
+    if (v.type != MR_PACK_STR)
+        return mr_fail(err, MR_E_PROTOCOL, "msgpack at byte %zu: a map key that is no text", at);
     if (!l->first) mr_buf_put(w->out, ",", 1);
     l->data = is(v.as.bytes, "data");
     uint64_t n;
@@ -366,7 +416,8 @@ static mr_status put_key(writer *w, level *l, mr_error *err) {
 }
 
 static mr_status open_level(writer *w, const mr_pack_value *v, mr_error *err) {
-    if (w->depth == MR_JSON_DEPTH) return mr_fail(err, MR_E_PROTOCOL, "msgpack is nested deeper than %d", MR_JSON_DEPTH);
+    if (w->depth == MR_JSON_DEPTH)
+        return mr_fail(err, MR_E_PROTOCOL, "msgpack is nested deeper than %d", MR_JSON_DEPTH);
     bool map = v->type == MR_PACK_MAP;
     w->at[w->depth++] = (level){.left = v->as.count, .map = map, .first = true, .numbers = 1};
     mr_buf_put(w->out, map ? "{" : "[", 1);
@@ -378,21 +429,38 @@ static mr_status put_value(writer *w, mr_error *err) {
     if (put_numbers_map(w)) return MR_OK;
     MR_TRY(mr_unpack_next(&w->in, &v, err));
     switch (v.type) {
-    case MR_PACK_NIL: mr_buf_text(w->out, "null"); break;
-    case MR_PACK_BOOL: mr_buf_text(w->out, v.as.boolean ? "true" : "false"); break;
-    case MR_PACK_UINT: mr_buf_printf(w->out, "%llu", (unsigned long long)v.as.u); break;
-    case MR_PACK_INT: mr_buf_printf(w->out, "%lld", (long long)v.as.i); break;
-    case MR_PACK_FLOAT: mr_json_put_number(w->out, v.as.f); break;
-    case MR_PACK_STR: mr_json_put_text(w->out, v.as.bytes); break;
-    case MR_PACK_BIN: put_binary(w, v.as.bytes); break;
-    default: return open_level(w, &v, err);
+    case MR_PACK_NIL:
+        mr_buf_text(w->out, "null");
+        break;
+    case MR_PACK_BOOL:
+        mr_buf_text(w->out, v.as.boolean ? "true" : "false");
+        break;
+    case MR_PACK_UINT:
+        mr_buf_printf(w->out, "%llu", (unsigned long long)v.as.u);
+        break;
+    case MR_PACK_INT:
+        mr_buf_printf(w->out, "%lld", (long long)v.as.i);
+        break;
+    case MR_PACK_FLOAT:
+        mr_json_put_number(w->out, v.as.f);
+        break;
+    case MR_PACK_STR:
+        mr_json_put_text(w->out, v.as.bytes);
+        break;
+    case MR_PACK_BIN:
+        put_binary(w, v.as.bytes);
+        break;
+    default:
+        return open_level(w, &v, err);
     }
     return MR_OK;
 }
 
-/* Closes what is full, so that the level at the top has a value left; 0 levels: the whole value is written. */
+/* Closes what is full, so that the level at the top has a value left; 0 levels: the whole value is written.
+ */
 static void close_levels(writer *w) {
-    while (w->depth && w->at[w->depth - 1].left == 0) mr_buf_put(w->out, w->at[--w->depth].map ? "}" : "]", 1);
+    while (w->depth && w->at[w->depth - 1].left == 0)
+        mr_buf_put(w->out, w->at[--w->depth].map ? "}" : "]", 1);
 }
 
 mr_status mr_json_from_pack(mr_span pack, mr_buf *out, mr_error *err) {
@@ -401,13 +469,17 @@ mr_status mr_json_from_pack(mr_span pack, mr_buf *out, mr_error *err) {
     MR_TRY(put_value(&w, err));
     for (close_levels(&w); w.depth; close_levels(&w)) {
         level *l = &w.at[w.depth - 1];
-        if (l->map) MR_TRY(put_key(&w, l, err));
-        else if (!l->first) mr_buf_put(out, ",", 1);
+        if (l->map)
+            MR_TRY(put_key(&w, l, err));
+        else if (!l->first)
+            mr_buf_put(out, ",", 1);
         l->first = false;
         l->left--;
         MR_TRY(put_value(&w, err));
     }
     if (!mr_unpack_done(&w.in)) return mr_fail(err, MR_E_PROTOCOL, "msgpack: bytes behind the value");
     mr_status status = mr_buf_status(out);
-    return status == MR_OK ? MR_OK : mr_fail(err, status, "the JSON text does not fit: %s", mr_status_of((int)status)->text);
+    return status == MR_OK
+               ? MR_OK
+               : mr_fail(err, status, "the JSON text does not fit: %s", mr_status_of((int)status)->text);
 }

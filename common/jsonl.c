@@ -21,7 +21,8 @@ struct mr_jsonl {
 mr_status mr_jsonl_new(const mr_mem *mem, mr_source source, size_t max_line, mr_jsonl **out) {
     mr_jsonl *j = mr_new(mem, 1, sizeof *j);
     if (!j) return MR_E_MEMORY;
-    *j = (mr_jsonl){.mem = mem, .source = source, .max_line = max_line ? max_line : (size_t)MR_JSONL_LINE_MAX};
+    *j =
+        (mr_jsonl){.mem = mem, .source = source, .max_line = max_line ? max_line : (size_t)MR_JSONL_LINE_MAX};
     *out = j;
     return MR_OK;
 }
@@ -62,10 +63,10 @@ static mr_status fill(mr_jsonl *j, mr_error *err) {
 static mr_status find_line(mr_jsonl *j, size_t *length, mr_error *err) {
     size_t seen = 0;
     for (;;) {
-        uint8_t *from = j->data + j->start, *newline = NULL;
         size_t have = j->end - j->start;
-        if (have > seen) newline = memchr(from + seen, '\n', have - seen);
-        *length = newline ? (size_t)(newline - from) : have;
+        const uint8_t *newline = NULL;
+        if (have > seen) newline = memchr(j->data + j->start + seen, '\n', have - seen);
+        *length = newline ? (size_t)(newline - (j->data + j->start)) : have;
         if (*length > j->max_line + 1) j->too_long = true; /* + 1: a CR before the newline */
         if (newline || j->eof) return MR_OK;
         if (j->too_long) j->start = j->end;
@@ -199,24 +200,38 @@ static mr_status copy_json(const mr_json *v, mr_arena *arena, mr_span *out, mr_e
 static mr_status take_value(const mr_json *v, mr_arena *arena, mr_jsonl_member *m, mr_error *err) {
     mr_span text;
     switch (mr_json_kind(v)) {
-    case MR_JSON_NULL: m->type = MR_JSONL_NULL; return MR_OK;
-    case MR_JSON_BOOL: m->type = MR_JSONL_BOOL; (void)mr_json_boolean(v, &m->as.boolean); return MR_OK;
-    case MR_JSON_INTEGER: m->type = MR_JSONL_INTEGER; (void)mr_json_integer(v, &m->as.integer); return MR_OK;
-    case MR_JSON_NUMBER: m->type = MR_JSONL_NUMBER; (void)mr_json_number(v, &m->as.number); return MR_OK;
+    case MR_JSON_NULL:
+        m->type = MR_JSONL_NULL;
+        return MR_OK;
+    case MR_JSON_BOOL:
+        m->type = MR_JSONL_BOOL;
+        (void)mr_json_boolean(v, &m->as.boolean);
+        return MR_OK;
+    case MR_JSON_INTEGER:
+        m->type = MR_JSONL_INTEGER;
+        (void)mr_json_integer(v, &m->as.integer);
+        return MR_OK;
+    case MR_JSON_NUMBER:
+        m->type = MR_JSONL_NUMBER;
+        (void)mr_json_number(v, &m->as.number);
+        return MR_OK;
     case MR_JSON_TEXT:
         m->type = MR_JSONL_TEXT;
         (void)mr_json_text(v, &text);
         return copy_text(arena, text, &m->as.text, err);
-    default: m->type = MR_JSONL_JSON; return copy_json(v, arena, &m->as.text, err);
+    default:
+        m->type = MR_JSONL_JSON;
+        return copy_json(v, arena, &m->as.text, err);
     }
 }
 
-static mr_status take_members(const mr_json *row, size_t max_members, mr_arena *arena, mr_jsonl_member **members,
-                              size_t *count, mr_error *err) {
+static mr_status take_members(const mr_json *row, size_t max_members, mr_arena *arena,
+                              mr_jsonl_member **members, size_t *count, mr_error *err) {
     if (mr_json_kind(row) != MR_JSON_OBJECT)
         return mr_fail(err, MR_E_INVALID, "the line is %s, an object is wanted", mr_json_kind_name(row));
     if (mr_json_count(row) > max_members)
-        return mr_fail(err, MR_E_LIMIT, "%zu members, at most %zu are allowed", mr_json_count(row), max_members);
+        return mr_fail(err, MR_E_LIMIT, "%zu members, at most %zu are allowed", mr_json_count(row),
+                       max_members);
     mr_jsonl_member *m = mr_arena_alloc(arena, mr_json_count(row) + 1, sizeof *m);
     if (!m) return mr_fail(err, MR_E_MEMORY, "out of memory while reading a row");
     *members = m;
@@ -230,8 +245,8 @@ static mr_status take_members(const mr_json *row, size_t max_members, mr_arena *
     return MR_OK;
 }
 
-mr_status mr_jsonl_object(mr_span line, size_t max_members, mr_arena *arena, mr_jsonl_member **members, size_t *count,
-                          size_t *column, mr_error *err) {
+mr_status mr_jsonl_object(mr_span line, size_t max_members, mr_arena *arena, mr_jsonl_member **members,
+                          size_t *count, size_t *column, mr_error *err) {
     mr_json *row = NULL;
     MR_TRY(mr_jsonl_parse(line, MR_JSON_DEPTH, &row, column, err));
     mr_status status = take_members(row, max_members, arena, members, count, err);

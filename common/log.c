@@ -71,15 +71,19 @@ static void put_quoted(line *l, const char *text) {
 }
 
 static void put_value(line *l, const char *text, bool is_text) {
-    if (is_text && (l->json || !is_bare(text))) put_quoted(l, text);
-    else put_text(l, text);
+    if (is_text && (l->json || !is_bare(text)))
+        put_quoted(l, text);
+    else
+        put_text(l, text);
 }
 
 static void put_pair(line *l, const char *key, const char *value, bool is_text) {
     size_t before = l->len;
     if (before > (l->json ? 1u : 0u)) put(l, l->json ? "," : " ", 1);
-    if (l->json) put_quoted(l, key);
-    else put_text(l, key);
+    if (l->json)
+        put_quoted(l, key);
+    else
+        put_text(l, key);
     put(l, l->json ? ":" : "=", 1);
     put_value(l, value, is_text);
     if (l->full) l->len = before;
@@ -88,9 +92,15 @@ static void put_pair(line *l, const char *key, const char *value, bool is_text) 
 static void put_field(line *l, const mr_log_field *f) {
     char number[MR_NUMBER_TEXT];
     switch (f->type) {
-    case MR_LOG_TEXT_: put_pair(l, f->key, f->text ? f->text : "", true); return;
-    case MR_LOG_INT_: snprintf(number, sizeof number, "%lld", (long long)f->integer); break;
-    case MR_LOG_BOOL_: strcpy(number, f->integer ? "true" : "false"); break;
+    case MR_LOG_TEXT_:
+        put_pair(l, f->key, f->text ? f->text : "", true);
+        return;
+    case MR_LOG_INT_:
+        snprintf(number, sizeof number, "%lld", (long long)f->integer);
+        break;
+    case MR_LOG_BOOL_:
+        strcpy(number, f->integer ? "true" : "false");
+        break;
     default:
         mr_number_text(f->number, number);
         if (l->json && strpbrk(number, "ni")) strcpy(number, "null"); /* JSON has no NaN and no infinity */
@@ -98,8 +108,8 @@ static void put_field(line *l, const mr_log_field *f) {
     put_pair(l, f->key, number, false);
 }
 
-size_t mr_log_format(char *out, bool json, int64_t wall_ns, mr_log_level level, const char *object, const char *event,
-                     const mr_log_field *fields) {
+size_t mr_log_format(char *out, bool json, int64_t wall_ns, mr_log_level level, const char *object,
+                     const char *event, const mr_log_field *fields) {
     line l = {.text = out, .json = json};
     char time[MR_CLOCK_TEXT];
     mr_time_text(wall_ns, time);

@@ -1,7 +1,7 @@
-/* log.h: structured records, one line each, written whole by one write(2) so that threads and processes may share a
- * descriptor. Never payloads, never secrets.
- *     ts=2026-11-20T04:31:05.123456Z level=info obj=worker:3 event=worker_lost held=2 reason="no heartbeat"
- *     MR_LOG(log, MR_LOG_INFO, "worker:3", "worker_lost", MR_LOG_INT("held", 2), MR_LOG_TEXT("reason", why)); */
+/* log.h: structured records, one line each, written whole by one write(2) so that threads and processes may
+ * share a descriptor. Never payloads, never secrets. ts=2026-11-20T04:31:05.123456Z level=info obj=worker:3
+ * event=worker_lost held=2 reason="no heartbeat" MR_LOG(log, MR_LOG_INFO, "worker:3", "worker_lost",
+ * MR_LOG_INT("held", 2), MR_LOG_TEXT("reason", why)); */
 #ifndef MR_COMMON_LOG_H
 #define MR_COMMON_LOG_H
 
@@ -27,22 +27,28 @@ typedef struct mr_log_field {
     double number;
 } mr_log_field;
 
-#define MR_LOG_TEXT(k, v) {.type = MR_LOG_TEXT_, .key = (k), .text = (v)} /* NULL is written as "" */
-#define MR_LOG_INT(k, v)  {.type = MR_LOG_INT_, .key = (k), .integer = (int64_t)(v)}
-#define MR_LOG_NUM(k, v)  {.type = MR_LOG_NUMBER_, .key = (k), .number = (v)}
-#define MR_LOG_BOOL(k, v) {.type = MR_LOG_BOOL_, .key = (k), .integer = (v) ? 1 : 0}
+#define MR_LOG_TEXT(k, v)                                                                                    \
+    { .type = MR_LOG_TEXT_, .key = (k), .text = (v) } /* NULL is written as "" */
+#define MR_LOG_INT(k, v)                                                                                     \
+    { .type = MR_LOG_INT_, .key = (k), .integer = (int64_t)(v) }
+#define MR_LOG_NUM(k, v)                                                                                     \
+    { .type = MR_LOG_NUMBER_, .key = (k), .number = (v) }
+#define MR_LOG_BOOL(k, v)                                                                                    \
+    { .type = MR_LOG_BOOL_, .key = (k), .integer = (v) ? 1 : 0 }
 
-/* `log` may be NULL: nothing is written. `object` is what it is about ("broker", "worker:3"); `event` is a stable name. */
-#define MR_LOG(log, level, object, event, ...)                                                                    \
+/* `log` may be NULL: nothing is written. `object` is what it is about ("broker", "worker:3"); `event` is a
+ * stable name. */
+#define MR_LOG(log, level, object, event, ...)                                                               \
     mr_log_write((log), (level), (object), (event), (const mr_log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
 
 void mr_log_init(mr_log *log, int fd, mr_log_level level, bool json);
 /* `fields` end with a zeroed one. A failed write is ignored: a full disk must not stop the work. */
 void mr_log_write(const mr_log *log, mr_log_level level, const char *object, const char *event,
                   const mr_log_field *fields);
-/* The record as text with its '\n', into `out` of MR_LOG_LINE bytes; returns its length. mr_log_write without write. */
-size_t mr_log_format(char *out, bool json, int64_t wall_ns, mr_log_level level, const char *object, const char *event,
-                     const mr_log_field *fields);
+/* The record as text with its '\n', into `out` of MR_LOG_LINE bytes; returns its length. mr_log_write without
+ * write. */
+size_t mr_log_format(char *out, bool json, int64_t wall_ns, mr_log_level level, const char *object,
+                     const char *event, const mr_log_field *fields);
 /* The word of a level, and back. False when `text` is none of debug, info, warn, error, off. */
 const char *mr_log_level_name(mr_log_level level);
 bool mr_log_level_parse(const char *text, mr_log_level *out);

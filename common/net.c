@@ -69,7 +69,8 @@ static bool is_loopback(const char *host, size_t len) {
 }
 
 static mr_status no_address(const char *address, mr_error *err) {
-    return mr_fail(err, MR_E_INVALID, "'%s' is no address; write tcp://127.0.0.1:PORT or ipc://PATH", address);
+    return mr_fail(err, MR_E_INVALID, "'%s' is no address; write tcp://127.0.0.1:PORT or ipc://PATH",
+                   address);
 }
 
 static bool is_port(const char *text) {
@@ -78,21 +79,25 @@ static bool is_port(const char *text) {
 }
 
 mr_status mr_net_check_address(const char *address, const mr_net_keys *keys, mr_error *err) {
-    if (strlen(address) >= ADDRESS_MAX) return mr_fail(err, MR_E_INVALID, "the address '%.40s...' is too long", address);
+    if (strlen(address) >= ADDRESS_MAX)
+        return mr_fail(err, MR_E_INVALID, "the address '%.40s...' is too long", address);
     if (keys) return mr_fail(err, MR_E_DENIED, "%s: encrypted sockets are not in this version", address);
     if (starts(address, "ipc://") || starts(address, "inproc://")) return MR_OK;
     const char *host = starts(address, "tcp://") ? address + strlen("tcp://") : NULL;
     const char *colon = host ? strrchr(host, ':') : NULL;
     if (!colon || colon == host || !is_port(colon + 1)) return no_address(address, err);
     if (is_loopback(host, (size_t)(colon - host))) return MR_OK;
-    return mr_fail(err, MR_E_DENIED,
-                   "%s is not on this machine, and traffic there would be plain; use tcp://127.0.0.1:PORT or ipc://PATH",
-                   address);
+    return mr_fail(
+        err, MR_E_DENIED,
+        "%s is not on this machine, and traffic there would be plain; use tcp://127.0.0.1:PORT or ipc://PATH",
+        address);
 }
 
 /* ---- sockets ---- */
 
-static bool set_int(mr_socket *s, int option, int value) { return !zmq_setsockopt(s->zmq, option, &value, sizeof value); }
+static bool set_int(mr_socket *s, int option, int value) {
+    return !zmq_setsockopt(s->zmq, option, &value, sizeof value);
+}
 
 static int or_else(unsigned value, int otherwise) {
     return value == 0 ? otherwise : value > INT32_MAX ? INT32_MAX : (int)value;
@@ -110,14 +115,16 @@ static bool set_options(mr_socket *s, const mr_net_options *o) {
     ok = ok && set_int(s, ZMQ_HEARTBEAT_TTL, 3 * heartbeat);
     ok = ok && set_int(s, ZMQ_RECONNECT_IVL, 100) && set_int(s, ZMQ_RECONNECT_IVL_MAX, 2000);
     if (s->kind == MR_ROUTER) ok = ok && set_int(s, ZMQ_ROUTER_MANDATORY, 1);
-    /* A worker that comes back under its old name after a crash must not be locked out by its own dead connection. */
+    /* A worker that comes back under its old name after a crash must not be locked out by its own dead
+     * connection. */
     if (s->kind == MR_ROUTER) ok = ok && set_int(s, ZMQ_ROUTER_HANDOVER, 1);
     if (s->kind == MR_DEALER && o->identity.len)
         ok = ok && !zmq_setsockopt(s->zmq, ZMQ_ROUTING_ID, o->identity.data, o->identity.len);
     return ok;
 }
 
-static mr_status open_socket(mr_net *net, mr_socket_kind kind, const mr_net_options *o, mr_socket **out, mr_error *err) {
+static mr_status open_socket(mr_net *net, mr_socket_kind kind, const mr_net_options *o, mr_socket **out,
+                             mr_error *err) {
     mr_socket *s = mr_new(net->mem, 1, sizeof *s);
     if (!s) return mr_fail(err, MR_E_MEMORY, "no memory for a socket");
     s->mem = net->mem;
@@ -144,20 +151,29 @@ void mr_socket_close(mr_socket **s) {
 static mr_status attach_failed(const char *address, mr_error *err) {
     switch (errno) {
     case EADDRINUSE:
-        return mr_fail(err, MR_E_EXISTS, "another process listens on %s; stop it or choose another port", address);
-    case EACCES: return mr_fail(err, MR_E_DENIED, "%s: not permitted; choose a port above 1023 or a folder of your own", address);
+        return mr_fail(err, MR_E_EXISTS, "another process listens on %s; stop it or choose another port",
+                       address);
+    case EACCES:
+        return mr_fail(err, MR_E_DENIED,
+                       "%s: not permitted; choose a port above 1023 or a folder of your own", address);
     case EADDRNOTAVAIL:
-    case ENODEV: return mr_fail(err, MR_E_NOT_FOUND, "%s: this machine has no such interface", address);
-    case ENOENT: return mr_fail(err, MR_E_NOT_FOUND, "%s: there is no such folder", address);
-    case ECONNREFUSED: return mr_fail(err, MR_E_NOT_FOUND, "%s: nobody is bound there in this process", address);
+    case ENODEV:
+        return mr_fail(err, MR_E_NOT_FOUND, "%s: this machine has no such interface", address);
+    case ENOENT:
+        return mr_fail(err, MR_E_NOT_FOUND, "%s: there is no such folder", address);
+    case ECONNREFUSED:
+        return mr_fail(err, MR_E_NOT_FOUND, "%s: nobody is bound there in this process", address);
     case EINVAL:
     case ENAMETOOLONG:
-    case EPROTONOSUPPORT: return no_address(address, err);
-    default: return mr_fail(err, MR_E_IO, "%s: %s", address, zmq_strerror(errno));
+    case EPROTONOSUPPORT:
+        return no_address(address, err);
+    default:
+        return mr_fail(err, MR_E_IO, "%s: %s", address, zmq_strerror(errno));
     }
 }
 
-/* ZeroMQ takes over an ipc path without a look, even from a process that is alive; so we ask whether somebody listens. */
+/* ZeroMQ takes over an ipc path without a look, even from a process that is alive; so we ask whether somebody
+ * listens. */
 static bool somebody_listens(const char *address) {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     const char *path = address + strlen("ipc://");
@@ -170,8 +186,8 @@ static bool somebody_listens(const char *address) {
     return listens;
 }
 
-static mr_status attach(mr_net *net, bool bind, mr_socket_kind kind, const char *address, const mr_net_options *options,
-                        mr_socket **out, mr_error *err) {
+static mr_status attach(mr_net *net, bool bind, mr_socket_kind kind, const char *address,
+                        const mr_net_options *options, mr_socket **out, mr_error *err) {
     const mr_net_options none = {0};
     if (!options) options = &none;
     MR_TRY(mr_net_check_address(address, options->keys, err));
@@ -206,7 +222,8 @@ mr_status mr_net_connect(mr_net *net, mr_socket_kind kind, const char *address, 
 const char *mr_socket_address(const mr_socket *s) { return s->address; }
 
 mr_status mr_socket_subscribe(mr_socket *s, mr_span prefix, mr_error *err) {
-    if (!zmq_setsockopt(s->zmq, ZMQ_SUBSCRIBE, prefix.len ? (const void *)prefix.data : "", prefix.len)) return MR_OK;
+    if (!zmq_setsockopt(s->zmq, ZMQ_SUBSCRIBE, prefix.len ? (const void *)prefix.data : "", prefix.len))
+        return MR_OK;
     return mr_fail(err, MR_E_IO, "cannot subscribe at %s: %s", s->address, zmq_strerror(errno));
 }
 
@@ -260,21 +277,28 @@ static void release_parcel(void *data, void *hint) {
 
 static mr_status send_failed(const mr_socket *s, mr_error *err) {
     switch (errno) {
-    case EAGAIN: return MR_E_FULL;
-    case EHOSTUNREACH: return MR_E_NOT_FOUND;
-    case ENOMEM: return mr_fail(err, MR_E_MEMORY, "no memory to send to %s", s->address);
-    default: return mr_fail(err, MR_E_IO, "sending at %s: %s", s->address, zmq_strerror(errno));
+    case EAGAIN:
+        return MR_E_FULL;
+    case EHOSTUNREACH:
+        return MR_E_NOT_FOUND;
+    case ENOMEM:
+        return mr_fail(err, MR_E_MEMORY, "no memory to send to %s", s->address);
+    default:
+        return mr_fail(err, MR_E_IO, "sending at %s: %s", s->address, zmq_strerror(errno));
     }
 }
 
 static mr_status send_copy(mr_socket *s, mr_span bytes, bool more, mr_error *err) {
     int rc;
-    do rc = zmq_send(s->zmq, bytes.len ? (const void *)bytes.data : "", bytes.len, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
+    do
+        rc = zmq_send(s->zmq, bytes.len ? (const void *)bytes.data : "", bytes.len,
+                      ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0));
     while (rc < 0 && errno == EINTR);
     return rc < 0 ? send_failed(s, err) : MR_OK;
 }
 
-/* Once the frames before it are accepted a body frame is too, so `armed` is set before the I/O thread can see it. */
+/* Once the frames before it are accepted a body frame is too, so `armed` is set before the I/O thread can see
+ * it. */
 static mr_status send_parcel(mr_socket *s, zmq_msg_t *frame, parcel *p, mr_error *err) {
     int rc;
     p->armed = true;
@@ -291,7 +315,8 @@ static mr_status send_head(mr_socket *s, mr_span to, mr_span envelope, bool body
     return send_copy(s, envelope, body, err);
 }
 
-static mr_status send_with_body(mr_socket *s, mr_span to, mr_span envelope, mr_net_body *body, mr_error *err) {
+static mr_status send_with_body(mr_socket *s, mr_span to, mr_span envelope, mr_net_body *body,
+                                mr_error *err) {
     zmq_msg_t frame;
     parcel *p = mr_new(s->mem, 1, sizeof *p);
     if (!p) return mr_fail(err, MR_E_MEMORY, "no memory to send to %s", s->address);
@@ -310,7 +335,8 @@ static mr_status send_with_body(mr_socket *s, mr_span to, mr_span envelope, mr_n
 mr_status mr_net_send(mr_socket *s, mr_span to, mr_span envelope, mr_net_body *body, mr_error *err) {
     size_t largest = body && body->len > envelope.len ? body->len : envelope.len;
     if (largest > s->max_frame)
-        return mr_fail(err, MR_E_LIMIT, "a frame of %zu bytes at %s, at most %zu are allowed", largest, s->address, s->max_frame);
+        return mr_fail(err, MR_E_LIMIT, "a frame of %zu bytes at %s, at most %zu are allowed", largest,
+                       s->address, s->max_frame);
     return body ? send_with_body(s, to, envelope, body, err) : send_head(s, to, envelope, false, err);
 }
 
@@ -365,7 +391,8 @@ mr_status mr_net_receive(mr_socket *s, mr_net_msg *msg, bool *got, mr_error *err
     if (first) msg->from = frame_span(msg, 0);
     unsigned extra = zmq_msg_more(frame_at(msg, n - 1)) ? drain(s) : 0;
     if (extra || n <= first)
-        return mr_fail(err, MR_E_PROTOCOL, "a message of %u frames at %s, 1 or 2 are allowed", n - first + extra, s->address);
+        return mr_fail(err, MR_E_PROTOCOL, "a message of %u frames at %s, 1 or 2 are allowed",
+                       n - first + extra, s->address);
     msg->envelope = frame_span(msg, first);
     msg->has_body = n == most;
     if (msg->has_body) msg->body = frame_span(msg, first + 1);
@@ -418,7 +445,8 @@ mr_status mr_net_poll(mr_poll_item *items, size_t n, int timeout_ms, mr_error *e
 
 mr_status mr_waker_init(mr_waker *w, mr_error *err) {
     w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    return w->fd >= 0 ? MR_OK : mr_fail(err, MR_E_LIMIT, "no descriptor for waking a thread: %s", strerror(errno));
+    return w->fd >= 0 ? MR_OK
+                      : mr_fail(err, MR_E_LIMIT, "no descriptor for waking a thread: %s", strerror(errno));
 }
 
 /* A full counter is as good as a wake-up, so an outcome is not looked at. */

@@ -1,6 +1,7 @@
-/* net.h: messages between programs. The only file that includes zmq. A message is an envelope frame and at most one body
- * frame; on a ROUTER the peer's routing id stands before it, on PUB and SUB the topic. Every socket has safe limits from
- * birth. A socket belongs to one thread at a time; the context and the waker may be shared. */
+/* net.h: messages between programs. The only file that includes zmq. A message is an envelope frame and at
+ * most one body frame; on a ROUTER the peer's routing id stands before it, on PUB and SUB the topic. Every
+ * socket has safe limits from birth. A socket belongs to one thread at a time; the context and the waker may
+ * be shared. */
 #ifndef MR_COMMON_NET_H
 #define MR_COMMON_NET_H
 
@@ -19,7 +20,8 @@ typedef struct mr_net_options {
     unsigned receive_queue; /* 0: 1000 */
     unsigned linger_ms;     /* how long close keeps trying to send; 0: 1000 */
     unsigned heartbeat_ms;  /* ping interval of the transport; a peer is lost after three; 0: 2000 */
-    mr_span identity;       /* DEALER: the routing id it asks for, 1 to 255 bytes, not starting with 0; empty: made up */
+    mr_span identity; /* DEALER: the routing id it asks for, 1 to 255 bytes, not starting with 0; empty: made
+                         up */
     const mr_net_keys *keys; /* NULL: plain */
 } mr_net_options;
 
@@ -28,9 +30,10 @@ mr_status mr_net_new(const mr_mem *mem, mr_net **out, mr_error *err) MR_MUST_CHE
 /* Close all sockets first. Waits at most their linger. */
 void mr_net_free(mr_net **net);
 
-/* Addresses: tcp://127.0.0.1:PORT (PORT may be *), tcp://localhost:PORT, ipc://PATH, inproc://NAME. `options` NULL for the
- * defaults. Errors: E_INVALID address, E_DENIED not loopback without keys, E_EXISTS another process listens there,
- * E_NOT_FOUND no such interface or folder, E_LIMIT too many sockets, E_MEMORY, E_IO. */
+/* Addresses: tcp://127.0.0.1:PORT (PORT may be *), tcp://localhost:PORT, ipc://PATH, inproc://NAME. `options`
+ * NULL for the defaults. Errors: E_INVALID address, E_DENIED not loopback without keys, E_EXISTS another
+ * process listens there, E_NOT_FOUND no such interface or folder, E_LIMIT too many sockets, E_MEMORY, E_IO.
+ */
 mr_status mr_net_bind(mr_net *net, mr_socket_kind kind, const char *address, const mr_net_options *options,
                       mr_socket **out, mr_error *err) MR_MUST_CHECK;
 /* Returns at once: the connection is made, and made again, behind the scenes. */
@@ -48,7 +51,8 @@ mr_status mr_net_check_address(const char *address, const mr_net_keys *keys, mr_
 typedef struct mr_net_body {
     const void *data;
     size_t len;
-    void (*release)(void *data, void *hint); /* called once, maybe by another thread; NULL: the bytes outlive all */
+    void (*release)(void *data,
+                    void *hint); /* called once, maybe by another thread; NULL: the bytes outlive all */
     void *hint;
 } mr_net_body;
 
@@ -58,41 +62,43 @@ mr_status mr_net_body_of_buf(mr_buf *buf, mr_net_body *out) MR_MUST_CHECK;
 void mr_net_body_free(mr_net_body *body);
 
 /* ---- sending; never blocks ---- */
-/* `to`: ROUTER the peer's routing id, PUB the topic, DEALER empty. `body` NULL for none; on MR_OK it is taken (emptied),
- * else the caller still has it. Errors: E_FULL the queue is full (no sentence is written: this is normal), E_NOT_FOUND no
- * such peer (also without), E_LIMIT a frame over max_frame, E_MEMORY, E_IO. */
-mr_status mr_net_send(mr_socket *s, mr_span to, mr_span envelope, mr_net_body *body, mr_error *err) MR_MUST_CHECK;
+/* `to`: ROUTER the peer's routing id, PUB the topic, DEALER empty. `body` NULL for none; on MR_OK it is taken
+ * (emptied), else the caller still has it. Errors: E_FULL the queue is full (no sentence is written: this is
+ * normal), E_NOT_FOUND no such peer (also without), E_LIMIT a frame over max_frame, E_MEMORY, E_IO. */
+mr_status mr_net_send(mr_socket *s, mr_span to, mr_span envelope, mr_net_body *body,
+                      mr_error *err) MR_MUST_CHECK;
 
 /* ---- receiving ---- */
 enum { MR_NET_IDENTITY = 255 };
 
 typedef struct mr_net_msg {
-    mr_span from;     /* ROUTER: routing id; SUB: topic; DEALER: empty */
+    mr_span from; /* ROUTER: routing id; SUB: topic; DEALER: empty */
     mr_span envelope;
-    mr_span body;     /* empty when there is none; see has_body */
+    mr_span body; /* empty when there is none; see has_body */
     bool has_body;
     unsigned count; /* private, with the frames themselves */
     _Alignas(8) uint8_t frames[3][64];
 } mr_net_msg;
 
-/* Never blocks: *got is false when nothing waits. On MR_OK with *got, spans are borrowed from the message until
- * mr_net_msg_free. E_PROTOCOL: the message had too few or too many frames; it was read off and dropped, `from` alone is
- * set and the message must be freed too. */
+/* Never blocks: *got is false when nothing waits. On MR_OK with *got, spans are borrowed from the message
+ * until mr_net_msg_free. E_PROTOCOL: the message had too few or too many frames; it was read off and dropped,
+ * `from` alone is set and the message must be freed too. */
 mr_status mr_net_receive(mr_socket *s, mr_net_msg *msg, bool *got, mr_error *err) MR_MUST_CHECK;
 void mr_net_msg_free(mr_net_msg *msg); /* twice, or zeroed, is fine */
-/* Takes the body's bytes away from the message, without a copy: they outlive it, may go to another thread and may be
- * sent on. E_NOT_FOUND when there is none. */
+/* Takes the body's bytes away from the message, without a copy: they outlive it, may go to another thread and
+ * may be sent on. E_NOT_FOUND when there is none. */
 mr_status mr_net_msg_take_body(mr_net_msg *msg, mr_net_body *out) MR_MUST_CHECK;
 
 /* ---- waiting ---- */
 typedef struct mr_poll_item {
     mr_socket *socket; /* or NULL, and then a descriptor */
     int fd;
-    bool readable;     /* out */
+    bool readable; /* out */
 } mr_poll_item;
 
 enum { MR_POLL_MAX = 16 };
-/* Waits until one is readable or `timeout_ms` passed (-1: for ever). Errors: E_INTERRUPTED a signal came, E_IO. */
+/* Waits until one is readable or `timeout_ms` passed (-1: for ever). Errors: E_INTERRUPTED a signal came,
+ * E_IO. */
 mr_status mr_net_poll(mr_poll_item *items, size_t n, int timeout_ms, mr_error *err) MR_MUST_CHECK;
 
 /* Ends another thread's mr_net_poll: put `fd` into an item there. */

@@ -65,7 +65,8 @@ const char *mr_nearest_word(const char *const *words, const char *word) {
 
 static mr_status bad(const mr_option *row, const char *value, const char *wanted, mr_error *err) {
     if (row->secret) return mr_fail(err, MR_E_INVALID, "option %s: %s is expected", row->name, wanted);
-    return mr_fail(err, MR_E_INVALID, "option %s: '%.80s' is given, %s is expected", row->name, value, wanted);
+    return mr_fail(err, MR_E_INVALID, "option %s: '%.80s' is given, %s is expected", row->name, value,
+                   wanted);
 }
 
 static mr_status set_bool(const mr_option *row, bool *field, const char *value, mr_error *err) {
@@ -91,7 +92,8 @@ static mr_status out_of_bounds(const mr_option *row, const char *value, mr_error
 
 static mr_status set_int(const mr_option *row, int64_t *field, const char *value, mr_error *err) {
     int64_t v;
-    if (!mr_integer_parse(mr_span_of(value), &v)) return bad(row, value, "a whole number of at most 64 bits", err);
+    if (!mr_integer_parse(mr_span_of(value), &v))
+        return bad(row, value, "a whole number of at most 64 bits", err);
     if (!within(row, (double)v)) return out_of_bounds(row, value, err);
     *field = v;
     return MR_OK;
@@ -108,8 +110,8 @@ static mr_status set_number(const mr_option *row, double *field, const char *val
 static mr_status set_text(const mr_option *row, char *field, const char *value, mr_error *err) {
     mr_span text = mr_span_of(value);
     if (text.len >= MR_OPTION_TEXT)
-        return mr_fail(err, MR_E_INVALID, "option %s: text of %zu bytes, at most %d is allowed", row->name, text.len,
-                       MR_OPTION_TEXT - 1);
+        return mr_fail(err, MR_E_INVALID, "option %s: text of %zu bytes, at most %d is allowed", row->name,
+                       text.len, MR_OPTION_TEXT - 1);
     size_t broken = mr_utf8_broken_at(text);
     if (broken < text.len)
         return mr_fail(err, MR_E_INVALID, "option %s: byte %zu is not UTF-8", row->name, broken + 1);
@@ -140,12 +142,18 @@ static mr_status add_item(const mr_option *row, mr_option_list *list, const char
 static mr_status set_field(const mr_option *row, void *config, const char *value, mr_error *err) {
     void *field = (char *)config + row->offset;
     switch (row->type) {
-    case MR_OPT_BOOL: return set_bool(row, field, value, err);
-    case MR_OPT_INT: return set_int(row, field, value, err);
-    case MR_OPT_NUMBER: return set_number(row, field, value, err);
-    case MR_OPT_TEXT: return set_text(row, field, value, err);
-    case MR_OPT_CHOICE: return set_choice(row, field, value, err);
-    case MR_OPT_LIST: return add_item(row, field, value, err);
+    case MR_OPT_BOOL:
+        return set_bool(row, field, value, err);
+    case MR_OPT_INT:
+        return set_int(row, field, value, err);
+    case MR_OPT_NUMBER:
+        return set_number(row, field, value, err);
+    case MR_OPT_TEXT:
+        return set_text(row, field, value, err);
+    case MR_OPT_CHOICE:
+        return set_choice(row, field, value, err);
+    case MR_OPT_LIST:
+        return add_item(row, field, value, err);
     }
     return mr_fail(err, MR_E_INTERNAL, "option %s: its row has no type", row->name);
 }
@@ -155,7 +163,8 @@ void mr_option_defaults(const mr_option *table, void *config) {
         if (row->def) MR_ASSERT(set_field(row, config, row->def, NULL) == MR_OK);
 }
 
-mr_status mr_option_set(const mr_option *table, void *config, const char *name, const char *value, mr_error *err) {
+mr_status mr_option_set(const mr_option *table, void *config, const char *name, const char *value,
+                        mr_error *err) {
     const mr_option *row = mr_option_find(table, name);
     if (row) return set_field(row, config, value, err);
     const char *near = mr_option_nearest(table, name);
@@ -187,11 +196,23 @@ void mr_option_get(const mr_option *row, const void *config, mr_buf *out) {
         return;
     }
     switch (row->type) {
-    case MR_OPT_BOOL: mr_buf_text(out, *(const bool *)field ? "true" : "false"); break;
-    case MR_OPT_INT: mr_buf_printf(out, "%lld", (long long)*(const int64_t *)field); break;
-    case MR_OPT_NUMBER: put_number(*(const double *)field, out); break;
-    case MR_OPT_TEXT: mr_buf_text(out, field); break;
-    case MR_OPT_CHOICE: mr_buf_text(out, row->choices[*(const int64_t *)field]); break;
-    case MR_OPT_LIST: put_list(field, out); break;
+    case MR_OPT_BOOL:
+        mr_buf_text(out, *(const bool *)field ? "true" : "false");
+        break;
+    case MR_OPT_INT:
+        mr_buf_printf(out, "%lld", (long long)*(const int64_t *)field);
+        break;
+    case MR_OPT_NUMBER:
+        put_number(*(const double *)field, out);
+        break;
+    case MR_OPT_TEXT:
+        mr_buf_text(out, field);
+        break;
+    case MR_OPT_CHOICE:
+        mr_buf_text(out, row->choices[*(const int64_t *)field]);
+        break;
+    case MR_OPT_LIST:
+        put_list(field, out);
+        break;
     }
 }

@@ -24,8 +24,10 @@ void mr_pack_nil(mr_buf *b) {
 
 void mr_pack_bool(mr_buf *b, bool v) {
     msgpack_packer pk = packer(b);
-    if (v) msgpack_pack_true(&pk);
-    else msgpack_pack_false(&pk);
+    if (v)
+        msgpack_pack_true(&pk);
+    else
+        msgpack_pack_false(&pk);
 }
 
 void mr_pack_u64(mr_buf *b, uint64_t v) {
@@ -38,7 +40,7 @@ void mr_pack_i64(mr_buf *b, int64_t v) {
     msgpack_pack_int64(&pk, v);
 }
 
-/* Written by hand: newer msgpack-c packs a whole double as an integer, and then a type would change on the way. */
+/* Written by hand, so that a whole number stays a float64 whatever version of msgpack-c there is. */
 void mr_pack_f64(mr_buf *b, double v) {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
@@ -48,8 +50,10 @@ void mr_pack_f64(mr_buf *b, double v) {
 }
 
 void mr_pack_text(mr_buf *b, const char *text) {
-    if (text) mr_pack_str(b, mr_span_of(text));
-    else mr_pack_nil(b);
+    if (text)
+        mr_pack_str(b, mr_span_of(text));
+    else
+        mr_pack_nil(b);
 }
 
 /* A length that msgpack cannot say makes the buffer fail as one that is full. */
@@ -116,10 +120,11 @@ typedef struct lead {
 
 /* 0xc0 .. 0xdf; 0xc1 is never used and the extension types (0xc7 .. 0xc9, 0xd4 .. 0xd8) are not ours. */
 static const lead leads[32] = {
-    {NIL, 0},     {REFUSED, 0}, {BOOL, 0},    {BOOL, 0},    {BIN, 1},     {BIN, 2},   {BIN, 4},   {REFUSED, 0},
-    {REFUSED, 0}, {REFUSED, 0}, {FLOAT, 4},   {FLOAT, 8},   {UINT, 1},    {UINT, 2},  {UINT, 4},  {UINT, 8},
-    {INT, 1},     {INT, 2},     {INT, 4},     {INT, 8},     {REFUSED, 0}, {REFUSED, 0}, {REFUSED, 0}, {REFUSED, 0},
-    {REFUSED, 0}, {STR, 1},     {STR, 2},     {STR, 4},     {ARRAY, 2},   {ARRAY, 4}, {MAP, 2},   {MAP, 4},
+    {NIL, 0},     {REFUSED, 0}, {BOOL, 0},    {BOOL, 0},    {BIN, 1},   {BIN, 2},  {BIN, 4},
+    {REFUSED, 0}, {REFUSED, 0}, {REFUSED, 0}, {FLOAT, 4},   {FLOAT, 8}, {UINT, 1}, {UINT, 2},
+    {UINT, 4},    {UINT, 8},    {INT, 1},     {INT, 2},     {INT, 4},   {INT, 8},  {REFUSED, 0},
+    {REFUSED, 0}, {REFUSED, 0}, {REFUSED, 0}, {REFUSED, 0}, {STR, 1},   {STR, 2},  {STR, 4},
+    {ARRAY, 2},   {ARRAY, 4},   {MAP, 2},     {MAP, 4},
 };
 
 static lead lead_of(uint8_t first) {
@@ -130,7 +135,8 @@ static lead lead_of(uint8_t first) {
     return leads[first - 0xc0];
 }
 
-/* The count or length that a container, text or binary states: in its first byte or in the number behind it. */
+/* The count or length that a container, text or binary states: in its first byte or in the number behind it.
+ */
 static uint64_t stated(uint8_t first, lead l, uint64_t number) {
     if (l.bytes) return number;
     return l.kind == STR ? first & 31u : first & 15u;
@@ -141,8 +147,10 @@ static mr_status broken(const mr_unpack *u, const uint8_t *at, const char *what,
 }
 
 static mr_status set_int(mr_pack_value *out, int64_t v) {
-    if (v < 0) *out = (mr_pack_value){MR_PACK_INT, {.i = v}};
-    else *out = (mr_pack_value){MR_PACK_UINT, {.u = (uint64_t)v}};
+    if (v < 0)
+        *out = (mr_pack_value){MR_PACK_INT, {.i = v}};
+    else
+        *out = (mr_pack_value){MR_PACK_UINT, {.u = (uint64_t)v}};
     return MR_OK;
 }
 
@@ -161,24 +169,36 @@ static double float_of(uint64_t number, unsigned bytes) {
 static mr_status scalar(uint8_t first, lead l, uint64_t number, mr_pack_value *out) {
     unsigned shift = l.bytes ? 64 - 8u * l.bytes : 0;
     switch ((kind)l.kind) {
-    case FIX_INT: return set_int(out, (int8_t)first);
-    case BOOL: *out = (mr_pack_value){MR_PACK_BOOL, {.boolean = first == 0xc3}}; break;
-    case UINT: *out = (mr_pack_value){MR_PACK_UINT, {.u = number}}; break;
-    case INT: return set_int(out, (int64_t)(number << shift) >> shift);
-    case FLOAT: *out = (mr_pack_value){MR_PACK_FLOAT, {.f = float_of(number, l.bytes)}}; break;
-    default: *out = (mr_pack_value){.type = MR_PACK_NIL}; break;
+    case FIX_INT:
+        return set_int(out, (int8_t)first);
+    case BOOL:
+        *out = (mr_pack_value){MR_PACK_BOOL, {.boolean = first == 0xc3}};
+        break;
+    case UINT:
+        *out = (mr_pack_value){MR_PACK_UINT, {.u = number}};
+        break;
+    case INT:
+        return set_int(out, (int64_t)(number << shift) >> shift);
+    case FLOAT:
+        *out = (mr_pack_value){MR_PACK_FLOAT, {.f = float_of(number, l.bytes)}};
+        break;
+    default:
+        *out = (mr_pack_value){.type = MR_PACK_NIL};
+        break;
     }
     return MR_OK;
 }
 
-static mr_status container(mr_unpack *u, const uint8_t *at, lead l, uint64_t count, mr_pack_value *out, mr_error *err) {
+static mr_status container(mr_unpack *u, const uint8_t *at, lead l, uint64_t count, mr_pack_value *out,
+                           mr_error *err) {
     bool map = l.kind == MAP;
     if (count > left(u) / (map ? 2 : 1)) return broken(u, at, "states more items than bytes are left", err);
     *out = (mr_pack_value){map ? MR_PACK_MAP : MR_PACK_ARRAY, {.count = (uint32_t)count}};
     return MR_OK;
 }
 
-static mr_status bytes_of(mr_unpack *u, const uint8_t *at, lead l, uint64_t n, mr_pack_value *out, mr_error *err) {
+static mr_status bytes_of(mr_unpack *u, const uint8_t *at, lead l, uint64_t n, mr_pack_value *out,
+                          mr_error *err) {
     if (n > left(u)) return broken(u, at, "states more bytes than are left", err);
     *out = (mr_pack_value){l.kind == STR ? MR_PACK_STR : MR_PACK_BIN, {.bytes = {u->at, (size_t)n}}};
     u->at += n;
@@ -196,15 +216,18 @@ mr_status mr_unpack_next(mr_unpack *u, mr_pack_value *out, mr_error *err) {
     for (unsigned i = 0; i < l.bytes; i++) number = number << 8 | at[1 + i];
     mr_unpack rest = {u->start, at + 1 + l.bytes, u->end};
     mr_status status;
-    if (l.kind == ARRAY || l.kind == MAP) status = container(&rest, at, l, stated(first, l, number), out, err);
-    else if (l.kind == STR || l.kind == BIN) status = bytes_of(&rest, at, l, stated(first, l, number), out, err);
-    else status = scalar(first, l, number, out);
+    if (l.kind == ARRAY || l.kind == MAP)
+        status = container(&rest, at, l, stated(first, l, number), out, err);
+    else if (l.kind == STR || l.kind == BIN)
+        status = bytes_of(&rest, at, l, stated(first, l, number), out, err);
+    else
+        status = scalar(first, l, number, out);
     if (status == MR_OK) *u = rest; /* a refused value leaves the cursor before it */
     return status;
 }
 
-/* One counter is enough to walk a value without a stack, but not to know how deep it is: for that the number of values
- * still open at each level is kept. */
+/* One counter is enough to walk a value without a stack, but not to know how deep it is: for that the number
+ * of values still open at each level is kept. */
 enum { DEPTH_MAX = 128 };
 
 static mr_status walk(mr_unpack *u, unsigned max_depth, size_t max_items, mr_error *err) {
@@ -242,8 +265,8 @@ mr_status mr_unpack_skip(mr_unpack *u, mr_error *err) {
 
 /* ---- values of a kind that the reader expects ---- */
 
-static const char *const type_names[] = {"nil",  "a bool", "an integer", "a negative integer", "a float",
-                                         "text", "binary", "an array",   "a map"};
+static const char *const type_names[] = {
+    "nil", "a bool", "an integer", "a negative integer", "a float", "text", "binary", "an array", "a map"};
 
 static mr_status unexpected(const mr_unpack *u, const char *wanted, const mr_pack_value *v, mr_error *err) {
     return mr_fail(err, MR_E_PROTOCOL, "msgpack at byte %zu: %s is expected, %s is there",
@@ -282,10 +305,17 @@ mr_status mr_unpack_f64(mr_unpack *u, double *out, mr_error *err) {
     mr_pack_value v;
     MR_TRY(mr_unpack_next(&ahead, &v, err));
     switch (v.type) {
-    case MR_PACK_FLOAT: *out = v.as.f; break;
-    case MR_PACK_UINT: *out = (double)v.as.u; break;
-    case MR_PACK_INT: *out = (double)v.as.i; break;
-    default: return unexpected(u, "a number", &v, err);
+    case MR_PACK_FLOAT:
+        *out = v.as.f;
+        break;
+    case MR_PACK_UINT:
+        *out = (double)v.as.u;
+        break;
+    case MR_PACK_INT:
+        *out = (double)v.as.i;
+        break;
+    default:
+        return unexpected(u, "a number", &v, err);
     }
     *u = ahead;
     return MR_OK;
@@ -305,8 +335,10 @@ static mr_status take_bytes(mr_unpack *u, mr_pack_type type, size_t max, mr_span
     mr_unpack ahead = *u;
     mr_pack_value v;
     MR_TRY(mr_unpack_next(&ahead, &v, err));
-    if (v.type == MR_PACK_NIL) v.as.bytes = (mr_span){NULL, 0};
-    else if (v.type != type) return unexpected(u, type_names[type], &v, err);
+    if (v.type == MR_PACK_NIL)
+        v.as.bytes = (mr_span){NULL, 0};
+    else if (v.type != type)
+        return unexpected(u, type_names[type], &v, err);
     if (v.as.bytes.len > max) return over(u, "a length of", v.as.bytes.len, max, err);
     *out = v.as.bytes;
     *u = ahead;

@@ -16,7 +16,7 @@ struct mr_pg {
     PGconn *conn;
     char url[URL_MAX], application[64], place[256];
     mr_pg_options options;
-    bool broken;    /* no use before a reconnect */
+    bool broken; /* no use before a reconnect */
     char sqlstate[6];
     unsigned prepared_count;
     const mr_pg_statement *prepared[PREPARED_MAX];
@@ -33,7 +33,8 @@ static const struct {
     {"08", MR_E_UNAVAILABLE, NULL},
     {"53100", MR_E_UNAVAILABLE, "the database's disk is full; free some space there"},
     {"53200", MR_E_UNAVAILABLE, "the database is out of memory"},
-    {"53300", MR_E_UNAVAILABLE, "the database has no free connection; raise max_connections or stop other clients"},
+    {"53300", MR_E_UNAVAILABLE,
+     "the database has no free connection; raise max_connections or stop other clients"},
     {"57014", MR_E_CANCELLED, NULL},
     {"57", MR_E_UNAVAILABLE, NULL},
     {"58", MR_E_UNAVAILABLE, NULL},
@@ -70,13 +71,15 @@ static mr_status lost(mr_pg *pg, const char *what, mr_error *err) {
     one_line(PQerrorMessage(pg->conn), message);
     pg->broken = true;
     snprintf(pg->sqlstate, sizeof pg->sqlstate, "08006");
-    return mr_fail(err, MR_E_UNAVAILABLE, "the connection to the database %s is lost in %.100s: %s", pg->place, what, message);
+    return mr_fail(err, MR_E_UNAVAILABLE, "the connection to the database %s is lost in %.100s: %s",
+                   pg->place, what, message);
 }
 
 /* A dead connection can look like an error of the statement: then it is the connection that counts. */
 static mr_status failed(mr_pg *pg, const PGresult *r, const char *what, mr_error *err) {
     const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
-    if (PQstatus(pg->conn) == CONNECTION_BAD && (!state || strncmp(state, "57P0", 4))) return lost(pg, what, err);
+    if (PQstatus(pg->conn) == CONNECTION_BAD && (!state || strncmp(state, "57P0", 4)))
+        return lost(pg, what, err);
     const char *said = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     char message[300];
     one_line(said ? said : PQerrorMessage(pg->conn), message);
@@ -84,11 +87,14 @@ static mr_status failed(mr_pg *pg, const PGresult *r, const char *what, mr_error
     if (PQstatus(pg->conn) == CONNECTION_BAD) pg->broken = true;
     size_t i = state_row(pg->sqlstate);
     const char *hint = states[i].hint;
-    return mr_fail(err, states[i].status, "database, %.100s: %s%s%s", what, message, hint ? "; " : "", hint ? hint : "");
+    return mr_fail(err, states[i].status, "database, %.100s: %s%s%s", what, message, hint ? "; " : "",
+                   hint ? hint : "");
 }
 
 const char *mr_pg_sqlstate(const mr_pg *pg) { return pg->sqlstate; }
-bool mr_pg_retryable(const mr_pg *pg) { return !strcmp(pg->sqlstate, "40001") || !strcmp(pg->sqlstate, "40P01"); }
+bool mr_pg_retryable(const mr_pg *pg) {
+    return !strcmp(pg->sqlstate, "40001") || !strcmp(pg->sqlstate, "40P01");
+}
 
 /* ---- connection ---- */
 
@@ -104,10 +110,11 @@ void mr_pg_describe(const char *url, mr_buf *out) {
         mr_buf_text(out, "(not a database URL)");
         return;
     }
-    const char *user = option_value(all, "user"), *host = option_value(all, "host"), *port = option_value(all, "port");
+    const char *user = option_value(all, "user"), *host = option_value(all, "host"),
+               *port = option_value(all, "port");
     if (!*host) host = option_value(all, "hostaddr");
-    mr_buf_printf(out, "%s%s%s:%s/%s", user, *user ? "@" : "", *host ? host : "localhost", *port ? port : "5432",
-                  option_value(all, "dbname"));
+    mr_buf_printf(out, "%s%s%s:%s/%s", user, *user ? "@" : "", *host ? host : "localhost",
+                  *port ? port : "5432", option_value(all, "dbname"));
     PQconninfoFree(all);
 }
 
@@ -116,9 +123,12 @@ static mr_status refused(const char *place, PGconn *conn, mr_error *err) {
         const char *words;
         mr_status status;
     } reasons[] = {
-        {"password authentication failed", MR_E_DENIED}, {"no pg_hba.conf entry", MR_E_DENIED},
-        {"authentication failed", MR_E_DENIED},          {"no password supplied", MR_E_DENIED},
-        {"role \"", MR_E_DENIED},                        {"permission denied for database", MR_E_DENIED},
+        {"password authentication failed", MR_E_DENIED},
+        {"no pg_hba.conf entry", MR_E_DENIED},
+        {"authentication failed", MR_E_DENIED},
+        {"no password supplied", MR_E_DENIED},
+        {"role \"", MR_E_DENIED},
+        {"permission denied for database", MR_E_DENIED},
         {"database \"", MR_E_NOT_FOUND},
     };
     /* A failed start has no result and so no SQLSTATE: only the server's words are left. */
@@ -144,8 +154,9 @@ static mr_status open_connection(mr_pg *pg, mr_error *err) {
     unsigned ms = pg->options.connect_timeout_ms ? pg->options.connect_timeout_ms : 5000;
     unsigned seconds = (ms + 999) / 1000;
     snprintf(timeout, sizeof timeout, "%u", seconds < 2 ? 2 : seconds); /* libpq takes 1 for 2 */
-    const char *const keys[] = {"dbname",           "application_name", "connect_timeout",  "keepalives_idle", "keepalives_interval",
-                                "keepalives_count", "tcp_user_timeout", "client_encoding", NULL};
+    const char *const keys[] = {"dbname",           "application_name",    "connect_timeout",
+                                "keepalives_idle",  "keepalives_interval", "keepalives_count",
+                                "tcp_user_timeout", "client_encoding",     NULL};
     const char *const values[] = {pg->url, pg->application, timeout, "5", "5", "3", "15000", "UTF8", NULL};
     pg->conn = PQconnectdbParams(keys, values, 1);
     if (!pg->conn) return mr_fail(err, MR_E_MEMORY, "no memory for a database connection");
@@ -178,7 +189,8 @@ static mr_status check_url(const char *url, mr_error *err) {
     PQfreemem(reason); /* it may quote the URL, and so the password */
     PQconninfoFree(all);
     if (all && strlen(url) < URL_MAX) return MR_OK;
-    return mr_fail(err, MR_E_INVALID, "the database URL is not valid; write postgresql://user@host:port/database");
+    return mr_fail(err, MR_E_INVALID,
+                   "the database URL is not valid; write postgresql://user@host:port/database");
 }
 
 static void note_place(mr_pg *pg) {
@@ -189,7 +201,8 @@ static void note_place(mr_pg *pg) {
     mr_buf_free(&place);
 }
 
-mr_status mr_pg_connect(const char *url, const mr_pg_options *options, const mr_mem *mem, mr_pg **out, mr_error *err) {
+mr_status mr_pg_connect(const char *url, const mr_pg_options *options, const mr_mem *mem, mr_pg **out,
+                        mr_error *err) {
     MR_TRY(check_url(url, err));
     mr_pg *pg = mr_new(mem, 1, sizeof *pg);
     if (!pg) return mr_fail(err, MR_E_MEMORY, "no memory for a database connection");
@@ -200,8 +213,10 @@ mr_status mr_pg_connect(const char *url, const mr_pg_options *options, const mr_
              pg->options.application ? pg->options.application : "millrace");
     note_place(pg);
     mr_status status = mr_pg_reconnect(pg, err);
-    if (status == MR_OK) *out = pg;
-    else mr_pg_free(&pg);
+    if (status == MR_OK)
+        *out = pg;
+    else
+        mr_pg_free(&pg);
     return status;
 }
 
@@ -227,7 +242,8 @@ int mr_pg_fd(const mr_pg *pg) { return PQsocket(pg->conn); }
 static mr_status usable(mr_pg *pg, const char *what, mr_error *err) {
     pg->sqlstate[0] = 0;
     if (mr_pg_alive(pg)) return MR_OK;
-    return mr_fail(err, MR_E_UNAVAILABLE, "there is no connection to the database %s for %.100s", pg->place, what);
+    return mr_fail(err, MR_E_UNAVAILABLE, "there is no connection to the database %s for %.100s", pg->place,
+                   what);
 }
 
 static int wait_ms(const mr_pg *pg, uint64_t start_ns) {
@@ -245,8 +261,8 @@ static mr_status await(mr_pg *pg, const char *what, mr_error *err) {
         if (n < 0 && errno != EINTR) return lost(pg, what, err);
         if (n == 0) {
             pg->broken = true;
-            return mr_fail(err, MR_E_TIMEOUT, "the database %s does not answer %.100s within %u ms", pg->place, what,
-                           pg->options.reply_timeout_ms);
+            return mr_fail(err, MR_E_TIMEOUT, "the database %s does not answer %.100s within %u ms",
+                           pg->place, what, pg->options.reply_timeout_ms);
         }
         if (n > 0 && !PQconsumeInput(pg->conn)) return lost(pg, what, err);
     }
@@ -277,8 +293,10 @@ static mr_status collect(mr_pg *pg, const char *what, PGresult **out, mr_error *
         if (PQresultStatus(r) == PGRES_COPY_IN) break; /* there is no more before the copy ends */
     }
     if (status == MR_OK && !kept) status = lost(pg, what, err);
-    if (status == MR_OK && out) *out = kept;
-    else PQclear(kept);
+    if (status == MR_OK && out)
+        *out = kept;
+    else
+        PQclear(kept);
     return status;
 }
 
@@ -308,7 +326,8 @@ static mr_status check_params(const mr_pg_statement *st, const mr_pg_params *p, 
     for (unsigned i = 0; i < st->count; i++) MR_ASSERT(p->at[i].type == st->types[i]);
     mr_status status = p ? mr_buf_status(&p->bytes) : MR_OK;
     if (status == MR_OK) return MR_OK;
-    return mr_fail(err, status, "the values for %s do not fit: %s", st->name, mr_status_of((int)status)->text);
+    return mr_fail(err, status, "the values for %s do not fit: %s", st->name,
+                   mr_status_of((int)status)->text);
 }
 
 static mr_status send_prepared(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *p, mr_error *err) {
@@ -361,9 +380,11 @@ mr_status mr_pg_commit(mr_pg *pg, mr_pg_outcome *outcome, mr_error *err) {
         if (pg->broken) *outcome = MR_PG_UNKNOWN;
         return status;
     }
-    bool committed = !strcmp(PQcmdStatus(r), "COMMIT"); /* a failed transaction answers ROLLBACK, without an error */
+    bool committed =
+        !strcmp(PQcmdStatus(r), "COMMIT"); /* a failed transaction answers ROLLBACK, without an error */
     PQclear(r);
-    if (!committed) return mr_fail(err, MR_E_CONFLICT, "database: the transaction had failed and was rolled back");
+    if (!committed)
+        return mr_fail(err, MR_E_CONFLICT, "database: the transaction had failed and was rolled back");
     *outcome = MR_PG_COMMITTED;
     return MR_OK;
 }
@@ -380,7 +401,8 @@ void mr_pg_rollback(mr_pg *pg) {
 
 /* Reads off what is left of a query; a connection that breaks meanwhile is noted in it. */
 static void drain(mr_pg *pg) {
-    for (PGresult *r; await(pg, "the end of a query", NULL) == MR_OK && (r = PQgetResult(pg->conn));) PQclear(r);
+    for (PGresult *r; await(pg, "the end of a query", NULL) == MR_OK && (r = PQgetResult(pg->conn));)
+        PQclear(r);
 }
 
 mr_status mr_pg_stream(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params, mr_error *err) {
@@ -422,7 +444,8 @@ mr_status mr_pg_pipeline_begin(mr_pg *pg, mr_error *err) {
     return mr_fail(err, MR_E_CONFLICT, "database: a pipeline cannot begin in mid-query");
 }
 
-mr_status mr_pg_pipeline_send(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params, mr_error *err) {
+mr_status mr_pg_pipeline_send(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params,
+                              mr_error *err) {
     MR_TRY(usable(pg, st->name, err));
     if (!is_prepared(pg, st)) return mr_fail(err, MR_E_CONFLICT, "statement %s is not prepared", st->name);
     return send_prepared(pg, st, params, err);
@@ -443,21 +466,27 @@ mr_status mr_pg_pipeline_next(mr_pg *pg, mr_pg_result **out, bool *synced, mr_er
     }
     if (!r) return lost(pg, "a pipeline", err);
     mr_status status = MR_OK;
-    if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) *synced = true;
+    if (PQresultStatus(r) == PGRES_PIPELINE_SYNC)
+        *synced = true;
     else if (PQresultStatus(r) == PGRES_PIPELINE_ABORTED)
         status = mr_fail(err, MR_E_CANCELLED, "database: an earlier statement of the pipeline failed");
-    else if (!is_good(r)) status = failed(pg, r, "a pipeline", err);
-    if (status == MR_OK && !*synced && out) *out = r;
-    else PQclear(r);
+    else if (!is_good(r))
+        status = failed(pg, r, "a pipeline", err);
+    if (status == MR_OK && !*synced && out)
+        *out = r;
+    else
+        PQclear(r);
     return status;
 }
 
 mr_status mr_pg_pipeline_end(mr_pg *pg, mr_error *err) {
     MR_TRY(usable(pg, "a pipeline", err));
-    if (await(pg, "a pipeline", NULL) == MR_OK) PQclear(PQgetResult(pg->conn)); /* the NULL behind the last result */
+    if (await(pg, "a pipeline", NULL) == MR_OK)
+        PQclear(PQgetResult(pg->conn)); /* the NULL behind the last result */
     if (PQexitPipelineMode(pg->conn)) return MR_OK;
     pg->broken = true;
-    return mr_fail(err, MR_E_CONFLICT, "database: a pipeline ended with results unread; the connection is given up");
+    return mr_fail(err, MR_E_CONFLICT,
+                   "database: a pipeline ended with results unread; the connection is given up");
 }
 
 /* ---- COPY ---- */
@@ -483,7 +512,9 @@ mr_status mr_pg_copy_row(mr_pg *pg, const mr_pg_params *row, mr_error *err) {
         }
         mr_buf_free(&bytes);
     }
-    return status == MR_OK ? MR_OK : mr_fail(err, status, "a row for COPY does not fit: %s", mr_status_of((int)status)->text);
+    return status == MR_OK
+               ? MR_OK
+               : mr_fail(err, status, "a row for COPY does not fit: %s", mr_status_of((int)status)->text);
 }
 
 mr_status mr_pg_copy_end(mr_pg *pg, uint64_t *rows, mr_error *err) {

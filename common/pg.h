@@ -1,5 +1,5 @@
-/* pg.h: PostgreSQL. The only file that includes libpq. Statements are constants with typed parameters, sent in binary;
- * SQL is never built from values. A connection belongs to one thread at a time. */
+/* pg.h: PostgreSQL. The only file that includes libpq. Statements are constants with typed parameters, sent
+ * in binary; SQL is never built from values. A connection belongs to one thread at a time. */
 #ifndef MR_COMMON_PG_H
 #define MR_COMMON_PG_H
 
@@ -10,16 +10,16 @@ typedef struct pg_result mr_pg_result;
 
 /* ---- connection ---- */
 typedef struct mr_pg_options {
-    const char *application;      /* application_name; NULL: "millrace" */
-    unsigned connect_timeout_ms;  /* 0: 5000; rounded up to seconds */
-    unsigned reply_timeout_ms;    /* longest wait for one reply, then the connection is given up; 0: for ever */
+    const char *application;     /* application_name; NULL: "millrace" */
+    unsigned connect_timeout_ms; /* 0: 5000; rounded up to seconds */
+    unsigned reply_timeout_ms; /* longest wait for one reply, then the connection is given up; 0: for ever */
     unsigned statement_timeout_ms; /* the server ends a statement that takes longer; 0: no bound */
 } mr_pg_options;
 
-/* `url`: postgresql://user@host:port/db or "host=... dbname=..."; `options` NULL for the defaults. Keepalives are on;
- * synchronous_commit is on whatever the server's default. Errors: E_UNAVAILABLE not reachable (says host and port),
- * E_DENIED wrong user or password, E_NOT_FOUND no such database, E_INVALID the URL, E_MEMORY. No sentence ever holds the
- * password. */
+/* `url`: postgresql://user@host:port/db or "host=... dbname=..."; `options` NULL for the defaults. Keepalives
+ * are on; synchronous_commit is on whatever the server's default. Errors: E_UNAVAILABLE not reachable (says
+ * host and port), E_DENIED wrong user or password, E_NOT_FOUND no such database, E_INVALID the URL, E_MEMORY.
+ * No sentence ever holds the password. */
 mr_status mr_pg_connect(const char *url, const mr_pg_options *options, const mr_mem *mem, mr_pg **out,
                         mr_error *err) MR_MUST_CHECK;
 void mr_pg_free(mr_pg **pg);
@@ -36,8 +36,23 @@ void mr_pg_describe(const char *url, mr_buf *out);
 
 /* ---- statements ---- */
 typedef enum mr_pg_type {
-    MR_PG_BOOL, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8, MR_PG_FLOAT8, MR_PG_TEXT, MR_PG_BYTEA, MR_PG_JSONB, MR_PG_TIME,
-    MR_PG_BOOLS, MR_PG_INT2S, MR_PG_INT4S, MR_PG_INT8S, MR_PG_FLOAT8S, MR_PG_TEXTS, MR_PG_BYTEAS, MR_PG_JSONBS,
+    MR_PG_BOOL,
+    MR_PG_INT2,
+    MR_PG_INT4,
+    MR_PG_INT8,
+    MR_PG_FLOAT8,
+    MR_PG_TEXT,
+    MR_PG_BYTEA,
+    MR_PG_JSONB,
+    MR_PG_TIME,
+    MR_PG_BOOLS,
+    MR_PG_INT2S,
+    MR_PG_INT4S,
+    MR_PG_INT8S,
+    MR_PG_FLOAT8S,
+    MR_PG_TEXTS,
+    MR_PG_BYTEAS,
+    MR_PG_JSONBS,
     MR_PG_TIMES
 } mr_pg_type; /* TIME is timestamptz; the S ones are one-dimensional arrays, for unnest */
 
@@ -50,8 +65,8 @@ typedef struct mr_pg_statement {
     mr_pg_type types[MR_PG_PARAMS];
 } mr_pg_statement;
 
-/* Values for one execution, put in the order $1, $2, ... Their types must be those of the statement (an invariant). A
- * put that fails (memory, size) is remembered and comes out of the execution. */
+/* Values for one execution, put in the order $1, $2, ... Their types must be those of the statement (an
+ * invariant). A put that fails (memory, size) is remembered and comes out of the execution. */
 typedef struct mr_pg_params {
     mr_buf bytes;
     unsigned count;
@@ -89,10 +104,11 @@ void mr_pg_put_byteas(mr_pg_params *p, const mr_span *v, const bool *null, size_
 void mr_pg_put_jsonbs(mr_pg_params *p, const mr_span *v, const bool *null, size_t n);
 
 /* Runs a statement and waits. `params` NULL when it has none; `out` NULL when the rows do not matter.
- * Errors, by SQLSTATE: E_UNAVAILABLE connection lost, server stopping, too many clients, disk full; E_EXISTS unique
- * violation; E_CONFLICT other constraint, serialization failure or deadlock (see mr_pg_retryable); E_CANCELLED statement
- * timeout; E_DENIED; E_NOT_FOUND table or column missing ("run millrace migrate up"); E_INVALID a value; E_TIMEOUT no reply
- * in time (the connection is given up); E_INTERNAL the rest. The sentence names the statement. */
+ * Errors, by SQLSTATE: E_UNAVAILABLE connection lost, server stopping, too many clients, disk full; E_EXISTS
+ * unique violation; E_CONFLICT other constraint, serialization failure or deadlock (see mr_pg_retryable);
+ * E_CANCELLED statement timeout; E_DENIED; E_NOT_FOUND table or column missing ("run millrace migrate up");
+ * E_INVALID a value; E_TIMEOUT no reply in time (the connection is given up); E_INTERNAL the rest. The
+ * sentence names the statement. */
 mr_status mr_pg_exec(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params, mr_pg_result **out,
                      mr_error *err) MR_MUST_CHECK;
 /* Constant SQL without parameters, several statements at once if need be: migrations, SET, LISTEN. */
@@ -123,8 +139,9 @@ uint32_t mr_pg_rows(const mr_pg_result *r);
 /* Rows that an INSERT, UPDATE, DELETE or COPY changed. */
 uint64_t mr_pg_changed(const mr_pg_result *r);
 
-/* One row. The getters remember the first failure (no such column, NULL where none is expected, another type), give 0 or
- * the empty span from then on, and mr_pg_row_status tells. Spans are borrowed from the result. */
+/* One row. The getters remember the first failure (no such column, NULL where none is expected, another
+ * type), give 0 or the empty span from then on, and mr_pg_row_status tells. Spans are borrowed from the
+ * result. */
 typedef struct mr_pg_row {
     const mr_pg_result *result;
     uint32_t row;
@@ -133,10 +150,10 @@ typedef struct mr_pg_row {
 
 mr_pg_row mr_pg_row_at(const mr_pg_result *r, uint32_t row);
 bool mr_pg_is_null(mr_pg_row *row, unsigned column);
-int64_t mr_pg_int(mr_pg_row *row, unsigned column);   /* int2, int4, int8 */
-double mr_pg_float(mr_pg_row *row, unsigned column);  /* float4, float8 */
+int64_t mr_pg_int(mr_pg_row *row, unsigned column);  /* int2, int4, int8 */
+double mr_pg_float(mr_pg_row *row, unsigned column); /* float4, float8 */
 bool mr_pg_bool(mr_pg_row *row, unsigned column);
-mr_span mr_pg_text(mr_pg_row *row, unsigned column);  /* text, varchar, name, json, jsonb, "char"; null gives empty */
+mr_span mr_pg_text(mr_pg_row *row, unsigned column); /* text, name, json, jsonb ...; null gives empty */
 mr_span mr_pg_bytea(mr_pg_row *row, unsigned column); /* null gives empty */
 int64_t mr_pg_time(mr_pg_row *row, unsigned column);  /* timestamptz, as nanoseconds since 1970 */
 /* The items of an int8 array without nulls, at most `max`, into `out`; returns how many. */
@@ -144,20 +161,23 @@ size_t mr_pg_int8s(mr_pg_row *row, unsigned column, int64_t *out, size_t max);
 mr_status mr_pg_row_status(const mr_pg_row *row, mr_error *err) MR_MUST_CHECK;
 
 /* ---- large results, row by row: memory stays at one row ---- */
-mr_status mr_pg_stream(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params, mr_error *err) MR_MUST_CHECK;
+mr_status mr_pg_stream(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params,
+                       mr_error *err) MR_MUST_CHECK;
 /* A result of one row, to be freed; *out is NULL at the end. */
 mr_status mr_pg_stream_next(mr_pg *pg, mr_pg_result **out, mr_error *err) MR_MUST_CHECK;
 /* Leaves before the end: cancels the statement and reads off what is on the way. Also fine at the end. */
 void mr_pg_stream_end(mr_pg *pg);
 
 /* ---- pipeline: many statements, one round trip ---- */
-/* Between begin and end only send, sync and next may be called. Statements must have been prepared (E_CONFLICT else). */
+/* Between begin and end only send, sync and next may be called. Statements must have been prepared
+ * (E_CONFLICT else). */
 mr_status mr_pg_pipeline_begin(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
-mr_status mr_pg_pipeline_send(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params, mr_error *err) MR_MUST_CHECK;
+mr_status mr_pg_pipeline_send(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params,
+                              mr_error *err) MR_MUST_CHECK;
 /* Ends a group: what is between two syncs is one transaction, unless BEGIN was sent. */
 mr_status mr_pg_pipeline_sync(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
-/* The result of the next statement in order (`out` may be NULL); after the last one of a group *synced is true and *out is
- * NULL. After a failure the rest of its group gives E_CANCELLED. */
+/* The result of the next statement in order (`out` may be NULL); after the last one of a group *synced is
+ * true and *out is NULL. After a failure the rest of its group gives E_CANCELLED. */
 mr_status mr_pg_pipeline_next(mr_pg *pg, mr_pg_result **out, bool *synced, mr_error *err) MR_MUST_CHECK;
 /* All results must have been read; else the connection is given up. */
 mr_status mr_pg_pipeline_end(mr_pg *pg, mr_error *err) MR_MUST_CHECK;

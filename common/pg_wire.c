@@ -6,20 +6,38 @@
 
 /* Object ids from pg_type.dat of PostgreSQL 15. */
 enum {
-    OID_BOOL = 16, OID_BYTEA = 17, OID_CHAR = 18, OID_NAME = 19, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23,
-    OID_TEXT = 25, OID_OID = 26, OID_JSON = 114, OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_UNKNOWN = 705,
-    OID_BPCHAR = 1042, OID_VARCHAR = 1043, OID_TIMESTAMP = 1114, OID_TIMESTAMPTZ = 1184, OID_JSONB = 3802
+    OID_BOOL = 16,
+    OID_BYTEA = 17,
+    OID_CHAR = 18,
+    OID_NAME = 19,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_TEXT = 25,
+    OID_OID = 26,
+    OID_JSON = 114,
+    OID_FLOAT4 = 700,
+    OID_FLOAT8 = 701,
+    OID_UNKNOWN = 705,
+    OID_BPCHAR = 1042,
+    OID_VARCHAR = 1043,
+    OID_TIMESTAMP = 1114,
+    OID_TIMESTAMPTZ = 1184,
+    OID_JSONB = 3802
 };
 
 static const struct {
     unsigned oid, item; /* item: what an array holds, 0 for scalars */
 } types[] = {
-    [MR_PG_BOOL] = {OID_BOOL, 0},         [MR_PG_INT2] = {OID_INT2, 0},      [MR_PG_INT4] = {OID_INT4, 0},
-    [MR_PG_INT8] = {OID_INT8, 0},         [MR_PG_FLOAT8] = {OID_FLOAT8, 0},  [MR_PG_TEXT] = {OID_TEXT, 0},
-    [MR_PG_BYTEA] = {OID_BYTEA, 0},       [MR_PG_JSONB] = {OID_JSONB, 0},    [MR_PG_TIME] = {OID_TIMESTAMPTZ, 0},
-    [MR_PG_BOOLS] = {1000, OID_BOOL},     [MR_PG_INT2S] = {1005, OID_INT2},  [MR_PG_INT4S] = {1007, OID_INT4},
-    [MR_PG_INT8S] = {1016, OID_INT8},     [MR_PG_FLOAT8S] = {1022, OID_FLOAT8}, [MR_PG_TEXTS] = {1009, OID_TEXT},
-    [MR_PG_BYTEAS] = {1001, OID_BYTEA},   [MR_PG_JSONBS] = {3807, OID_JSONB}, [MR_PG_TIMES] = {1185, OID_TIMESTAMPTZ},
+    [MR_PG_BOOL] = {OID_BOOL, 0},        [MR_PG_INT2] = {OID_INT2, 0},
+    [MR_PG_INT4] = {OID_INT4, 0},        [MR_PG_INT8] = {OID_INT8, 0},
+    [MR_PG_FLOAT8] = {OID_FLOAT8, 0},    [MR_PG_TEXT] = {OID_TEXT, 0},
+    [MR_PG_BYTEA] = {OID_BYTEA, 0},      [MR_PG_JSONB] = {OID_JSONB, 0},
+    [MR_PG_TIME] = {OID_TIMESTAMPTZ, 0}, [MR_PG_BOOLS] = {1000, OID_BOOL},
+    [MR_PG_INT2S] = {1005, OID_INT2},    [MR_PG_INT4S] = {1007, OID_INT4},
+    [MR_PG_INT8S] = {1016, OID_INT8},    [MR_PG_FLOAT8S] = {1022, OID_FLOAT8},
+    [MR_PG_TEXTS] = {1009, OID_TEXT},    [MR_PG_BYTEAS] = {1001, OID_BYTEA},
+    [MR_PG_JSONBS] = {3807, OID_JSONB},  [MR_PG_TIMES] = {1185, OID_TIMESTAMPTZ},
 };
 
 unsigned mr_pg_oid(mr_pg_type type) { return types[type].oid; }
@@ -105,8 +123,10 @@ static void put_bytes(mr_pg_params *p, mr_pg_type type, mr_span v) {
 }
 
 void mr_pg_put_text(mr_pg_params *p, const char *text) {
-    if (text) put_bytes(p, MR_PG_TEXT, mr_span_of(text));
-    else mr_pg_put_null(p, MR_PG_TEXT);
+    if (text)
+        put_bytes(p, MR_PG_TEXT, mr_span_of(text));
+    else
+        mr_pg_put_null(p, MR_PG_TEXT);
 }
 
 void mr_pg_put_str(mr_pg_params *p, mr_span v) { put_bytes(p, MR_PG_TEXT, v); }
@@ -121,7 +141,8 @@ void mr_pg_put_jsonb(mr_pg_params *p, mr_span json) {
     close_value(p);
 }
 
-/* ---- arrays out: dimensions, has-nulls, item type, then length, lower bound, and each item with its length ---- */
+/* ---- arrays out: dimensions, has-nulls, item type, then length, lower bound, and each item with its length
+ * ---- */
 
 static bool has_null(const bool *null, size_t n) { return null && memchr(null, 1, n); }
 
@@ -153,12 +174,14 @@ static void put_item(mr_pg_params *p, const bool *null, size_t i, uint64_t v, un
     put_be(&p->bytes, v, bytes);
 }
 
-#define PUT_ARRAY(type, item, bytes)                                                                              \
-    open_array(p, type, null, n);                                                                                 \
-    for (size_t i = 0; i < n; i++) put_item(p, null, i, (uint64_t)(item), bytes);                                 \
+#define PUT_ARRAY(type, item, bytes)                                                                         \
+    open_array(p, type, null, n);                                                                            \
+    for (size_t i = 0; i < n; i++) put_item(p, null, i, (uint64_t)(item), bytes);                            \
     close_value(p)
 
-void mr_pg_put_bools(mr_pg_params *p, const bool *v, const bool *null, size_t n) { PUT_ARRAY(MR_PG_BOOLS, v[i], 1); }
+void mr_pg_put_bools(mr_pg_params *p, const bool *v, const bool *null, size_t n) {
+    PUT_ARRAY(MR_PG_BOOLS, v[i], 1);
+}
 
 void mr_pg_put_int2s(mr_pg_params *p, const int16_t *v, const bool *null, size_t n) {
     PUT_ARRAY(MR_PG_INT2S, v[i], 2);
@@ -235,7 +258,8 @@ mr_status mr_pg_row_status(const mr_pg_row *row, mr_error *err) {
 static void refuse(mr_pg_row *row, unsigned column, const char *what) {
     if (row->error.status != MR_OK) return;
     const char *name = PQfname(row->result, (int)column);
-    mr_fail_text(&row->error, MR_E_INTERNAL, "database: row %u, column %u (%s): %s", row->row, column, name ? name : "-", what);
+    mr_fail_text(&row->error, MR_E_INTERNAL, "database: row %u, column %u (%s): %s", row->row, column,
+                 name ? name : "-", what);
 }
 
 static bool exists(mr_pg_row *row, unsigned column) {
@@ -252,7 +276,8 @@ bool mr_pg_is_null(mr_pg_row *row, unsigned column) {
 /* The value's bytes; empty when there is none. `*oid` is its type, 0 when there is none. */
 static mr_span value(mr_pg_row *row, unsigned column, unsigned *oid) {
     *oid = 0;
-    if (!exists(row, column) || PQgetisnull(row->result, (int)row->row, (int)column)) return (mr_span){NULL, 0};
+    if (!exists(row, column) || PQgetisnull(row->result, (int)row->row, (int)column))
+        return (mr_span){NULL, 0};
     *oid = PQftype(row->result, (int)column);
     return (mr_span){(const uint8_t *)PQgetvalue(row->result, (int)row->row, (int)column),
                      (size_t)PQgetlength(row->result, (int)row->row, (int)column)};
@@ -315,7 +340,9 @@ int64_t mr_pg_time(mr_pg_row *row, unsigned column) {
     unsigned oid;
     int64_t ns;
     if (!fixed(row, column, oids, &v, &oid)) return 0;
-    if (!__builtin_add_overflow((int64_t)v, EPOCH_2000_S * 1000000, &ns) && !__builtin_mul_overflow(ns, 1000, &ns)) return ns;
+    if (!__builtin_add_overflow((int64_t)v, EPOCH_2000_S * 1000000, &ns) &&
+        !__builtin_mul_overflow(ns, 1000, &ns))
+        return ns;
     refuse(row, column, "a time outside the years 1677 to 2262");
     return 0;
 }
@@ -331,9 +358,13 @@ mr_span mr_pg_text(mr_pg_row *row, unsigned column) {
     case OID_NAME:
     case OID_CHAR:
     case OID_UNKNOWN:
-    case OID_JSON: return v;
-    case OID_JSONB: return v.len ? (mr_span){v.data + 1, v.len - 1} : v;
-    default: refuse(row, column, "text is expected"); return (mr_span){NULL, 0};
+    case OID_JSON:
+        return v;
+    case OID_JSONB:
+        return v.len ? (mr_span){v.data + 1, v.len - 1} : v;
+    default:
+        refuse(row, column, "text is expected");
+        return (mr_span){NULL, 0};
     }
 }
 

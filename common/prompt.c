@@ -44,7 +44,8 @@ mr_status mr_prompt_check_text(const char *name, mr_span text, uint32_t max_char
     if (text.len && memchr(text.data, 0, text.len))
         return mr_fail(err, MR_E_INVALID, "'%.100s' holds a NUL character, which cannot be stored", name);
     if (chars > max_chars)
-        return mr_fail(err, MR_E_LIMIT, "'%.100s' has %zu characters, at most %u are allowed", name, chars, max_chars);
+        return mr_fail(err, MR_E_LIMIT, "'%.100s' has %zu characters, at most %u are allowed", name, chars,
+                       max_chars);
     return MR_OK;
 }
 
@@ -59,14 +60,16 @@ static mr_status check_numbers(const mr_prompt *p, const char **key, mr_error *e
                       mr_fail(err, MR_E_INVALID, "'priority' is %u, it must be from 1 to %d", p->priority,
                               MR_PROMPT_PRIORITY_MAX));
     if (!isnan(p->score) && !(p->score >= 0 && p->score <= 1))
-        return refuse(key, "score", mr_fail(err, MR_E_INVALID, "'score' is %g, it must be from 0 to 1", p->score));
+        return refuse(key, "score",
+                      mr_fail(err, MR_E_INVALID, "'score' is %g, it must be from 0 to 1", p->score));
     if (p->created_at_us != INT64_MIN && (p->created_at_us < MR_TIME_MIN || p->created_at_us > MR_TIME_MAX))
         return refuse(key, "created_at",
                       mr_fail(err, MR_E_INVALID, "'created_at' is not between the years 1 and 9999"));
     return MR_OK;
 }
 
-mr_status mr_prompt_check(const mr_prompt *p, const mr_prompt_limits *limits, const char **key, mr_error *err) {
+mr_status mr_prompt_check(const mr_prompt *p, const mr_prompt_limits *limits, const char **key,
+                          mr_error *err) {
     uint32_t max = mr_prompt_max_chars(limits);
     mr_status s = refuse(key, "prompt", mr_prompt_check_text("prompt", p->prompt, max, err));
     if (s != MR_OK) return s;

@@ -10,8 +10,9 @@
 
 /* ---- --map ---- */
 
-static const char *const target_names[] = {"prompt", "enhancement", "source",     "priority", "session", "score",
-                                           "success", "labels",     "created_at", "labels.X", "metadata.X", NULL};
+static const char *const target_names[] = {"prompt",     "enhancement", "source",     "priority",
+                                           "session",    "score",       "success",    "labels",
+                                           "created_at", "labels.X",    "metadata.X", NULL};
 
 static bool is_member_of(const char *target, const char *object) {
     size_t n = strlen(object);
@@ -26,17 +27,20 @@ static mr_status check_target(const mr_prompt_map *map, const char *target, mr_e
     for (const char *const *name = target_names; *name; name++)
         if (!strcmp(*name, target) && !strchr(*name, '.')) return MR_OK;
     const char *near = mr_nearest_word(target_names, target);
-    return mr_fail(err, MR_E_USAGE, "there is no target '%s' to map to%s%s%s", target, near ? ", did you mean '" : "",
-                   near ? near : "", near ? "'?" : "; targets are prompt, enhancement, labels.X, metadata.X and others");
+    return mr_fail(err, MR_E_USAGE, "there is no target '%s' to map to%s%s%s", target,
+                   near ? ", did you mean '" : "", near ? near : "",
+                   near ? "'?" : "; targets are prompt, enhancement, labels.X, metadata.X and others");
 }
 
 static mr_status add_pair(mr_prompt_map *map, const char *text, size_t n, mr_error *err) {
     const char *equals = memchr(text, '=', n);
     size_t left = equals ? (size_t)(equals - text) : 0;
     if (left == 0 || left + 1 == n)
-        return mr_fail(err, MR_E_USAGE, "'%.*s' is no mapping, write target=key as in prompt=text", (int)n, text);
+        return mr_fail(err, MR_E_USAGE, "'%.*s' is no mapping, write target=key as in prompt=text", (int)n,
+                       text);
     if (left >= MR_PROMPT_KEY_MAX || n - left - 1 >= MR_PROMPT_KEY_MAX)
-        return mr_fail(err, MR_E_USAGE, "a name in a mapping may have at most %d bytes", MR_PROMPT_KEY_MAX - 1);
+        return mr_fail(err, MR_E_USAGE, "a name in a mapping may have at most %d bytes",
+                       MR_PROMPT_KEY_MAX - 1);
     if (map->count == MR_PROMPT_MAP_MAX)
         return mr_fail(err, MR_E_USAGE, "at most %d keys can be mapped", MR_PROMPT_MAP_MAX);
     char target[MR_PROMPT_KEY_MAX];
@@ -100,7 +104,8 @@ static mr_status take_enhancement(reading *r, const mr_json *v, mr_error *err) {
     mr_json_type kind = mr_json_kind(v);
     r->p->has_enhancement = true;
     if (kind == MR_JSON_TEXT) return take_text(r, v, &r->p->enhancement, err);
-    if (kind != MR_JSON_OBJECT && kind != MR_JSON_LIST) return wrong_type(r->key, v, "text, an object or a list", err);
+    if (kind != MR_JSON_OBJECT && kind != MR_JSON_LIST)
+        return wrong_type(r->key, v, "text, an object or a list", err);
     r->p->enhancement_is_json = true;
     size_t max = (size_t)mr_prompt_max_chars(r->limits) * 4;
     return mr_prompt_canonical("enhancement", v, max, r->arena, &r->p->enhancement, err);
@@ -136,8 +141,10 @@ static mr_status take_score(reading *r, const mr_json *v, mr_error *err) {
 static mr_status take_success(reading *r, const mr_json *v, mr_error *err) {
     bool yes;
     int64_t n = -1;
-    if (mr_json_boolean(v, &yes)) n = yes;
-    else if (!mr_json_integer(v, &n)) return wrong_type(r->key, v, "true, false, 1 or 0", err);
+    if (mr_json_boolean(v, &yes))
+        n = yes;
+    else if (!mr_json_integer(v, &n))
+        return wrong_type(r->key, v, "true, false, 1 or 0", err);
     if (n != 0 && n != 1) return mr_fail(err, MR_E_INVALID, "'%.100s' must be true, false, 1 or 0", r->key);
     r->p->success = (int8_t)n;
     return MR_OK;
@@ -150,7 +157,8 @@ static mr_status take_created(reading *r, const mr_json *v, mr_error *err) {
         if (mr_time_parse(text, &r->p->created_at_us)) return MR_OK;
         return mr_fail(err, MR_E_INVALID, "'%.100s' is no time, write it as 2026-01-31T12:00:00Z", r->key);
     }
-    if (!mr_json_number(v, &seconds)) return wrong_type(r->key, v, "a time as text or seconds since 1970", err);
+    if (!mr_json_number(v, &seconds))
+        return wrong_type(r->key, v, "a time as text or seconds since 1970", err);
     double us = floor(seconds * 1e6 + 0.5);
     if (!(us >= (double)MR_TIME_MIN && us < (double)MR_TIME_MAX))
         return mr_fail(err, MR_E_INVALID, "'%.100s' is not between the years 1 and 9999", r->key);
@@ -208,9 +216,12 @@ static mr_status take_mapped(reading *r, const mr_json *row, const mr_prompt_map
         const mr_json *v = mr_json_path(row, map->items[i].key);
         if (mr_json_kind(v) == MR_JSON_NULL) continue;
         r->key = map->items[i].key;
-        if (is_member_of(name, "labels")) add_member(&r->labels, name + strlen("labels."), v);
-        else if (is_member_of(name, "metadata")) add_member(&r->metadata, name + strlen("metadata."), v);
-        else MR_TRY(target_named(name)->take(r, v, err));
+        if (is_member_of(name, "labels"))
+            add_member(&r->labels, name + strlen("labels."), v);
+        else if (is_member_of(name, "metadata"))
+            add_member(&r->metadata, name + strlen("metadata."), v);
+        else
+            MR_TRY(target_named(name)->take(r, v, err));
     }
     return MR_OK;
 }
@@ -222,13 +233,17 @@ static mr_status take_members(reading *r, const mr_json *row, const mr_prompt_ma
         if (mr_json_kind(v) == MR_JSON_NULL || is_mapped(map, name, NULL)) continue;
         const target *t = is_mapped(map, NULL, name) ? NULL : target_named(name);
         r->key = name;
-        if (t) MR_TRY(t->take(r, v, err));
-        else add_member(&r->metadata, name, v);
+        if (t)
+            MR_TRY(t->take(r, v, err));
+        else
+            add_member(&r->metadata, name, v);
     }
     return MR_OK;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const member *)a)->name, ((const member *)b)->name); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const member *)a)->name, ((const member *)b)->name);
+}
 
 static mr_status put_members(reading *r, const char *name, members *m, mr_span *out, mr_error *err) {
     if (m->count == 0) return MR_OK;
@@ -252,11 +267,13 @@ static mr_status read_row(reading *r, const mr_json *row, const mr_prompt_map *m
     size_t room = mr_json_count(row) + MR_PROMPT_MAP_MAX;
     r->labels.items = mr_arena_alloc(r->arena, MR_PROMPT_MAP_MAX, sizeof *r->labels.items);
     r->metadata.items = mr_arena_alloc(r->arena, room, sizeof *r->metadata.items);
-    if (!r->labels.items || !r->metadata.items) return mr_fail(err, MR_E_MEMORY, "out of memory while reading a row");
+    if (!r->labels.items || !r->metadata.items)
+        return mr_fail(err, MR_E_MEMORY, "out of memory while reading a row");
     MR_TRY(take_mapped(r, row, map, err));
     MR_TRY(take_members(r, row, map, err));
     r->key = NULL;
-    if (!r->p->prompt.data) return mr_fail(err, MR_E_INVALID, "there is no 'prompt'; --map prompt=KEY names another key");
+    if (!r->p->prompt.data)
+        return mr_fail(err, MR_E_INVALID, "there is no 'prompt'; --map prompt=KEY names another key");
     MR_TRY(put_members(r, "labels", &r->labels, &r->p->labels, err));
     MR_TRY(put_members(r, "metadata", &r->metadata, &r->p->metadata, err));
     MR_TRY(mr_prompt_check(r->p, r->limits, &r->key, err));
@@ -274,8 +291,8 @@ static size_t column_of_key(mr_span line, const mr_prompt_map *map, const char *
     return mr_jsonl_column_of(line, (mr_span){(const uint8_t *)key, strcspn(key, ".")});
 }
 
-mr_status mr_prompt_from_json(mr_span line, const mr_prompt_map *map, const mr_prompt_limits *limits, mr_arena *arena,
-                              mr_prompt *out, size_t *column, mr_error *err) {
+mr_status mr_prompt_from_json(mr_span line, const mr_prompt_map *map, const mr_prompt_limits *limits,
+                              mr_arena *arena, mr_prompt *out, size_t *column, mr_error *err) {
     mr_json *row = NULL;
     reading r = {.arena = arena, .p = out, .limits = limits};
     mr_prompt_init(out);

@@ -2,7 +2,8 @@
 
 #include <stdio.h>
 
-/* Days since 1970-01-01 of the proleptic Gregorian calendar: years start in March, so the leap day is the last. */
+/* Days since 1970-01-01 of the proleptic Gregorian calendar: years start in March, so the leap day is the
+ * last. */
 static int64_t days_from_date(int64_t year, int month, int day) {
     year -= month <= 2;
     int64_t shifted = (month + 9) % 12; /* March is 0 */
@@ -79,7 +80,8 @@ static bool take_zone(mr_span *s, int64_t *us) {
 bool mr_time_parse(mr_span text, int64_t *us) {
     int64_t days, clock = 0, zone = 0;
     if (!take_date(&text, &days)) return false;
-    if (text.len && !(take(&text, "Tt ") && take_clock(&text, &clock) && take_zone(&text, &zone))) return false;
+    if (text.len && !(take(&text, "Tt ") && take_clock(&text, &clock) && take_zone(&text, &zone)))
+        return false;
     if (text.len) return false;
     int64_t t = days * 86400000000ll + clock - zone;
     if (t < MR_TIME_MIN || t > MR_TIME_MAX) return false;
@@ -97,7 +99,8 @@ void mr_time_format(int64_t us, char out[MR_TIME_TEXT]) {
     while (days_from_date(year + 1, 1, 1) <= from_1970) year++;
     from_1970 -= days_from_date(year, 1, 1);
     while (from_1970 >= month_days(year, month)) from_1970 -= month_days(year, month++);
-    unsigned day = (unsigned)from_1970 + 1, seconds = (unsigned)(rest / 1000000), micro = (unsigned)(rest % 1000000);
-    snprintf(out, MR_TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", (unsigned)year % 10000, (unsigned)month % 100,
-             day % 100, seconds / 3600 % 100, seconds / 60 % 60, seconds % 60, micro);
+    unsigned day = (unsigned)from_1970 + 1, seconds = (unsigned)(rest / 1000000),
+             micro = (unsigned)(rest % 1000000);
+    snprintf(out, MR_TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", (unsigned)year % 10000,
+             (unsigned)month % 100, day % 100, seconds / 3600 % 100, seconds / 60 % 60, seconds % 60, micro);
 }

@@ -108,8 +108,7 @@ static mr_status keep_fields(mr_prompt *p, const mr_prompt_limits *limits, mr_ar
     size_t max = (size_t)mr_prompt_max_chars(limits) * 4;
     if (p->enhancement_is_json && p->enhancement.len == 0)
         return mr_fail(err, MR_E_INVALID, "'enhancement' is marked as JSON and empty");
-    if (p->enhancement_is_json)
-        MR_TRY(canonical_text("enhancement", &p->enhancement, max, true, arena, err));
+    if (p->enhancement_is_json) MR_TRY(canonical_text("enhancement", &p->enhancement, max, true, arena, err));
     MR_TRY(canonical_text("labels", &p->labels, MR_PROMPT_OBJECT_MAX, false, arena, err));
     MR_TRY(canonical_text("metadata", &p->metadata, MR_PROMPT_OBJECT_MAX, false, arena, err));
     MR_TRY(mr_prompt_check(p, limits, NULL, err));
@@ -121,8 +120,8 @@ static mr_status keep_fields(mr_prompt *p, const mr_prompt_limits *limits, mr_ar
 
 enum { WIRE_ITEMS = 256 };
 
-mr_status mr_prompt_unpack(mr_unpack *u, const mr_prompt_limits *limits, mr_arena *arena, mr_prompt *out, uint64_t *line,
-                           mr_error *err) {
+mr_status mr_prompt_unpack(mr_unpack *u, const mr_prompt_limits *limits, mr_arena *arena, mr_prompt *out,
+                           uint64_t *line, mr_error *err) {
     size_t length;
     MR_TRY(mr_pack_scan((mr_span){u->at, (size_t)(u->end - u->at)}, 4, WIRE_ITEMS, &length, err));
     mr_unpack row;

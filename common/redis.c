@@ -60,7 +60,8 @@ static bool copy_part(char out[PART], const char *from, size_t n) {
 }
 
 static int hex(char c) {
-    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
+    const char *digits = "0123456789abcdef",
+               *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
     return at ? (int)(at - digits) : -1;
 }
 
@@ -112,7 +113,8 @@ static bool parse_unix(const char *path, place *p) {
     int64_t db = 0;
     size_t n = query ? (size_t)(query - path) : strlen(path);
     if (*path != '/' || !copy_part(p->host, path, n)) return false;
-    if (query && (strncmp(query, "?db=", 4) || !parse_number(query + 4, strlen(query + 4), 0, 1000000, &db))) return false;
+    if (query && (strncmp(query, "?db=", 4) || !parse_number(query + 4, strlen(query + 4), 0, 1000000, &db)))
+        return false;
     p->is_unix = true;
     p->db = (long)db;
     return true;
@@ -127,10 +129,12 @@ static bool parse_url(const char *url, place *p) {
 
 static unsigned or_else(unsigned v, unsigned otherwise) { return v ? v : otherwise; }
 
-mr_status mr_redis_new(const char *url, const mr_redis_options *options, const mr_mem *mem, mr_redis **out, mr_error *err) {
+mr_status mr_redis_new(const char *url, const mr_redis_options *options, const mr_mem *mem, mr_redis **out,
+                       mr_error *err) {
     place at = {0};
     if (!parse_url(url, &at)) /* the URL is not shown, it may hold a password */
-        return mr_fail(err, MR_E_INVALID, "the Redis URL is not valid; write redis://host:port/db or unix:///path/to/socket");
+        return mr_fail(err, MR_E_INVALID,
+                       "the Redis URL is not valid; write redis://host:port/db or unix:///path/to/socket");
     mr_redis *r = mr_new(mem, 1, sizeof *r);
     if (!r) return mr_fail(err, MR_E_MEMORY, "no memory for a Redis connection");
     r->mem = mem;
@@ -138,7 +142,8 @@ mr_status mr_redis_new(const char *url, const mr_redis_options *options, const m
     if (options) r->options = *options;
     r->options.connect_timeout_ms = or_else(r->options.connect_timeout_ms, 500);
     r->options.call_timeout_ms = or_else(r->options.call_timeout_ms, 1000);
-    mr_breaker_init(&r->breaker, or_else(r->options.breaker_failures, 3), or_else(r->options.breaker_pause_ms, 5000));
+    mr_breaker_init(&r->breaker, or_else(r->options.breaker_failures, 3),
+                    or_else(r->options.breaker_pause_ms, 5000));
     *out = r;
     return MR_OK;
 }
@@ -158,8 +163,10 @@ void mr_redis_free(mr_redis **r) {
 const mr_breaker *mr_redis_breaker(const mr_redis *r) { return &r->breaker; }
 
 static void describe(const place *p, char out[PART + 40]) {
-    if (p->is_unix) snprintf(out, PART + 40, "%s/%ld", p->host, p->db);
-    else snprintf(out, PART + 40, "%s:%d/%ld", p->host, p->port, p->db);
+    if (p->is_unix)
+        snprintf(out, PART + 40, "%s/%ld", p->host, p->db);
+    else
+        snprintf(out, PART + 40, "%s:%d/%ld", p->host, p->port, p->db);
 }
 
 void mr_redis_describe(const mr_redis *r, mr_buf *out) {
@@ -197,7 +204,8 @@ static bool log_in(mr_redis *r) {
 }
 
 static mr_status connect_now(mr_redis *r, mr_error *err) {
-    struct timeval wait = milliseconds(r->options.connect_timeout_ms), call = milliseconds(r->options.call_timeout_ms);
+    struct timeval wait = milliseconds(r->options.connect_timeout_ms),
+                   call = milliseconds(r->options.call_timeout_ms);
     r->conn = r->at.is_unix ? redisConnectUnixWithTimeout(r->at.host, wait)
                             : redisConnectWithTimeout(r->at.host, r->at.port, wait);
     if (!r->conn) return mr_fail(err, MR_E_MEMORY, "no memory for a Redis connection");
@@ -216,22 +224,24 @@ static mr_status failed(mr_redis *r, uint64_t now_ns, mr_status status) {
 }
 
 static mr_status ready(mr_redis *r, uint64_t now_ns, mr_error *err) {
-    if (!mr_breaker_allow(&r->breaker, now_ns)) return unavailable(r, "not tried, it failed a moment ago", err);
+    if (!mr_breaker_allow(&r->breaker, now_ns))
+        return unavailable(r, "not tried, it failed a moment ago", err);
     if (r->conn) return MR_OK;
     mr_status status = connect_now(r, err);
     return status == MR_OK ? MR_OK : failed(r, now_ns, status);
 }
 
-/* The next answer; NULL when the connection failed. An answer that is an error (out of memory, read-only, loading) is
- * counted as a failure by the caller but leaves the connection whole. */
+/* The next answer; NULL when the connection failed. An answer that is an error (out of memory, read-only,
+ * loading) is counted as a failure by the caller but leaves the connection whole. */
 static mr_status next_reply(mr_redis *r, uint64_t now_ns, redisReply **out, mr_error *err) {
     void *reply = NULL;
     if (redisGetReply(r->conn, &reply) == REDIS_OK && reply) {
         *out = reply;
         return MR_OK;
     }
-    mr_status status = unavailable(r, r->conn->err == REDIS_ERR_IO ? "no answer in time, or the connection is lost"
-                                                                   : r->conn->errstr, err);
+    mr_status status = unavailable(
+        r, r->conn->err == REDIS_ERR_IO ? "no answer in time, or the connection is lost" : r->conn->errstr,
+        err);
     return failed(r, now_ns, status);
 }
 
@@ -254,13 +264,16 @@ static mr_status check_reply(mr_redis *r, uint64_t now_ns, const redisReply *rep
 }
 
 /* One command and its answer, to be freed. */
-static mr_status call(mr_redis *r, uint64_t now_ns, int argc, const mr_span *argv, redisReply **out, mr_error *err) {
+static mr_status call(mr_redis *r, uint64_t now_ns, int argc, const mr_span *argv, redisReply **out,
+                      mr_error *err) {
     MR_TRY(ready(r, now_ns, err));
     append(r, argc, argv);
     MR_TRY(next_reply(r, now_ns, out, err));
     mr_status status = check_reply(r, now_ns, *out, err);
-    if (status != MR_OK) freeReplyObject(*out);
-    else mr_breaker_succeeded(&r->breaker);
+    if (status != MR_OK)
+        freeReplyObject(*out);
+    else
+        mr_breaker_succeeded(&r->breaker);
     return status;
 }
 
@@ -275,7 +288,9 @@ static mr_status put_value(const redisReply *reply, mr_buf *out, mr_error *err) 
     if (reply->type != REDIS_REPLY_STRING) return MR_E_NOT_FOUND;
     mr_buf_put(out, reply->str, reply->len);
     mr_status status = mr_buf_status(out);
-    return status == MR_OK ? MR_OK : mr_fail(err, status, "a value of %zu bytes from Redis is too large", (size_t)reply->len);
+    return status == MR_OK
+               ? MR_OK
+               : mr_fail(err, status, "a value of %zu bytes from Redis is too large", (size_t)reply->len);
 }
 
 mr_status mr_redis_ping(mr_redis *r, uint64_t now_ns, mr_error *err) {
@@ -301,7 +316,8 @@ static int set_words(mr_span words[5], mr_span key, mr_span value, unsigned ttl_
     return ttl_s ? 5 : 3;
 }
 
-mr_status mr_redis_set(mr_redis *r, uint64_t now_ns, mr_span key, mr_span value, unsigned ttl_s, mr_error *err) {
+mr_status mr_redis_set(mr_redis *r, uint64_t now_ns, mr_span key, mr_span value, unsigned ttl_s,
+                       mr_error *err) {
     char seconds[16];
     mr_span words[5];
     return call_plain(r, now_ns, set_words(words, key, value, ttl_s, seconds), words, err);
@@ -323,9 +339,10 @@ mr_status mr_redis_info(mr_redis *r, uint64_t now_ns, mr_buf *out, mr_error *err
 
 typedef mr_status take_reply(void *self, size_t i, const redisReply *reply, mr_error *err);
 
-/* Takes the answers of `n` commands that were appended. A failure is kept until all are read, so that the connection
- * stays in step. */
-static mr_status take_replies(mr_redis *r, uint64_t now_ns, size_t n, take_reply *take, void *self, mr_error *err) {
+/* Takes the answers of `n` commands that were appended. A failure is kept until all are read, so that the
+ * connection stays in step. */
+static mr_status take_replies(mr_redis *r, uint64_t now_ns, size_t n, take_reply *take, void *self,
+                              mr_error *err) {
     mr_status status = MR_OK;
     for (size_t i = 0; i < n; i++) {
         redisReply *reply;
@@ -370,7 +387,8 @@ mr_status mr_redis_mset(mr_redis *r, uint64_t now_ns, const mr_span *keys, const
     for (size_t at = 0; at < n; at += PIPELINE_MAX) {
         size_t piece = n - at < PIPELINE_MAX ? n - at : PIPELINE_MAX;
         MR_TRY(ready(r, now_ns, err));
-        for (size_t i = at; i < at + piece; i++) append(r, set_words(words, keys[i], values[i], ttl_s, seconds), words);
+        for (size_t i = at; i < at + piece; i++)
+            append(r, set_words(words, keys[i], values[i], ttl_s, seconds), words);
         MR_TRY(take_replies(r, now_ns, piece, NULL, NULL, err));
     }
     return MR_OK;

@@ -19,13 +19,15 @@ struct mr_rows {
     uint32_t count, cap;
     uint64_t refused;
     mr_table_schema schema;
-    mr_cell *cells;      /* count x schema.count */
-    mr_prompt *prompts;  /* count */
-    float *features;     /* count x MR_FEATURES */
+    mr_cell *cells;     /* count x schema.count */
+    mr_prompt *prompts; /* count */
+    float *features;    /* count x MR_FEATURES */
     mr_text *text;
 };
 
-static mr_status no_memory(mr_error *err) { return mr_fail(err, MR_E_MEMORY, "out of memory while reading rows"); }
+static mr_status no_memory(mr_error *err) {
+    return mr_fail(err, MR_E_MEMORY, "out of memory while reading rows");
+}
 
 static mr_status rows_new(const mr_mem *mem, const mr_rows_options *o, mr_rows **out, mr_error *err) {
     mr_rows *r = mr_new(mem, 1, sizeof *r);
@@ -71,13 +73,17 @@ static bool grow_to(const mr_rows *r, void **list, uint32_t cap, size_t item) {
 
 static mr_status make_room(mr_rows *r, mr_error *err) {
     if (r->count == r->options.max_rows)
-        return mr_fail(err, MR_E_LIMIT, "more than %u rows; that is the limit in memory", r->options.max_rows);
+        return mr_fail(err, MR_E_LIMIT, "more than %u rows; that is the limit in memory",
+                       r->options.max_rows);
     if (r->count < r->cap) return MR_OK;
     uint32_t cap = r->cap ? r->cap * 2 : 64;
-    size_t item = r->are_prompts ? sizeof(mr_prompt) + sizeof(float) * MR_FEATURES : sizeof(mr_cell) * r->schema.count;
-    if (cap > r->options.max_bytes / item) return mr_fail(err, MR_E_MEMORY, "the rows need more memory than is allowed");
+    size_t item =
+        r->are_prompts ? sizeof(mr_prompt) + sizeof(float) * MR_FEATURES : sizeof(mr_cell) * r->schema.count;
+    if (cap > r->options.max_bytes / item)
+        return mr_fail(err, MR_E_MEMORY, "the rows need more memory than is allowed");
     void *cells = r->cells, *prompts = r->prompts, *features = r->features;
-    bool grown = r->are_prompts ? grow_to(r, &prompts, cap, sizeof(mr_prompt)) : grow_to(r, &cells, cap, item);
+    bool grown =
+        r->are_prompts ? grow_to(r, &prompts, cap, sizeof(mr_prompt)) : grow_to(r, &cells, cap, item);
     r->cells = cells;
     r->prompts = prompts;
     if (grown && r->are_prompts) grown = grow_to(r, &features, cap, sizeof(float) * MR_FEATURES);
@@ -133,8 +139,10 @@ static mr_status read_table(mr_rows *r, mr_table *t, mr_error *err) {
 static mr_status read_prompt(mr_rows *r, mr_span line, mr_where *where, mr_error *err) {
     mr_prompt_limits limits = {r->options.max_chars};
     MR_TRY(make_room(r, err));
-    MR_TRY(mr_prompt_from_json(line, r->options.map, &limits, r->arena, &r->prompts[r->count], &where->column, err));
-    MR_TRY(mr_features(r->text, r->prompts[r->count].prompt, r->features + (size_t)r->count * MR_FEATURES, err));
+    MR_TRY(mr_prompt_from_json(line, r->options.map, &limits, r->arena, &r->prompts[r->count], &where->column,
+                               err));
+    MR_TRY(
+        mr_features(r->text, r->prompts[r->count].prompt, r->features + (size_t)r->count * MR_FEATURES, err));
     r->count++;
     return MR_OK;
 }
@@ -255,13 +263,14 @@ static mr_status load(const mr_mem *mem, input *in, const mr_rows_options *o, mr
     return status;
 }
 
-mr_status mr_rows_load(const mr_mem *mem, const char *path, const mr_rows_options *o, mr_rows **out, mr_error *err) {
+mr_status mr_rows_load(const mr_mem *mem, const char *path, const mr_rows_options *o, mr_rows **out,
+                       mr_error *err) {
     input in = {.name = path, .is_file = true};
     return load(mem, &in, o, out, err);
 }
 
-mr_status mr_rows_load_memory(const mr_mem *mem, const char *name, mr_span bytes, const mr_rows_options *o, mr_rows **out,
-                              mr_error *err) {
+mr_status mr_rows_load_memory(const mr_mem *mem, const char *name, mr_span bytes, const mr_rows_options *o,
+                              mr_rows **out, mr_error *err) {
     input in = {.name = name, .bytes = bytes};
     return load(mem, &in, o, out, err);
 }
@@ -276,12 +285,12 @@ const mr_prompt *mr_rows_prompt(const mr_rows *r, uint32_t i) {
     return &r->prompts[i];
 }
 
-mr_status mr_rows_batch(const mr_rows *r, uint32_t first, uint32_t rows, const mr_bindings *b, uint32_t columns,
-                        mr_arena *arena, mr_batch *out, mr_error *err) {
+mr_status mr_rows_batch(const mr_rows *r, uint32_t first, uint32_t rows, const mr_bindings *b,
+                        uint32_t columns, mr_arena *arena, mr_batch *out, mr_error *err) {
     MR_ASSERT(first <= r->count && rows <= r->count - first);
     if (r->are_prompts)
-        return mr_prompt_batch(r->prompts + first, r->features + (size_t)first * MR_FEATURES, rows, first, b, columns,
-                               arena, out, err);
-    return mr_table_batch(r->schema, r->cells + (size_t)first * r->schema.count, rows, first, b, columns, arena, out,
-                          err);
+        return mr_prompt_batch(r->prompts + first, r->features + (size_t)first * MR_FEATURES, rows, first, b,
+                               columns, arena, out, err);
+    return mr_table_batch(r->schema, r->cells + (size_t)first * r->schema.count, rows, first, b, columns,
+                          arena, out, err);
 }

@@ -13,14 +13,16 @@ static mr_status unknown_role(const char *name, mr_error *err) {
         names[n++] = r->name;
     const char *near = mr_nearest_word(names, name);
     return mr_fail(err, MR_E_USAGE, "there is no role '%s'%s%s%s", name, near ? ", did you mean '" : "",
-                   near ? near : "", near ? "'?" : "; roles are label, score, success, treatment, outcome and others");
+                   near ? near : "",
+                   near ? "'?" : "; roles are label, score, success, treatment, outcome and others");
 }
 
 static mr_status add_binding(mr_bindings *b, const char *text, size_t n, mr_error *err) {
     const char *equals = memchr(text, '=', n);
     char name[32];
     if (!equals || equals == text)
-        return mr_fail(err, MR_E_USAGE, "'%.*s' binds no role, write role=column as in label=target", (int)n, text);
+        return mr_fail(err, MR_E_USAGE, "'%.*s' binds no role, write role=column as in label=target", (int)n,
+                       text);
     snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
     const mr_column_row *role = mr_column_named(name);
     if (!role) return unknown_role(name, err);
@@ -36,10 +38,22 @@ static mr_status add_binding(mr_bindings *b, const char *text, size_t n, mr_erro
     return MR_OK;
 }
 
+/* Where a binding ends: at a comma, or at a blank with another "role=" behind it, as names may hold blanks.
+ */
+static size_t binding_length(const char *text) {
+    size_t n = 0;
+    for (;; n++) {
+        n += strcspn(text + n, " ,");
+        if (text[n] != ' ') return n;
+        const char *next = text + n + strspn(text + n, " ");
+        if (*next == 0 || *next == ',' || next[strcspn(next, " ,=")] == '=') return n;
+    }
+}
+
 mr_status mr_bindings_parse(mr_bindings *b, const char *text, mr_error *err) {
     for (;;) {
         text += strspn(text, " ,");
-        size_t n = strcspn(text, " ,");
+        size_t n = binding_length(text);
         if (n == 0) return MR_OK;
         MR_TRY(add_binding(b, text, n, err));
         text += n;
@@ -56,7 +70,9 @@ static uint32_t find_column(mr_table_schema s, const char *name) {
     return NO_COLUMN;
 }
 
-static bool is_number(mr_cell_type t) { return t == MR_CELL_NUMBER || t == MR_CELL_INTEGER || t == MR_CELL_BOOLEAN; }
+static bool is_number(mr_cell_type t) {
+    return t == MR_CELL_NUMBER || t == MR_CELL_INTEGER || t == MR_CELL_BOOLEAN;
+}
 
 static bool fits_role(const mr_column_row *role, mr_cell_type type) {
     return role->is_text || is_number(type) || (role->column == MR_COL_TIME && type == MR_CELL_TIME);
@@ -91,19 +107,23 @@ static mr_status resolve(mr_table_schema s, const mr_column_row *role, const mr_
 
 static mr_status no_memory(mr_error *err) { return mr_fail(err, MR_E_MEMORY, "out of memory for a batch"); }
 
-static mr_status fill_role(mr_table_schema s, const mr_cell *cells, const mr_column_row *role, uint32_t column,
-                           mr_arena *arena, mr_batch *out, mr_error *err) {
+static mr_status fill_role(mr_table_schema s, const mr_cell *cells, const mr_column_row *role,
+                           uint32_t column, mr_arena *arena, mr_batch *out, mr_error *err) {
     mr_cell_type type = s.columns[column].type;
     mr_span *text = role->is_text ? mr_arena_alloc(arena, out->rows, sizeof *text) : NULL;
     double *number = role->is_text ? NULL : mr_arena_alloc(arena, out->rows, sizeof *number);
     if (out->rows && !text && !number) return no_memory(err);
     for (uint32_t i = 0; i < out->rows; i++) {
         const mr_cell *cell = &cells[(size_t)i * s.count + column];
-        if (text) MR_TRY(mr_cell_text(cell, type, arena, &text[i], err));
-        else number[i] = mr_cell_number(cell, type);
+        if (text)
+            MR_TRY(mr_cell_text(cell, type, arena, &text[i], err));
+        else
+            number[i] = mr_cell_number(cell, type);
     }
-    if (text) out->text[role->slot] = text;
-    else out->number[role->slot] = number;
+    if (text)
+        out->text[role->slot] = text;
+    else
+        out->number[role->slot] = number;
     out->columns |= role->column;
     return MR_OK;
 }
@@ -132,8 +152,9 @@ static mr_status fill_features(mr_table_schema s, const mr_cell *cells, const bo
     return MR_OK;
 }
 
-mr_status mr_table_batch(mr_table_schema s, const mr_cell *cells, uint32_t rows, uint64_t first, const mr_bindings *b,
-                         uint32_t columns, mr_arena *arena, mr_batch *out, mr_error *err) {
+mr_status mr_table_batch(mr_table_schema s, const mr_cell *cells, uint32_t rows, uint64_t first,
+                         const mr_bindings *b, uint32_t columns, mr_arena *arena, mr_batch *out,
+                         mr_error *err) {
     bool taken[MR_TABLE_COLUMNS] = {false};
     *out = (mr_batch){.first = first, .rows = rows};
     for (const mr_column_row *role = mr_column_rows; role->name; role++) {

@@ -7,8 +7,22 @@
 #include <string.h>
 
 /* What a role of a prompt batch reads. */
-typedef enum field_kind { F_NONE, F_PROMPT, F_ENHANCEMENT, F_SESSION, F_SOURCE, F_LABELS, F_SCORE, F_SUCCESS, F_PRIORITY,
-                          F_TIME, F_FEATURE, F_LABEL, F_METADATA, F_ANY_LABEL } field_kind;
+typedef enum field_kind {
+    F_NONE,
+    F_PROMPT,
+    F_ENHANCEMENT,
+    F_SESSION,
+    F_SOURCE,
+    F_LABELS,
+    F_SCORE,
+    F_SUCCESS,
+    F_PRIORITY,
+    F_TIME,
+    F_FEATURE,
+    F_LABEL,
+    F_METADATA,
+    F_ANY_LABEL
+} field_kind;
 
 typedef struct field {
     field_kind kind;
@@ -16,10 +30,10 @@ typedef struct field {
     const char *path; /* F_LABEL, F_METADATA */
 } field;
 
-static const char *const names[] = {"prompt",   "enhancement", "session",    "source",   "labels",     "score", "success",
-                                    "priority", "created_at",  "labels.X", "metadata.X", NULL};
-static const field_kind kinds[] = {F_PROMPT, F_ENHANCEMENT, F_SESSION, F_SOURCE, F_LABELS, F_SCORE, F_SUCCESS,
-                                   F_PRIORITY, F_TIME};
+static const char *const names[] = {"prompt",  "enhancement", "session",    "source",   "labels",     "score",
+                                    "success", "priority",    "created_at", "labels.X", "metadata.X", NULL};
+static const field_kind kinds[] = {F_PROMPT, F_ENHANCEMENT, F_SESSION,  F_SOURCE, F_LABELS,
+                                   F_SCORE,  F_SUCCESS,     F_PRIORITY, F_TIME};
 
 static mr_status named_field(const mr_binding *b, field *out, mr_error *err) {
     const char *name = b->column;
@@ -43,8 +57,9 @@ static field default_field(const mr_column_row *role) {
     static const struct {
         uint32_t column;
         field_kind kind;
-    } defaults[] = {{MR_COL_PROMPT, F_PROMPT},   {MR_COL_ENHANCEMENT, F_ENHANCEMENT}, {MR_COL_SESSION, F_SESSION},
-                    {MR_COL_LABEL, F_ANY_LABEL}, {MR_COL_LABELS, F_LABELS},           {MR_COL_SCORE, F_SCORE},
+    } defaults[] = {{MR_COL_PROMPT, F_PROMPT},   {MR_COL_ENHANCEMENT, F_ENHANCEMENT},
+                    {MR_COL_SESSION, F_SESSION}, {MR_COL_LABEL, F_ANY_LABEL},
+                    {MR_COL_LABELS, F_LABELS},   {MR_COL_SCORE, F_SCORE},
                     {MR_COL_SUCCESS, F_SUCCESS}, {MR_COL_TIME, F_TIME}};
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
         if (defaults[i].column == role->column) return (field){.kind = defaults[i].kind};
@@ -80,9 +95,12 @@ static mr_status take_member(const row *r, const field *f, mr_cell *cell, mr_cel
     if (!f->path && !m && mr_json_count(v) == 1) (void)mr_json_next(v, &at, &name, &m);
     cell->missing = mr_json_kind(m) == MR_JSON_NULL;
     mr_status status = MR_OK;
-    if (mr_json_boolean(m, &cell->as.boolean)) *type = MR_CELL_BOOLEAN;
-    else if (mr_json_integer(m, &cell->as.integer)) *type = MR_CELL_INTEGER;
-    else if (mr_json_number(m, &cell->as.number)) *type = MR_CELL_NUMBER;
+    if (mr_json_boolean(m, &cell->as.boolean))
+        *type = MR_CELL_BOOLEAN;
+    else if (mr_json_integer(m, &cell->as.integer))
+        *type = MR_CELL_INTEGER;
+    else if (mr_json_number(m, &cell->as.number))
+        *type = MR_CELL_NUMBER;
     else if (mr_json_text(m, &cell->as.text)) {
         char *copy = mr_arena_copy(r->arena, cell->as.text.data, cell->as.text.len);
         cell->as.text.data = (uint8_t *)copy;
@@ -110,15 +128,27 @@ static mr_status value_of(const row *r, const field *f, mr_cell *cell, mr_cell_t
     const mr_prompt *p = r->p;
     *type = MR_CELL_TEXT;
     switch (f->kind) {
-    case F_PROMPT: *cell = text_cell(p->prompt); return MR_OK;
-    case F_ENHANCEMENT: *cell = text_cell(p->enhancement); return MR_OK;
-    case F_SESSION: *cell = text_cell(p->session); return MR_OK;
-    case F_SOURCE: *cell = text_cell(mr_span_of(mr_prompt_sources[p->source])); return MR_OK;
-    case F_LABELS: *cell = text_cell(p->labels); return MR_OK;
+    case F_PROMPT:
+        *cell = text_cell(p->prompt);
+        return MR_OK;
+    case F_ENHANCEMENT:
+        *cell = text_cell(p->enhancement);
+        return MR_OK;
+    case F_SESSION:
+        *cell = text_cell(p->session);
+        return MR_OK;
+    case F_SOURCE:
+        *cell = text_cell(mr_span_of(mr_prompt_sources[p->source]));
+        return MR_OK;
+    case F_LABELS:
+        *cell = text_cell(p->labels);
+        return MR_OK;
     case F_LABEL:
     case F_METADATA:
-    case F_ANY_LABEL: return take_member(r, f, cell, type, err);
-    default: break;
+    case F_ANY_LABEL:
+        return take_member(r, f, cell, type, err);
+    default:
+        break;
     }
     *type = MR_CELL_NUMBER;
     double v = NAN;
@@ -133,8 +163,8 @@ static mr_status value_of(const row *r, const field *f, mr_cell *cell, mr_cell_t
 
 /* ---- the batch ---- */
 
-static mr_status fill_role(const mr_prompt *prompts, const float *features, const mr_column_row *role, const field *f,
-                           mr_arena *arena, mr_batch *out, mr_error *err) {
+static mr_status fill_role(const mr_prompt *prompts, const float *features, const mr_column_row *role,
+                           const field *f, mr_arena *arena, mr_batch *out, mr_error *err) {
     mr_span *text = role->is_text ? mr_arena_alloc(arena, out->rows, sizeof *text) : NULL;
     double *number = role->is_text ? NULL : mr_arena_alloc(arena, out->rows, sizeof *number);
     if (out->rows && !text && !number) return mr_fail(err, MR_E_MEMORY, "out of memory for a batch");
@@ -143,11 +173,15 @@ static mr_status fill_role(const mr_prompt *prompts, const float *features, cons
         mr_cell cell;
         mr_cell_type type;
         MR_TRY(value_of(&r, f, &cell, &type, err));
-        if (text) MR_TRY(mr_cell_text(&cell, type, arena, &text[i], err));
-        else number[i] = mr_cell_number(&cell, type);
+        if (text)
+            MR_TRY(mr_cell_text(&cell, type, arena, &text[i], err));
+        else
+            number[i] = mr_cell_number(&cell, type);
     }
-    if (text) out->text[role->slot] = text;
-    else out->number[role->slot] = number;
+    if (text)
+        out->text[role->slot] = text;
+    else
+        out->number[role->slot] = number;
     out->columns |= role->column;
     return MR_OK;
 }
@@ -164,7 +198,8 @@ static mr_status fill_features(const float *features, mr_arena *arena, mr_batch 
 }
 
 mr_status mr_prompt_batch(const mr_prompt *prompts, const float *features, uint32_t rows, uint64_t first,
-                          const mr_bindings *b, uint32_t columns, mr_arena *arena, mr_batch *out, mr_error *err) {
+                          const mr_bindings *b, uint32_t columns, mr_arena *arena, mr_batch *out,
+                          mr_error *err) {
     *out = (mr_batch){.first = first, .rows = rows};
     for (const mr_column_row *role = mr_column_rows; role->name; role++) {
         field f;

@@ -31,19 +31,24 @@ struct mr_table {
     uint32_t count, cap;
 };
 
-static mr_status no_memory(mr_error *err) { return mr_fail(err, MR_E_MEMORY, "out of memory while reading a table"); }
+static mr_status no_memory(mr_error *err) {
+    return mr_fail(err, MR_E_MEMORY, "out of memory while reading a table");
+}
 
 /* ---- the source, read from its start ---- */
 
-static size_t max_record(const mr_table *t) { return t->options.max_record ? t->options.max_record : (size_t)ROW_MAX; }
+static size_t max_record(const mr_table *t) {
+    return t->options.max_record ? t->options.max_record : (size_t)ROW_MAX;
+}
 
 static mr_status start_reading(mr_table *t, mr_error *err) {
     mr_csv_free(&t->csv);
     mr_jsonl_free(&t->jsonl);
     if (t->fd >= 0 && lseek(t->fd, 0, SEEK_SET) < 0) return mr_file_fail(err, errno, "cannot read", t->name);
-    mr_source source = t->fd >= 0 ? mr_source_from_fd(&t->from_fd, t->fd)
-                                  : mr_source_from_memory(&t->from_memory, t->bytes);
-    mr_csv_options o = {.separator = t->format == MR_TABLE_TSV ? '\t' : ',', .max_record = max_record(t),
+    mr_source source =
+        t->fd >= 0 ? mr_source_from_fd(&t->from_fd, t->fd) : mr_source_from_memory(&t->from_memory, t->bytes);
+    mr_csv_options o = {.separator = t->format == MR_TABLE_TSV ? '\t' : ',',
+                        .max_record = max_record(t),
                         .max_cells = MR_TABLE_COLUMNS};
     mr_status status = t->format == MR_TABLE_JSONL ? mr_jsonl_new(t->mem, source, max_record(t), &t->jsonl)
                                                    : mr_csv_new(t->mem, source, &o, &t->csv);
@@ -112,7 +117,8 @@ static uint32_t find_column(const mr_table *t, mr_span name, uint32_t guess) {
 static mr_status add_column(mr_table *t, mr_span name, mr_error *err) {
     if (name.len == 0) return mr_fail(err, MR_E_INVALID, "%s: column %u has no name", t->name, t->count + 1);
     if (name.len >= MR_TABLE_NAME)
-        return mr_fail(err, MR_E_LIMIT, "%s: a column's name is longer than %d bytes", t->name, MR_TABLE_NAME - 1);
+        return mr_fail(err, MR_E_LIMIT, "%s: a column's name is longer than %d bytes", t->name,
+                       MR_TABLE_NAME - 1);
     if (t->count == MR_TABLE_COLUMNS)
         return mr_fail(err, MR_E_LIMIT, "%s: more than %d columns", t->name, MR_TABLE_COLUMNS);
     if (t->count == t->cap && !grow_columns(t)) return no_memory(err);
@@ -223,8 +229,8 @@ static mr_status prepare(mr_table *t, mr_error *err) {
     return t->csv ? mr_csv_next(t->csv, &header, err) : MR_OK;
 }
 
-static mr_status open_table(const mr_mem *mem, const char *name, int fd, mr_span bytes, const mr_table_options *o,
-                            mr_table **out, mr_error *err) {
+static mr_status open_table(const mr_mem *mem, const char *name, int fd, mr_span bytes,
+                            const mr_table_options *o, mr_table **out, mr_error *err) {
     mr_table *t = mr_new(mem, 1, sizeof *t);
     if (!t) {
         if (fd >= 0) close(fd);
@@ -240,11 +246,13 @@ static mr_status open_table(const mr_mem *mem, const char *name, int fd, mr_span
     return status;
 }
 
-mr_status mr_table_open(const mr_mem *mem, const char *path, const mr_table_options *o, mr_table **out, mr_error *err) {
+mr_status mr_table_open(const mr_mem *mem, const char *path, const mr_table_options *o, mr_table **out,
+                        mr_error *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (fd < 0) return mr_file_fail(err, errno, "cannot open", path);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) return open_table(mem, path, fd, (mr_span){NULL, 0}, o, out, err);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return open_table(mem, path, fd, (mr_span){NULL, 0}, o, out, err);
     close(fd);
     return mr_fail(err, MR_E_INVALID, "%s is not a regular file; a table is read twice", path);
 }

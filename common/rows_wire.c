@@ -13,8 +13,8 @@ void mr_table_schema_pack(mr_buf *b, mr_table_schema s) {
     }
 }
 
-static mr_status take_column(mr_unpack *u, const mr_table_column *before, uint32_t count, mr_table_column *out,
-                             mr_error *err) {
+static mr_status take_column(mr_unpack *u, const mr_table_column *before, uint32_t count,
+                             mr_table_column *out, mr_error *err) {
     uint32_t fields;
     mr_span name;
     uint64_t type;
@@ -49,11 +49,21 @@ static void pack_cell(mr_buf *b, mr_cell_type type, const mr_cell *cell) {
         return;
     }
     switch (type) {
-    case MR_CELL_NUMBER: mr_pack_f64(b, cell->as.number); return;
-    case MR_CELL_INTEGER: mr_pack_i64(b, cell->as.integer); return;
-    case MR_CELL_BOOLEAN: mr_pack_bool(b, cell->as.boolean); return;
-    case MR_CELL_TIME: mr_pack_i64(b, cell->as.time_us); return;
-    default: mr_pack_str(b, cell->as.text); return;
+    case MR_CELL_NUMBER:
+        mr_pack_f64(b, cell->as.number);
+        return;
+    case MR_CELL_INTEGER:
+        mr_pack_i64(b, cell->as.integer);
+        return;
+    case MR_CELL_BOOLEAN:
+        mr_pack_bool(b, cell->as.boolean);
+        return;
+    case MR_CELL_TIME:
+        mr_pack_i64(b, cell->as.time_us);
+        return;
+    default:
+        mr_pack_str(b, cell->as.text);
+        return;
     }
 }
 
@@ -87,10 +97,14 @@ static mr_status take_cell(mr_unpack *u, mr_cell_type type, mr_cell *cell, mr_er
     case MR_CELL_NUMBER:
         MR_TRY(mr_unpack_f64(u, &cell->as.number, err));
         return isfinite(cell->as.number) ? MR_OK : mr_fail(err, MR_E_INVALID, "a number that is not finite");
-    case MR_CELL_INTEGER: return mr_unpack_i64(u, &cell->as.integer, err);
-    case MR_CELL_BOOLEAN: return mr_unpack_bool(u, &cell->as.boolean, err);
-    case MR_CELL_TIME: return mr_unpack_i64(u, &cell->as.time_us, err);
-    default: return take_text(u, &cell->as.text, err);
+    case MR_CELL_INTEGER:
+        return mr_unpack_i64(u, &cell->as.integer, err);
+    case MR_CELL_BOOLEAN:
+        return mr_unpack_bool(u, &cell->as.boolean, err);
+    case MR_CELL_TIME:
+        return mr_unpack_i64(u, &cell->as.time_us, err);
+    default:
+        return take_text(u, &cell->as.text, err);
     }
 }
 

@@ -65,7 +65,8 @@ static mr_status set(load *l, const mr_option *row, const char *value, mr_origin
     /* A list from a layer takes the place of the one below it, it is not added to that. */
     if (row->type == MR_OPT_LIST && l->origins->of[i] != origin)
         ((mr_option_list *)(void *)((char *)l->config + row->offset))->count = 0;
-    if (mr_option_set(l->table, l->config, row->name, value, l->err) != MR_OK) return mr_fail_in(l->err, "%s", where);
+    if (mr_option_set(l->table, l->config, row->name, value, l->err) != MR_OK)
+        return mr_fail_in(l->err, "%s", where);
     l->origins->of[i] = origin;
     return MR_OK;
 }
@@ -131,8 +132,10 @@ static mr_status read_environment(load *l) {
         snprintf(name, sizeof name, "%.*s", (int)(equals - entry), entry);
         snprintf(where, sizeof where, "environment %s", name);
         const mr_option *row = find_by(l->table, variable_of, name);
-        if (row) MR_TRY(set_variable(l, row, equals + 1, where));
-        else if (!others_know(l, variable_of, name)) return unknown(l, variable_of, "environment", name);
+        if (row)
+            MR_TRY(set_variable(l, row, equals + 1, where));
+        else if (!others_know(l, variable_of, name))
+            return unknown(l, variable_of, "environment", name);
     }
     return MR_OK;
 }
@@ -146,8 +149,8 @@ static mr_status read_flags(load *l) {
     return MR_OK;
 }
 
-mr_status mr_settings_load(const mr_option *table, void *config, const mr_settings_input *input, mr_origins *origins,
-                           mr_error *err) {
+mr_status mr_settings_load(const mr_option *table, void *config, const mr_settings_input *input,
+                           mr_origins *origins, mr_error *err) {
     mr_error own; /* sentences get their place put before them, so there must be one */
     load l = {table, config, input, origins, err ? err : &own};
     size_t rows = 0;
@@ -165,9 +168,15 @@ void mr_origin_text(const mr_option *table, const mr_option *row, const mr_origi
     char name[PATH_BYTES];
     variable_of(row, name);
     switch (origins->of[i]) {
-    case MR_ORIGIN_DEFAULT: mr_buf_text(out, "default"); break;
-    case MR_ORIGIN_FILE: mr_buf_printf(out, "file %s:%u", origins->file, origins->line[i]); break;
-    case MR_ORIGIN_ENVIRONMENT: mr_buf_printf(out, "environment %s", name); break;
+    case MR_ORIGIN_DEFAULT:
+        mr_buf_text(out, "default");
+        break;
+    case MR_ORIGIN_FILE:
+        mr_buf_printf(out, "file %s:%u", origins->file, origins->line[i]);
+        break;
+    case MR_ORIGIN_ENVIRONMENT:
+        mr_buf_printf(out, "environment %s", name);
+        break;
     case MR_ORIGIN_FLAG:
         snprintf(name, sizeof name, "%s", row->name);
         for (char *c = name; *c; c++)

@@ -1,5 +1,6 @@
 /* settings.h: the settings of a program and the flags of a command, from one mr_option table.
- * Layers, the first wins: flags, environment (MILLRACE_NAME), YAML file ("group.name" or "name"), defaults. */
+ * Layers, the first wins: flags, environment (MILLRACE_NAME), YAML file ("group.name" or "name"), defaults.
+ */
 #ifndef MR_COMMON_SETTINGS_H
 #define MR_COMMON_SETTINGS_H
 
@@ -10,11 +11,11 @@ enum { MR_ARGS_FLAGS = 256, MR_SETTINGS_MAX = 96 }; /* most flags on one command
 
 /* What --help says around the table. */
 typedef struct mr_usage {
-    const char *program;  /* "millrace ingest" */
-    const char *operands; /* "PATH...", NULL when there are none */
-    const char *summary;  /* one line */
-    const char *detail;   /* more paragraphs, or NULL */
-    const char *example;  /* command lines and what they do; each ends with \n */
+    const char *program;               /* "millrace ingest" */
+    const char *operands;              /* "PATH...", NULL when there are none */
+    const char *summary;               /* one line */
+    const char *detail;                /* more paragraphs, or NULL */
+    const char *example;               /* command lines and what they do; each ends with \n */
     size_t min_operands, max_operands; /* max 0: none */
 } mr_usage;
 
@@ -34,10 +35,12 @@ typedef struct mr_args {
     mr_flag flags[MR_ARGS_FLAGS];
 } mr_args;
 
-/* Reads argv[1 .. argc - 1]. `--name value`, `--name=value`, `-f value`; a bool takes no value (`--name`, `--no-name`,
- * `--name=false`); `--` ends flags. `config` (filled with defaults by the caller) gets every flag's value; NULL: they are
- * only kept in args->flags, and mr_settings_load checks them. Rows marked secret are not flags. Never prints or exits.
- * Errors: E_USAGE unknown flag (with the nearest), missing value, wrong number of operands; E_INVALID bad value. */
+/* Reads argv[1 .. argc - 1]. `--name value`, `--name=value`, `-f value`; a bool takes no value (`--name`,
+ * `--no-name`,
+ * `--name=false`); `--` ends flags. `config` (filled with defaults by the caller) gets every flag's value;
+ * NULL: they are only kept in args->flags, and mr_settings_load checks them. Rows marked secret are not
+ * flags. Never prints or exits. Errors: E_USAGE unknown flag (with the nearest), missing value, wrong number
+ * of operands; E_INVALID bad value. */
 mr_status mr_argv_parse(const mr_option *table, void *config, int argc, char **argv, const mr_usage *usage,
                         mr_args *args, mr_error *err) MR_MUST_CHECK;
 /* The help text: usage, summary, each flag with its help, choices, bounds, unit and default, the example. */
@@ -55,19 +58,19 @@ typedef struct mr_origins {
 } mr_origins;
 
 typedef struct mr_settings_input {
-    const mr_args *args;               /* flags; NULL for none. Those of other tables are left alone */
-    const char *const *environment;    /* "NAME=value", NULL-terminated (environ); NULL for none */
-    const char *file;                  /* YAML; NULL for none */
-    bool file_may_be_absent;           /* a default place: nothing there is fine */
-    const mr_option *const *others;    /* NULL-terminated tables of other programs that share the file and the
-                                          environment: their names are known and passed over; NULL for none */
+    const mr_args *args;            /* flags; NULL for none. Those of other tables are left alone */
+    const char *const *environment; /* "NAME=value", NULL-terminated (environ); NULL for none */
+    const char *file;               /* YAML; NULL for none */
+    bool file_may_be_absent;        /* a default place: nothing there is fine */
+    const mr_option *const *others; /* NULL-terminated tables of other programs that share the file and the
+                                       environment: their names are known and passed over; NULL for none */
 } mr_settings_input;
 
 /* Fills `config` (zeroed by the caller) from all layers. MILLRACE_TEST_... variables are passed over.
- * Errors: E_USAGE unknown key or variable (with the nearest and its place), E_INVALID bad value (with its place),
- * and those of mr_yaml_read. */
-mr_status mr_settings_load(const mr_option *table, void *config, const mr_settings_input *input, mr_origins *origins,
-                           mr_error *err) MR_MUST_CHECK;
+ * Errors: E_USAGE unknown key or variable (with the nearest and its place), E_INVALID bad value (with its
+ * place), and those of mr_yaml_read. */
+mr_status mr_settings_load(const mr_option *table, void *config, const mr_settings_input *input,
+                           mr_origins *origins, mr_error *err) MR_MUST_CHECK;
 /* "default", "flag --name", "environment MILLRACE_NAME", "file PATH:LINE". */
 void mr_origin_text(const mr_option *table, const mr_option *row, const mr_origins *origins, mr_buf *out);
 

@@ -104,9 +104,11 @@ static mr_status put_map(mr_unpack *u, uint32_t count, unsigned depth, mr_buf *o
         MR_TRY(mr_unpack_str(u, SIZE_MAX, &key, err));
         bool data = key.len == 4 && !memcmp(key.data, "data", 4);
         mr_unpack peek = *u;
-        if (key.len == 4 && !memcmp(key.data, "rows", 4) && mr_unpack_u64(&peek, UINT64_MAX, &rows, NULL) != MR_OK)
+        if (key.len == 4 && !memcmp(key.data, "rows", 4) &&
+            mr_unpack_u64(&peek, UINT64_MAX, &rows, NULL) != MR_OK)
             rows = 0;
-        if (key.len == 4 && !memcmp(key.data, "cols", 4) && mr_unpack_u64(&peek, UINT64_MAX, &cols, NULL) != MR_OK)
+        if (key.len == 4 && !memcmp(key.data, "cols", 4) &&
+            mr_unpack_u64(&peek, UINT64_MAX, &cols, NULL) != MR_OK)
             cols = 0;
         if (data && count == 3 && i == 2) is_matrix = true;
         if (data || i >= LIST_SHOWN) {
@@ -136,23 +138,39 @@ static mr_status put_value(mr_unpack *u, unsigned depth, mr_buf *out, mr_error *
         return mr_unpack_skip(u, err);
     }
     switch (v.type) {
-    case MR_PACK_NIL: mr_buf_text(out, "-"); break;
-    case MR_PACK_BOOL: mr_buf_text(out, v.as.boolean ? "yes" : "no"); break;
-    case MR_PACK_UINT: mr_buf_printf(out, "%llu", (unsigned long long)v.as.u); break;
-    case MR_PACK_INT: mr_buf_printf(out, "%lld", (long long)v.as.i); break;
-    case MR_PACK_FLOAT: put_f64(out, v.as.f); break;
-    case MR_PACK_STR: put_text(out, v.as.bytes); break;
-    case MR_PACK_BIN: mr_buf_printf(out, "%zu bytes", v.as.bytes.len); break;
-    case MR_PACK_ARRAY: return put_list(u, v.as.count, depth, out, err);
-    case MR_PACK_MAP: return put_map(u, v.as.count, depth, out, err);
+    case MR_PACK_NIL:
+        mr_buf_text(out, "-");
+        break;
+    case MR_PACK_BOOL:
+        mr_buf_text(out, v.as.boolean ? "yes" : "no");
+        break;
+    case MR_PACK_UINT:
+        mr_buf_printf(out, "%llu", (unsigned long long)v.as.u);
+        break;
+    case MR_PACK_INT:
+        mr_buf_printf(out, "%lld", (long long)v.as.i);
+        break;
+    case MR_PACK_FLOAT:
+        put_f64(out, v.as.f);
+        break;
+    case MR_PACK_STR:
+        put_text(out, v.as.bytes);
+        break;
+    case MR_PACK_BIN:
+        mr_buf_printf(out, "%zu bytes", v.as.bytes.len);
+        break;
+    case MR_PACK_ARRAY:
+        return put_list(u, v.as.count, depth, out, err);
+    case MR_PACK_MAP:
+        return put_map(u, v.as.count, depth, out, err);
     }
     return MR_OK;
 }
 
 /* The value at the cursor as a NUL-terminated text in `out`, which is emptied first. */
-static mr_status value_text(mr_unpack *u, mr_buf *out, mr_error *err) {
+static mr_status value_text(mr_unpack *u, unsigned depth, mr_buf *out, mr_error *err) {
     mr_buf_clear(out);
-    MR_TRY(put_value(u, 0, out, err));
+    MR_TRY(put_value(u, depth, out, err));
     mr_buf_put(out, "", 1);
     if (mr_buf_status(out) == MR_OK) return MR_OK;
     mr_buf_clear(out);
@@ -165,7 +183,8 @@ static mr_status value_text(mr_unpack *u, mr_buf *out, mr_error *err) {
 static bool same_keys(mr_unpack a, mr_unpack b, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         mr_span x, y;
-        if (mr_unpack_str(&a, SIZE_MAX, &x, NULL) != MR_OK || mr_unpack_str(&b, SIZE_MAX, &y, NULL) != MR_OK) return false;
+        if (mr_unpack_str(&a, SIZE_MAX, &x, NULL) != MR_OK || mr_unpack_str(&b, SIZE_MAX, &y, NULL) != MR_OK)
+            return false;
         if (!mr_span_eq(x, y)) return false;
         if (mr_unpack_skip(&a, NULL) != MR_OK || mr_unpack_skip(&b, NULL) != MR_OK) return false;
     }
@@ -204,14 +223,16 @@ static mr_status put_table_row(mr_unpack *u, mr_text_table *t, mr_buf *text, boo
         mr_pack_value v;
         mr_unpack peek = *u;
         MR_TRY(mr_unpack_next(&peek, &v, err));
-        if (v.type == MR_PACK_FLOAT || v.type == MR_PACK_UINT || v.type == MR_PACK_INT) t->right[i] = i + 1 < keys;
-        MR_TRY(value_text(u, text, err));
+        if (v.type == MR_PACK_FLOAT || v.type == MR_PACK_UINT || v.type == MR_PACK_INT)
+            t->right[i] = i + 1 < keys;
+        MR_TRY(value_text(u, 2, text, err));
         mr_text_table_cell(t, (const char *)text->data);
     }
     return MR_OK;
 }
 
-static mr_status put_table(mr_unpack u, uint32_t rows, uint32_t keys, mr_buf *text, mr_buf *out, mr_error *err) {
+static mr_status put_table(mr_unpack u, uint32_t rows, uint32_t keys, mr_buf *text, mr_buf *out,
+                           mr_error *err) {
     mr_text_table t;
     uint32_t count;
     MR_TRY(mr_unpack_array(&u, UINT32_MAX, &count, err));
@@ -265,8 +286,8 @@ static void put_field(mr_text_table *t, const mr_show_field *field, const char *
     mr_text_table_cell(t, field->meaning);
 }
 
-static mr_status put_fields(const mr_show *show, mr_span result, mr_text_table *t, mr_buf *text, mr_buf *tables,
-                            mr_error *err) {
+static mr_status put_fields(const mr_show *show, mr_span result, mr_text_table *t, mr_buf *text,
+                            mr_buf *tables, mr_error *err) {
     mr_unpack u, at;
     mr_unpack_init(&u, result);
     for (uint32_t i = 0; i < show->count; i++) {
@@ -280,7 +301,7 @@ static mr_status put_fields(const mr_show *show, mr_span result, mr_text_table *
             put_field(t, &show->fields[i], value);
             continue;
         }
-        MR_TRY(value_text(&at, text, err));
+        MR_TRY(value_text(&at, 0, text, err));
         put_field(t, &show->fields[i], (const char *)text->data);
     }
     return MR_OK;
@@ -343,7 +364,8 @@ static mr_status fold_findings(mr_folding *f, const mr_unpack *u, mr_error *err)
         double weight;
         mr_span text;
         MR_TRY(read_finding(&list, &weight, &text, err));
-        if (keep_finding(f, weight, text) != MR_OK) return mr_fail(err, MR_E_MEMORY, "no memory for a finding");
+        if (keep_finding(f, weight, text) != MR_OK)
+            return mr_fail(err, MR_E_MEMORY, "no memory for a finding");
     }
     return MR_OK;
 }
@@ -397,7 +419,8 @@ void mr_folding_print(const mr_folding *f, mr_buf *out) {
 
 static const char *copy_text(const mr_json *object, const char *name, mr_arena *arena) {
     mr_span text;
-    return mr_json_text(mr_json_member(object, name), &text) ? mr_arena_copy(arena, text.data, text.len) : NULL;
+    return mr_json_text(mr_json_member(object, name), &text) ? mr_arena_copy(arena, text.data, text.len)
+                                                             : NULL;
 }
 
 static mr_show_fold fold_named(const char *name) {
@@ -411,7 +434,8 @@ static const mr_json *component_named(const mr_json *catalogue, const char *comp
     for (size_t i = 0; i < mr_json_count(catalogue); i++) {
         mr_span name;
         const mr_json *item = mr_json_item(catalogue, i);
-        if (mr_json_text(mr_json_member(item, "name"), &name) && mr_span_eq(name, mr_span_of(component))) return item;
+        if (mr_json_text(mr_json_member(item, "name"), &name) && mr_span_eq(name, mr_span_of(component)))
+            return item;
     }
     return NULL;
 }
@@ -426,14 +450,18 @@ mr_status mr_show_from_json(const mr_json *catalogue, const char *component, mr_
     size_t count = mr_json_count(outputs) < MR_SHOW_FIELDS ? mr_json_count(outputs) : MR_SHOW_FIELDS;
     mr_show_field *fields = mr_arena_alloc(arena, count + 1, sizeof *fields);
     if (!fields) return mr_fail(err, MR_E_MEMORY, "no memory for the description of %s", component);
-    *out = (mr_show){.name = copy_text(c, "name", arena), .summary = copy_text(c, "summary", arena),
-                     .count = (uint32_t)count, .fields = fields};
+    *out = (mr_show){.name = copy_text(c, "name", arena),
+                     .summary = copy_text(c, "summary", arena),
+                     .count = (uint32_t)count,
+                     .fields = fields};
     for (size_t i = 0; i < count; i++) {
         const mr_json *f = mr_json_item(outputs, i);
-        fields[i] = (mr_show_field){.name = copy_text(f, "name", arena), .unit = copy_text(f, "unit", arena),
+        fields[i] = (mr_show_field){.name = copy_text(f, "name", arena),
+                                    .unit = copy_text(f, "unit", arena),
                                     .meaning = copy_text(f, "meaning", arena),
                                     .fold = fold_named(copy_text(f, "fold", arena))};
-        if (!fields[i].name) return mr_fail(err, MR_E_INVALID, "an output of %s in the catalogue has no name", component);
+        if (!fields[i].name)
+            return mr_fail(err, MR_E_INVALID, "an output of %s in the catalogue has no name", component);
     }
     return MR_OK;
 }

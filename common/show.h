@@ -1,6 +1,7 @@
-/* show.h: a component's result as text for people. It works from a neutral description of the result's fields, which
- * comes from the descriptor in the worker and from the catalogue's JSON in the admin CLI. A result is a msgpack map of
- * the described fields and "findings", a list of {weight, text}, the heaviest first. */
+/* show.h: a component's result as text for people. It works from a neutral description of the result's
+ * fields, which comes from the descriptor in the worker and from the catalogue's JSON in the admin CLI. A
+ * result is a msgpack map of the described fields and "findings", a list of {weight, text}, the heaviest
+ * first. */
 #ifndef MR_COMMON_SHOW_H
 #define MR_COMMON_SHOW_H
 
@@ -8,8 +9,13 @@
 #include "common/json.h"
 
 /* How a field is summed up over the results of batches. */
-typedef enum mr_show_fold { MR_SHOW_NONE, MR_SHOW_SUM, MR_SHOW_MEAN /* weighted by rows */, MR_SHOW_MIN,
-                            MR_SHOW_MAX } mr_show_fold;
+typedef enum mr_show_fold {
+    MR_SHOW_NONE,
+    MR_SHOW_SUM,
+    MR_SHOW_MEAN /* weighted by rows */,
+    MR_SHOW_MIN,
+    MR_SHOW_MAX
+} mr_show_fold;
 
 enum { MR_SHOW_FIELDS = 128, MR_SHOW_FINDINGS = 10 };
 
@@ -24,8 +30,9 @@ typedef struct mr_show {
     const mr_show_field *fields;
 } mr_show;
 
-/* The description of a component out of the catalogue (a list of components, as `millrace-worker --components --json`
- * prints it). Everything is copied into `arena`. Errors: E_NOT_FOUND, E_INVALID no catalogue, E_MEMORY. */
+/* The description of a component out of the catalogue (a list of components, as `millrace-worker --components
+ * --json` prints it). Everything is copied into `arena`. Errors: E_NOT_FOUND, E_INVALID no catalogue,
+ * E_MEMORY. */
 mr_status mr_show_from_json(const mr_json *catalogue, const char *component, mr_arena *arena, mr_show *out,
                             mr_error *err) MR_MUST_CHECK;
 
@@ -48,8 +55,8 @@ typedef struct mr_folding {
     const mr_show *show;
     mr_arena *arena;
     uint64_t results, rows, findings;
-    mr_fold_cell *cells;                     /* show->count */
-    mr_fold_finding top[MR_SHOW_FINDINGS];   /* the heaviest of all, equal ones in the order they came */
+    mr_fold_cell *cells;                   /* show->count */
+    mr_fold_finding top[MR_SHOW_FINDINGS]; /* the heaviest of all, equal ones in the order they came */
     size_t top_count;
 } mr_folding;
 
@@ -68,7 +75,8 @@ typedef struct mr_text_table {
 } mr_text_table;
 
 void mr_text_table_init(mr_text_table *t, const mr_mem *mem, size_t cols);
-/* The next cell, from left to right; NULL is empty. What is wider than MR_TABLE_CELL is cut, but in the last column. */
+/* The next cell, from left to right; NULL is empty. What is wider than MR_TABLE_CELL is cut, but in the last
+ * column. */
 void mr_text_table_cell(mr_text_table *t, const char *text);
 /* Prints with `indent` blanks before each row and frees the table. */
 void mr_text_table_end(mr_text_table *t, size_t indent, mr_buf *out);

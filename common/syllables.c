@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* The rules are of our own making: vowel groups, corrected by the table below. test_unicode.c says how often they are right. */
+/* The rules are of our own making: vowel groups, corrected by the table below. test_unicode.c says how often
+ * they are right. */
 
 enum { WORD_MAX = 64 };
 
@@ -20,7 +21,8 @@ static bool is_vowel_letter(char c) {
 /* The vowels of Latin-1: A-ring and O-stroke count, eth and thorn do not. */
 static bool is_latin_vowel(uint32_t c) {
     uint32_t low = c | 0x20;
-    return (low >= 0xE0 && low <= 0xE6) || (low >= 0xE8 && low <= 0xEF) || (low >= 0xF2 && low <= 0xFD && low != 0xF7);
+    return (low >= 0xE0 && low <= 0xE6) || (low >= 0xE8 && low <= 0xEF) ||
+           (low >= 0xF2 && low <= 0xFD && low != 0xF7);
 }
 
 static void add_letter(letters *l, char c) {
@@ -34,7 +36,8 @@ static void read_letters(mr_span word, letters *l) {
         if (c < 128) {
             if (mr_ascii_class[c] & MR_CHAR_LETTER) add_letter(l, (char)(c | 0x20));
             bool not_end = c == '\'' && word.len - at == 1 && (word.data[at] | 0x20) == 't';
-            if (not_end && l->n > 2 && l->w[l->n - 1] == 'n') l->spoken_not = !is_vowel_letter(l->w[l->n - 2]);
+            if (not_end && l->n > 2 && l->w[l->n - 1] == 'n')
+                l->spoken_not = !is_vowel_letter(l->w[l->n - 2]);
         } else if (mr_char_class(c) & MR_CHAR_LETTER) {
             add_letter(l, is_latin_vowel(c) ? 'A' : 'x');
         }
@@ -68,26 +71,40 @@ enum { RULES_A_LETTER = 9 };
 /* By the first letter of `text`; a row ends with NULL. */
 static const rule apart[26][RULES_A_LETTER + 1] = {
     ['b' - 'a'] = {{"busi", "", START, -1}},
-    ['c' - 'a'] = {{"creat", "", START, 1}, {"creatur", "", START, -1}, {"clien", "", ANY, 1},
-                    {"cooper", "", START, 1}, {"coord", "", START, 1}, {"ciat", "", ANY, 1}},
+    ['c' - 'a'] = {{"creat", "", START, 1},
+                   {"creatur", "", START, -1},
+                   {"clien", "", ANY, 1},
+                   {"cooper", "", START, 1},
+                   {"coord", "", START, 1},
+                   {"ciat", "", ANY, 1}},
     ['d' - 'a'] = {{"dien", "", ANY, 1}},
     ['e' - 'a'] = {{"eo", "", ANY, 1}, {"eing", "", END, 1}},
     ['f' - 'a'] = {{"fluid", "", ANY, 1}},
-    ['g' - 'a'] = {{"geou", "", ANY, -1}, {"geon", "", ANY, -1}, {"gue", "r", END, -1},
-                    {"gues", "rs", END, -1}},
-    ['i' - 'a'] = {{"ia", "ctsg", ANY, 1}, {"iage", "", ANY, -1}, {"io", "", ANY, 1},
-                    {"iou", "dnrvpl", ANY, -1}, {"ion", "rpd", ANY, -1}, {"iu", "", ANY, 1},
-                    {"ism", "", END, 1}, {"isms", "", END, 1}, {"iety", "", ANY, 1}},
+    ['g' -
+        'a'] = {{"geou", "", ANY, -1}, {"geon", "", ANY, -1}, {"gue", "r", END, -1}, {"gues", "rs", END, -1}},
+    ['i' - 'a'] = {{"ia", "ctsg", ANY, 1},
+                   {"iage", "", ANY, -1},
+                   {"io", "", ANY, 1},
+                   {"iou", "dnrvpl", ANY, -1},
+                   {"ion", "rpd", ANY, -1},
+                   {"iu", "", ANY, 1},
+                   {"ism", "", END, 1},
+                   {"isms", "", END, 1},
+                   {"iety", "", ANY, 1}},
     ['n' - 'a'] = {{"nien", "", ANY, 1}},
     ['o' - 'a'] = {{"oing", "", END, 1}},
-    ['p' - 'a'] = {{"people", "", ANY, -1}, {"pien", "", ANY, 1}, {"poem", "", ANY, 1},
-                    {"poet", "", ANY, 1}},
+    ['p' - 'a'] = {{"people", "", ANY, -1}, {"pien", "", ANY, 1}, {"poem", "", ANY, 1}, {"poet", "", ANY, 1}},
     ['q' - 'a'] = {{"quiet", "", ANY, 1}, {"que", "", END, -1}, {"ques", "", END, -1}},
     ['r' - 'a'] = {{"rien", "f", ANY, 1}, {"realit", "", START, 1}, {"react", "", START, 1}},
     ['s' - 'a'] = {{"scien", "", ANY, 1}},
     ['t' - 'a'] = {{"thm", "", END, 1}, {"thms", "", END, 1}, {"tiat", "", ANY, 1}},
-    ['u' - 'a'] = {{"ua", "qg", ANY, 1}, {"uou", "qg", ANY, 1}, {"uin", "qg", ANY, 1}, {"uity", "", ANY, 1},
-                    {"uiti", "", ANY, 1}, {"uen", "qg", ANY, 1}, {"uel", "qg", ANY, 1}},
+    ['u' - 'a'] = {{"ua", "qg", ANY, 1},
+                   {"uou", "qg", ANY, 1},
+                   {"uin", "qg", ANY, 1},
+                   {"uity", "", ANY, 1},
+                   {"uiti", "", ANY, 1},
+                   {"uen", "qg", ANY, 1},
+                   {"uel", "qg", ANY, 1}},
     ['y' - 'a'] = {{"ying", "aeou", END, 1}},
 };
 
@@ -127,7 +144,8 @@ static bool is_silent_ending(const letters *l) {
     char before = l->w[n - 3];
     if (ends(l, "es")) return !strchr("szxcg", before) && !ends(l, "ches") && !ends(l, "shes");
     if (!ends(l, "ed")) return false;
-    return before != 't' && before != 'd' && !(before == 'r' && n > 3 && !is_vowel(l, n - 4) && l->w[n - 4] != 'r');
+    return before != 't' && before != 'd' &&
+           !(before == 'r' && n > 3 && !is_vowel(l, n - 4) && l->w[n - 4] != 'r');
 }
 
 /* The silent e in the middle of "statement", "careful", "something". */
@@ -149,10 +167,10 @@ static int exception(const letters *l) {
         const char *word;
         int syllables;
     } list[] = {
-        {"idea", 3},    {"ideas", 3},   {"area", 3},     {"areas", 3},    {"maybe", 2},   {"recipe", 3},
-        {"recipes", 3}, {"lion", 2},    {"element", 3},  {"elements", 3}, {"forever", 3}, {"argue", 2},
-        {"argues", 2},  {"diet", 2},    {"being", 2},    {"naked", 2},    {"wicked", 2},  {"everyone", 3},
-        {"quite", 1},   {"something", 2}, {"create", 2}, {"created", 3},  {"creates", 2}, {"simile", 3},
+        {"idea", 3},    {"ideas", 3},     {"area", 3},    {"areas", 3},    {"maybe", 2},   {"recipe", 3},
+        {"recipes", 3}, {"lion", 2},      {"element", 3}, {"elements", 3}, {"forever", 3}, {"argue", 2},
+        {"argues", 2},  {"diet", 2},      {"being", 2},   {"naked", 2},    {"wicked", 2},  {"everyone", 3},
+        {"quite", 1},   {"something", 2}, {"create", 2},  {"created", 3},  {"creates", 2}, {"simile", 3},
     };
     for (size_t k = 0; k < sizeof list / sizeof *list; k++)
         if (!strcmp(l->w, list[k].word)) return list[k].syllables;

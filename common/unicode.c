@@ -39,10 +39,14 @@ uint32_t mr_utf8_next(mr_span s, size_t *at) {
     size_t n = mr_utf8_char(p, s.len - *at);
     *at += n ? n : 1;
     switch (n) {
-    case 2: return (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
-    case 3: return (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
-    case 4: return (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
-    default: return 0xFFFD;
+    case 2:
+        return (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu);
+    case 3:
+        return (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu);
+    case 4:
+        return (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
+    default:
+        return 0xFFFD;
     }
 }
 
@@ -159,7 +163,8 @@ enum { TEXT_MAX = 1 << 30 };
 
 static mr_status check_text(mr_span s, mr_error *err) {
     size_t bad = 0;
-    if (s.len > TEXT_MAX) return mr_fail(err, MR_E_LIMIT, "text of %zu bytes; at most 1 GiB can be walked", s.len);
+    if (s.len > TEXT_MAX)
+        return mr_fail(err, MR_E_LIMIT, "text of %zu bytes; at most 1 GiB can be walked", s.len);
     if (mr_utf8_check(s, NULL, &bad)) return MR_OK;
     return mr_fail(err, MR_E_INVALID, "not UTF-8 at byte %zu", bad + 1);
 }
@@ -242,10 +247,13 @@ mr_status mr_text_nfc(mr_text *t, mr_span s, mr_buf *out, mr_error *err) {
         return buf_status(out, err);
     }
     MR_TRY(check_text(s, err));
-    /* UTF-16 never has more units than UTF-8 has bytes; in NFC a unit grows to at most 3 (UAX #15, table 6) */
+    /* UTF-16 never has more units than UTF-8 has bytes; in NFC a unit grows to at most 3 (UAX #15, table 6)
+     */
     size_t room = s.len * 3;
-    if (room > TEXT_MAX) return mr_fail(err, MR_E_LIMIT, "text of %zu bytes is too long to be normalised", s.len);
-    if (!wide_room(t, s.len + room)) return mr_fail(err, MR_E_MEMORY, "out of memory while normalising a text");
+    if (room > TEXT_MAX)
+        return mr_fail(err, MR_E_LIMIT, "text of %zu bytes is too long to be normalised", s.len);
+    if (!wide_room(t, s.len + room))
+        return mr_fail(err, MR_E_MEMORY, "out of memory while normalising a text");
     UErrorCode code = U_ZERO_ERROR;
     int32_t n = 0;
     u_strFromUTF8(t->wide, (int32_t)s.len, &n, (const char *)s.data, (int32_t)s.len, &code);
@@ -272,7 +280,8 @@ mr_status mr_text_fold(mr_text *t, mr_span s, mr_buf *out, mr_error *err) {
     uint8_t *to = mr_buf_extend(out, room);
     if (!to) return buf_status(out, err);
     UErrorCode code = U_ZERO_ERROR;
-    int32_t n = ucasemap_utf8FoldCase(t->fold, (char *)to, (int32_t)room, (const char *)s.data, (int32_t)s.len, &code);
+    int32_t n = ucasemap_utf8FoldCase(t->fold, (char *)to, (int32_t)room, (const char *)s.data,
+                                      (int32_t)s.len, &code);
     out->len = start + (U_SUCCESS(code) ? (size_t)n : 0);
     return U_SUCCESS(code) ? MR_OK : icu_failed(code, "folding a text", err);
 }

@@ -1,15 +1,18 @@
-/* unicode.h: Unicode text, the one adapter around ICU: UTF-8, segmentation by UAX #29, NFC, case folding, character
- * classes, and the syllables of an English word. Text is UTF-8 bytes; offsets are byte offsets.
- * Answers for ASCII do not depend on the ICU version; for the rest they are those of the ICU that is linked. */
+/* unicode.h: Unicode text, the one adapter around ICU: UTF-8, segmentation by UAX #29, NFC, case folding,
+ * character classes, and the syllables of an English word. Text is UTF-8 bytes; offsets are byte offsets.
+ * Answers for ASCII do not depend on the ICU version; for the rest they are those of the ICU that is linked.
+ */
 #ifndef MR_COMMON_UNICODE_H
 #define MR_COMMON_UNICODE_H
 
 #include "common/buf.h"
 
-/* Checks that `s` is UTF-8 (no overlong forms, no surrogates, nothing above U+10FFFF). `chars` gets the number of code
- * points, or of those before the error; `bad_at` the byte offset of the first error. Either may be NULL. */
+/* Checks that `s` is UTF-8 (no overlong forms, no surrogates, nothing above U+10FFFF). `chars` gets the
+ * number of code points, or of those before the error; `bad_at` the byte offset of the first error. Either
+ * may be NULL. */
 bool mr_utf8_check(mr_span s, size_t *chars, size_t *bad_at);
-/* The code point at `*at`, which moves behind it; U+FFFD for a byte that is not UTF-8 (moves by one). *at < s.len. */
+/* The code point at `*at`, which moves behind it; U+FFFD for a byte that is not UTF-8 (moves by one). *at <
+ * s.len. */
 uint32_t mr_utf8_next(mr_span s, size_t *at);
 /* Writes 1 to 4 bytes and returns how many. Surrogates and numbers above U+10FFFF give U+FFFD. */
 size_t mr_utf8_put(uint32_t c, uint8_t out[4]);
@@ -38,22 +41,24 @@ void mr_text_free(mr_text **t);
 
 typedef enum mr_text_unit { MR_UNIT_GRAPHEME, MR_UNIT_WORD, MR_UNIT_SENTENCE, MR_UNIT_COUNT } mr_text_unit;
 
-/* A segment [start, end). `is_word`: it holds a letter or a number (general category L or N), so white space and
- * punctuation between words is told apart from words. Always false for graphemes. */
+/* A segment [start, end). `is_word`: it holds a letter or a number (general category L or N), so white space
+ * and punctuation between words is told apart from words. Always false for graphemes. */
 typedef struct mr_piece {
     size_t start, end;
     bool is_word;
 } mr_piece;
 
-/* Starts a walk over `s`, which must stay until it ends. Each unit has a walk of its own, so words may be walked inside
- * sentences. Errors: E_INVALID not UTF-8 (with the byte), E_LIMIT over 1 GiB, E_INTERNAL. */
+/* Starts a walk over `s`, which must stay until it ends. Each unit has a walk of its own, so words may be
+ * walked inside sentences. Errors: E_INVALID not UTF-8 (with the byte), E_LIMIT over 1 GiB, E_INTERNAL. */
 mr_status mr_text_walk(mr_text *t, mr_text_unit unit, mr_span s, mr_error *err) MR_MUST_CHECK;
 /* The next segment; false at the end. Segments cover the text without gaps. */
 bool mr_text_next(mr_text *t, mr_text_unit unit, mr_piece *out);
-/* For tests: false makes every walk go through ICU, also for ASCII (true at first). The answers are the same. */
+/* For tests: false makes every walk go through ICU, also for ASCII (true at first). The answers are the same.
+ */
 void mr_text_set_fast(mr_text *t, bool fast);
 
-/* Appends `s` in NFC / case-folded (full folding) to `out`. Errors: E_INVALID, E_LIMIT, E_MEMORY, E_INTERNAL. */
+/* Appends `s` in NFC / case-folded (full folding) to `out`. Errors: E_INVALID, E_LIMIT, E_MEMORY, E_INTERNAL.
+ */
 mr_status mr_text_nfc(mr_text *t, mr_span s, mr_buf *out, mr_error *err) MR_MUST_CHECK;
 mr_status mr_text_fold(mr_text *t, mr_span s, mr_buf *out, mr_error *err) MR_MUST_CHECK;
 
@@ -61,11 +66,12 @@ mr_status mr_text_fold(mr_text *t, mr_span s, mr_buf *out, mr_error *err) MR_MUS
 void *mr_text_scratch(mr_text *t, size_t bytes);
 
 /* Syllables of an English word: at least 1 when it has a letter, else 0. The rules, on lower-case letters:
- *   - the groups of vowels are counted (a e i o u y; y is a consonant before a vowel at the start of the word and between
- *     two vowels; an accented Latin-1 vowel is a vowel that is never silent);
- *   - less a silent e: final behind a consonant ("make", not "table"), in -es and -ed ("makes", "asked", not "boxes",
- *     "wanted"), before -ly -ment -ful -ness -less, and at the joint of a compound ("something");
- *   - plus or less a table of letters that are spoken apart or together ("ia" in media, not in special; -ism);
+ *
+ *   - the groups of vowels are counted (a e i o u y; y is a consonant before a vowel at the start of the
+ *     word and between two vowels; an accented Latin-1 vowel is a vowel that is never silent);
+ *   - less a silent e: final behind a consonant ("make", not "table"), in -es and -ed ("makes", "asked",
+ *     not "boxes", "wanted"), before -ly -ment -ful -ness -less, and at the joint of a compound;
+ *   - plus or less a table of letters that are spoken apart or together ("ia" in media, not in special);
  *   - plus n't behind a consonant ("didn't"); and a short list of words is given outright. */
 unsigned mr_text_syllables(mr_span word);
 

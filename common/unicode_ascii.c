@@ -5,9 +5,9 @@
 enum { UPPER = MR_CHAR_LETTER | MR_CHAR_UPPER, DIGIT = MR_CHAR_DIGIT | MR_CHAR_NUMBER };
 
 const uint8_t mr_ascii_class[128] = {
-    ['\t' ... '\r'] = MR_CHAR_SPACE, [' '] = MR_CHAR_SPACE, ['!' ... '/'] = MR_CHAR_PUNCT, ['0' ... '9'] = DIGIT,
-    [':' ... '@'] = MR_CHAR_PUNCT,   ['A' ... 'Z'] = UPPER, ['[' ... '`'] = MR_CHAR_PUNCT,
-    ['a' ... 'z'] = MR_CHAR_LETTER,  ['{' ... '~'] = MR_CHAR_PUNCT,
+    ['\t' ... '\r'] = MR_CHAR_SPACE, [' '] = MR_CHAR_SPACE,          ['!' ... '/'] = MR_CHAR_PUNCT,
+    ['0' ... '9'] = DIGIT,           [':' ... '@'] = MR_CHAR_PUNCT,  ['A' ... 'Z'] = UPPER,
+    ['[' ... '`'] = MR_CHAR_PUNCT,   ['a' ... 'z'] = MR_CHAR_LETTER, ['{' ... '~'] = MR_CHAR_PUNCT,
 };
 
 bool mr_ascii_only(mr_span s) {
@@ -66,17 +66,31 @@ size_t mr_ascii_word_end(mr_span s, size_t at) {
 
 /* ---- sentences: the Sentence_Break property and rules SB3 to SB11 ---- */
 
-enum sentence_class { S_OTHER, S_LOWER, S_UPPER, S_DIGIT, S_POINT, S_TERM, S_CLOSE, S_SPACE, S_LINE, S_CONTINUE };
+enum sentence_class {
+    S_OTHER,
+    S_LOWER,
+    S_UPPER,
+    S_DIGIT,
+    S_POINT,
+    S_TERM,
+    S_CLOSE,
+    S_SPACE,
+    S_LINE,
+    S_CONTINUE
+};
 
 static const uint8_t sentence_class[128] = {
-    ['a' ... 'z'] = S_LOWER, ['A' ... 'Z'] = S_UPPER, ['0' ... '9'] = S_DIGIT, ['.'] = S_POINT,  ['!'] = S_TERM,
-    ['?'] = S_TERM,          ['"'] = S_CLOSE,         ['\''] = S_CLOSE,        ['('] = S_CLOSE,  [')'] = S_CLOSE,
-    ['['] = S_CLOSE,         [']'] = S_CLOSE,         ['{'] = S_CLOSE,         ['}'] = S_CLOSE,  ['\t'] = S_SPACE,
-    ['\v'] = S_SPACE,        ['\f'] = S_SPACE,        [' '] = S_SPACE,         ['\r'] = S_LINE,  ['\n'] = S_LINE,
+    ['a' ... 'z'] = S_LOWER, ['A' ... 'Z'] = S_UPPER, ['0' ... '9'] = S_DIGIT, ['.'] = S_POINT,
+    ['!'] = S_TERM,          ['?'] = S_TERM,          ['"'] = S_CLOSE,         ['\''] = S_CLOSE,
+    ['('] = S_CLOSE,         [')'] = S_CLOSE,         ['['] = S_CLOSE,         [']'] = S_CLOSE,
+    ['{'] = S_CLOSE,         ['}'] = S_CLOSE,         ['\t'] = S_SPACE,        ['\v'] = S_SPACE,
+    ['\f'] = S_SPACE,        [' '] = S_SPACE,         ['\r'] = S_LINE,         ['\n'] = S_LINE,
     [','] = S_CONTINUE,      ['-'] = S_CONTINUE,      [':'] = S_CONTINUE,
 };
 
-static uint8_t sentence_at(mr_span s, size_t i) { return i < s.len ? sentence_class[s.data[i]] : (uint8_t)S_OTHER; }
+static uint8_t sentence_at(mr_span s, size_t i) {
+    return i < s.len ? sentence_class[s.data[i]] : (uint8_t)S_OTHER;
+}
 
 /* SB8: a full stop does not end a sentence that goes on in lower case. */
 static bool goes_on_lower(mr_span s, size_t at) {
@@ -109,7 +123,8 @@ size_t mr_ascii_sentence_end(mr_span s, size_t at) {
         while (sentence_at(s, end) == S_SPACE) end++;
         uint8_t next = sentence_at(s, end);
         if (next == S_LINE) return mr_ascii_grapheme_end(s, end);
-        bool on = next == S_CONTINUE || next == S_POINT || next == S_TERM || (k == S_POINT && goes_on_lower(s, end));
+        bool on = next == S_CONTINUE || next == S_POINT || next == S_TERM ||
+                  (k == S_POINT && goes_on_lower(s, end));
         if (!on) return end;
         at = end;
     }

@@ -1,4 +1,5 @@
-/* unicode_ascii.h: UAX #29 segmentation of text that is ASCII only, with exactly ICU's answers; used by unicode.c. */
+/* unicode_ascii.h: UAX #29 segmentation of text that is ASCII only, with exactly ICU's answers; used by
+ * unicode.c. */
 #ifndef MR_COMMON_UNICODE_ASCII_H
 #define MR_COMMON_UNICODE_ASCII_H
 

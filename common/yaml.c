@@ -12,7 +12,7 @@ enum { PATH_MAX_BYTES = 512 };
 typedef struct level {
     uint32_t node;
     bool map, has_key;
-    const char *key;       /* map: of the value that comes next */
+    const char *key; /* map: of the value that comes next */
 } level;
 
 typedef struct reader {
@@ -44,7 +44,8 @@ static mr_status broken(const reader *r, const yaml_parser_t *p, mr_error *err) 
 
 static mr_status room_for_node(reader *r, mr_error *err) {
     if (r->count < r->cap) return MR_OK;
-    if (r->count == MR_YAML_NODES) return mr_fail(err, MR_E_LIMIT, "%.200s: more than %d values", r->name, MR_YAML_NODES);
+    if (r->count == MR_YAML_NODES)
+        return mr_fail(err, MR_E_LIMIT, "%.200s: more than %d values", r->name, MR_YAML_NODES);
     uint32_t cap = r->cap ? r->cap * 4 : 64;
     if (cap > MR_YAML_NODES) cap = MR_YAML_NODES;
     mr_yaml_node *nodes = mr_arena_alloc(r->arena, cap, sizeof *nodes);
@@ -65,8 +66,12 @@ static bool has_key(const reader *r, uint32_t parent, const char *key) {
 static mr_status add_node(reader *r, mr_yaml_kind kind, const char *value, yaml_mark_t mark, mr_error *err) {
     char path[PATH_MAX_BYTES], place[16];
     MR_TRY(room_for_node(r, err));
-    mr_yaml_node n = {.path = "", .key = "", .value = value, .kind = kind,
-                      .line = (unsigned)mark.line + 1, .column = (unsigned)mark.column + 1};
+    mr_yaml_node n = {.path = "",
+                      .key = "",
+                      .value = value,
+                      .kind = kind,
+                      .line = (unsigned)mark.line + 1,
+                      .column = (unsigned)mark.column + 1};
     if (r->depth) {
         level *top = &r->at[r->depth - 1];
         mr_yaml_node *parent = &r->nodes[top->node];
@@ -145,14 +150,21 @@ static mr_status on_document(reader *r, const yaml_event_t *e, mr_error *err) {
 
 static mr_status on_event(reader *r, const yaml_event_t *e, mr_error *err) {
     switch (e->type) {
-    case YAML_DOCUMENT_START_EVENT: return on_document(r, e, err);
-    case YAML_ALIAS_EVENT: return refuse(r, e->start_mark, err, "aliases are not allowed");
-    case YAML_SCALAR_EVENT: return on_scalar(r, e, err);
+    case YAML_DOCUMENT_START_EVENT:
+        return on_document(r, e, err);
+    case YAML_ALIAS_EVENT:
+        return refuse(r, e->start_mark, err, "aliases are not allowed");
+    case YAML_SCALAR_EVENT:
+        return on_scalar(r, e, err);
     case YAML_MAPPING_START_EVENT:
-    case YAML_SEQUENCE_START_EVENT: return on_open(r, e, err);
+    case YAML_SEQUENCE_START_EVENT:
+        return on_open(r, e, err);
     case YAML_MAPPING_END_EVENT:
-    case YAML_SEQUENCE_END_EVENT: r->depth--; return MR_OK;
-    default: return MR_OK;
+    case YAML_SEQUENCE_END_EVENT:
+        r->depth--;
+        return MR_OK;
+    default:
+        return MR_OK;
     }
 }
 
@@ -172,7 +184,8 @@ static mr_status read_events(reader *r, yaml_parser_t *p, mr_error *err) {
 mr_status mr_yaml_parse(mr_span text, const char *name, mr_arena *arena, mr_yaml *out, mr_error *err) {
     reader r = {.arena = arena, .name = name};
     yaml_parser_t p;
-    if (text.len > MR_YAML_BYTES) return mr_fail(err, MR_E_LIMIT, "%.200s: larger than %d bytes", name, MR_YAML_BYTES);
+    if (text.len > MR_YAML_BYTES)
+        return mr_fail(err, MR_E_LIMIT, "%.200s: larger than %d bytes", name, MR_YAML_BYTES);
     size_t bad = mr_utf8_broken_at(text);
     if (bad < text.len) return mr_fail(err, MR_E_INVALID, "%.200s: byte %zu: not UTF-8", name, bad + 1);
     if (!yaml_parser_initialize(&p)) return no_memory(&r, err);

@@ -33,8 +33,8 @@ static mr_status get_part(mr_client *c, const mr_cli *cli, const char *hash, mr_
     mr_params_u64(&p, "length", PART);
     mr_span body, bytes = {0};
     mr_unpack map, v;
-    mr_status status = mr_client_call(c, MR_CMD_ARTIFACT, mr_params_span(&p), (unsigned)cli->globals->timeout_ms,
-                                      &body, err);
+    mr_status status = mr_client_call(c, MR_CMD_ARTIFACT, mr_params_span(&p),
+                                      (unsigned)cli->globals->timeout_ms, &body, err);
     mr_params_free(&p);
     MR_TRY(status);
     mr_unpack_init(&map, body);
@@ -42,10 +42,12 @@ static mr_status get_part(mr_client *c, const mr_cli *cli, const char *hash, mr_
         mr_unpack_find(&map, "bytes", &v) != MR_OK || mr_unpack_bin(&v, PART, &bytes, NULL) != MR_OK)
         return mr_fail(err, MR_E_PROTOCOL, "the broker's answer holds no bytes of artifact %s", hash);
     if (bytes.len == 0 && out->len < *total)
-        return mr_fail(err, MR_E_PROTOCOL, "the broker sent no more of artifact %s after %zu bytes", hash, out->len);
+        return mr_fail(err, MR_E_PROTOCOL, "the broker sent no more of artifact %s after %zu bytes", hash,
+                       out->len);
     mr_buf_put(out, bytes.data, bytes.len);
-    return mr_buf_status(out) == MR_OK ? MR_OK
-                                       : mr_fail(err, mr_buf_status(out), "artifact %s is too large to hold", hash);
+    return mr_buf_status(out) == MR_OK
+               ? MR_OK
+               : mr_fail(err, mr_buf_status(out), "artifact %s is too large to hold", hash);
 }
 
 static mr_status download(mr_cli *cli, const char *hash, mr_buf *out, mr_error *err) {
@@ -63,7 +65,9 @@ static mr_status get(mr_cli *cli, const settings *s, mr_error *err) {
     const char *text = mr_cli_operand(cli, 1);
     mr_hash wanted, have;
     if (!text || !mr_hash_parse(mr_span_of(text), &wanted))
-        return mr_fail(err, MR_E_USAGE, "millrace artifacts get needs a hash of 64 hex digits; 'millrace artifacts' lists them");
+        return mr_fail(
+            err, MR_E_USAGE,
+            "millrace artifacts get needs a hash of 64 hex digits; 'millrace artifacts' lists them");
     mr_buf bytes;
     mr_buf_init(&bytes, NULL, WHOLE);
     mr_status status = download(cli, text, &bytes, err);
@@ -101,6 +105,5 @@ const mr_cli_command mr_cli_artifacts = {
     .max_operands = 2,
     .options = options,
     .config_size = sizeof(settings),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

@@ -1,5 +1,5 @@
-/* catalog.h: what components are, as JSON: from the broker (what its workers offer) or from millrace-worker beside this
- * program. */
+/* catalog.h: what components are, as JSON: from the broker (what its workers offer) or from millrace-worker
+ * beside this program. */
 #ifndef MR_BROKER_CLI_CATALOG_H
 #define MR_BROKER_CLI_CATALOG_H
 

@@ -14,7 +14,7 @@ enum { HELLO_MS = 2000, CALLS_QUEUED = 4096 };
 struct mr_client {
     mr_net *net;
     mr_socket *socket;
-    mr_arena *arena;   /* of the message that was decoded last */
+    mr_arena *arena; /* of the message that was decoded last */
     mr_net_msg msg;
     char address[MR_OPTION_TEXT], events[MR_MAX_WELCOME_EVENTS + 1];
     uint32_t next_call, heartbeat_ms;
@@ -23,8 +23,10 @@ struct mr_client {
 
 static mr_status send_envelope(mr_client *c, mr_buf *envelope, mr_span body, mr_error *err) {
     mr_net_body frame = {.data = body.data, .len = body.len};
-    mr_status status = mr_net_send(c->socket, (mr_span){0}, mr_buf_span(envelope), body.len ? &frame : NULL, err);
-    if (status == MR_E_FULL) return mr_fail(err, status, "the broker at %s takes no more messages", c->address);
+    mr_status status =
+        mr_net_send(c->socket, (mr_span){0}, mr_buf_span(envelope), body.len ? &frame : NULL, err);
+    if (status == MR_E_FULL)
+        return mr_fail(err, status, "the broker at %s takes no more messages", c->address);
     if (status == MR_OK) c->sent_ms = mr_now_ms();
     return status;
 }
@@ -38,7 +40,8 @@ static mr_status send_hello(mr_client *c, mr_error *err) {
     mr_buf b;
     mr_buf_init(&b, NULL, MR_WIRE_ENVELOPE_MAX);
     mr_status status = mr_wire_encode_hello(&b, &hello);
-    status = status == MR_OK ? send_envelope(c, &b, (mr_span){0}, err) : mr_fail(err, status, "cannot write a hello");
+    status = status == MR_OK ? send_envelope(c, &b, (mr_span){0}, err)
+                             : mr_fail(err, status, "cannot write a hello");
     mr_buf_free(&b);
     return status;
 }
@@ -49,7 +52,8 @@ mr_status mr_client_alive(mr_client *c, mr_error *err) {
     mr_buf b;
     mr_buf_init(&b, NULL, MR_WIRE_ENVELOPE_MAX);
     mr_status status = mr_wire_encode_heartbeat(&b, &beat);
-    status = status == MR_OK ? send_envelope(c, &b, (mr_span){0}, err) : mr_fail(err, status, "cannot write a heartbeat");
+    status = status == MR_OK ? send_envelope(c, &b, (mr_span){0}, err)
+                             : mr_fail(err, status, "cannot write a heartbeat");
     mr_buf_free(&b);
     return status;
 }
@@ -73,7 +77,8 @@ static mr_status next_message(mr_client *c, uint64_t until_ms, int stop_fd, bool
 static mr_status refused(mr_client *c, mr_error *err) {
     mr_wire_refuse m;
     MR_TRY(mr_wire_decode_refuse(c->msg.envelope, c->arena, &m, err));
-    return mr_fail(err, mr_status_of(m.status)->status == MR_OK ? MR_E_PROTOCOL : mr_status_of(m.status)->status,
+    return mr_fail(err,
+                   mr_status_of(m.status)->status == MR_OK ? MR_E_PROTOCOL : mr_status_of(m.status)->status,
                    "the broker refused: %.*s", MR_SPAN_ARG(m.text));
 }
 
@@ -81,13 +86,15 @@ static mr_status message_type(mr_client *c, uint8_t *type, mr_error *err) {
     uint32_t version;
     MR_TRY(mr_codec_peek(c->msg.envelope, type, &version, err));
     if (version == MR_WIRE_VERSION) return MR_OK;
-    return mr_fail(err, MR_E_PROTOCOL, "the broker at %s speaks version %u of the protocol, this program version %d",
-                   c->address, version, MR_WIRE_VERSION);
+    return mr_fail(err, MR_E_PROTOCOL,
+                   "the broker at %s speaks version %u of the protocol, this program version %d", c->address,
+                   version, MR_WIRE_VERSION);
 }
 
 static mr_status nobody(const mr_client *c, mr_error *err) {
     return mr_fail(err, MR_E_UNAVAILABLE,
-                   "no broker answers at %s: start one with 'millrace up' or set MILLRACE_BROKER", c->address);
+                   "no broker answers at %s: start one with 'millrace up' or set MILLRACE_BROKER",
+                   c->address);
 }
 
 static mr_status await_welcome(mr_client *c, unsigned hello_ms, mr_error *err) {
@@ -110,7 +117,9 @@ static mr_status await_welcome(mr_client *c, unsigned hello_ms, mr_error *err) {
 }
 
 static mr_status open_session(mr_client *c, unsigned hello_ms, mr_error *err) {
-    mr_net_options o = {.max_frame = MR_WIRE_BODY_MAX, .send_queue = CALLS_QUEUED, .receive_queue = CALLS_QUEUED,
+    mr_net_options o = {.max_frame = MR_WIRE_BODY_MAX,
+                        .send_queue = CALLS_QUEUED,
+                        .receive_queue = CALLS_QUEUED,
                         .linger_ms = 200};
     c->arena = mr_arena_new(NULL, 8 << 20);
     if (!c->arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
@@ -126,8 +135,10 @@ mr_status mr_client_open(const char *address, unsigned hello_ms, mr_client **out
     if (!c) return mr_fail(err, MR_E_MEMORY, "out of memory");
     snprintf(c->address, sizeof c->address, "%s", address);
     mr_status status = open_session(c, hello_ms, err);
-    if (status == MR_OK) *out = c;
-    else mr_client_close(&c);
+    if (status == MR_OK)
+        *out = c;
+    else
+        mr_client_close(&c);
     return status;
 }
 
@@ -182,19 +193,33 @@ static mr_status take_reply(mr_client *c, mr_client_reply *out, mr_error *err) {
     return MR_OK;
 }
 
-mr_status mr_client_wait(mr_client *c, unsigned timeout_ms, int stop_fd, mr_client_reply *out, mr_error *err) {
+/* A broker that was started again knows no session of ours: that is worth another try, unlike a refused
+ * hello. */
+static mr_status session_lost(mr_client *c, mr_error *err) {
+    mr_wire_refuse m;
+    MR_TRY(mr_wire_decode_refuse(c->msg.envelope, c->arena, &m, err));
+    if (!m.fatal) return refused(c, err);
+    return mr_fail(err, MR_E_UNAVAILABLE,
+                   "the broker at %s closed the session (%.*s); it may have been started again", c->address,
+                   MR_SPAN_ARG(m.text));
+}
+
+mr_status mr_client_wait(mr_client *c, unsigned timeout_ms, int stop_fd, mr_client_reply *out,
+                         mr_error *err) {
     uint64_t until = mr_now_ms() + timeout_ms;
     for (;;) {
         bool got;
         uint8_t type;
         MR_TRY(next_message(c, until, stop_fd, &got, err));
         if (!got)
-            return mr_fail(err, MR_E_TIMEOUT, "the broker at %s did not answer within %u ms: see 'millrace doctor'",
-                           c->address, timeout_ms);
+            return mr_fail(err, MR_E_TIMEOUT,
+                           "the broker at %s did not answer within %u ms: see 'millrace doctor'", c->address,
+                           timeout_ms);
         mr_arena_reset(c->arena);
         MR_TRY(message_type(c, &type, err));
-        if (type == MR_MSG_REFUSE) return refused(c, err);
-        if (type == MR_MSG_BYE) return mr_fail(err, MR_E_UNAVAILABLE, "the broker at %s is stopping", c->address);
+        if (type == MR_MSG_REFUSE) return session_lost(c, err);
+        if (type == MR_MSG_BYE)
+            return mr_fail(err, MR_E_UNAVAILABLE, "the broker at %s is stopping", c->address);
         if (type == MR_MSG_REPLY) return take_reply(c, out, err);
     }
 }
@@ -207,7 +232,8 @@ mr_status mr_client_call(mr_client *c, mr_command command, mr_span args, unsigne
     do MR_TRY(mr_client_wait(c, timeout_ms, -1, &reply, err));
     while (reply.call != call);
     if (reply.status != MR_OK)
-        return mr_fail(err, reply.status, "%s", reply.text[0] ? reply.text : mr_status_of((int)reply.status)->text);
+        return mr_fail(err, reply.status, "%s",
+                       reply.text[0] ? reply.text : mr_status_of((int)reply.status)->text);
     *body = reply.body;
     return MR_OK;
 }
@@ -221,7 +247,8 @@ mr_status mr_client_ask(const mr_cli *cli, mr_command command, mr_params *args, 
     if (status == MR_OK) {
         mr_buf_put(out, body.data, body.len);
         status = mr_buf_status(out);
-        if (status != MR_OK) status = mr_fail(err, status, "the broker's answer of %zu bytes is too large", body.len);
+        if (status != MR_OK)
+            status = mr_fail(err, status, "the broker's answer of %zu bytes is too large", body.len);
     }
     mr_client_close(&c);
     return status;

@@ -1,10 +1,11 @@
-/* client.h: a session with the broker: hello, then calls and their replies. Several calls may be under way. Heartbeats
- * are sent whenever this waits; who works long between calls asks for mr_client_alive. */
+/* client.h: a session with the broker: hello, then calls and their replies. Several calls may be under way.
+ * Heartbeats are sent whenever this waits; who works long between calls asks for mr_client_alive. */
 #ifndef MR_BROKER_CLI_CLIENT_H
 #define MR_BROKER_CLI_CLIENT_H
 
 #include "broker/cli/command.h"
 #include "common/pack.h"
+#include "proto/gen/session.h"
 
 typedef struct mr_client mr_client;
 
@@ -15,23 +16,26 @@ typedef struct mr_client_reply {
     mr_span body;   /* msgpack; borrowed until the next wait or call */
 } mr_client_reply;
 
-/* Errors: E_UNAVAILABLE nothing answers within `hello_ms` (and what to do), E_DENIED, E_PROTOCOL, those of net.h. */
-mr_status mr_client_open(const char *address, unsigned hello_ms, mr_client **out, mr_error *err) MR_MUST_CHECK;
+/* Errors: E_UNAVAILABLE nothing answers within `hello_ms` (and what to do), E_DENIED, E_PROTOCOL, those of
+ * net.h. */
+mr_status mr_client_open(const char *address, unsigned hello_ms, mr_client **out,
+                         mr_error *err) MR_MUST_CHECK;
 /* The broker of the command line. */
 mr_status mr_client_connect(const mr_cli *cli, mr_client **out, mr_error *err) MR_MUST_CHECK;
 void mr_client_close(mr_client **c);
 /* What the broker said of itself: its address for live events, "" for none. */
 const char *mr_client_events(const mr_client *c);
 
-/* Sends and does not wait. `args`: msgpack map, may be empty. The body's bytes are not copied: they must stay until the
- * reply came or the client is closed. */
+/* Sends and does not wait. `args`: msgpack map, may be empty. The body's bytes are not copied: they must stay
+ * until the reply came or the client is closed. */
 mr_status mr_client_send(mr_client *c, mr_command command, mr_span args, mr_span body, uint32_t *call,
                          mr_error *err) MR_MUST_CHECK;
-/* The next reply of any call. E_TIMEOUT when none came within `timeout_ms`; E_INTERRUPTED when `stop_fd` (-1: none)
- * became readable. A failed command is MR_OK here with its own status in the reply. */
+/* The next reply of any call. E_TIMEOUT when none came within `timeout_ms`; E_INTERRUPTED when `stop_fd` (-1:
+ * none) became readable. A failed command is MR_OK here with its own status in the reply. */
 mr_status mr_client_wait(mr_client *c, unsigned timeout_ms, int stop_fd, mr_client_reply *out,
                          mr_error *err) MR_MUST_CHECK;
-/* One call and its reply; the command's error comes as this function's. `body` is borrowed until the next call. */
+/* One call and its reply; the command's error comes as this function's. `body` is borrowed until the next
+ * call. */
 mr_status mr_client_call(mr_client *c, mr_command command, mr_span args, unsigned timeout_ms, mr_span *body,
                          mr_error *err) MR_MUST_CHECK;
 /* Sends a heartbeat when one is due. */

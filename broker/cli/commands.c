@@ -13,10 +13,11 @@
 
 const mr_option mr_global_options[] = {MR_GLOBAL_OPTIONS};
 
-#define COMMANDS(X)                                                                                               \
-    X(up) X(down) X(status) X(doctor) X(ingest) X(sample) X(run) X(runs) X(results) X(cancel) X(failures)         \
-    X(components) X(try) X(workers) X(datasets) X(prompts) X(sessions) X(rejects) X(artifacts) X(tail)            \
-    X(migrate) X(config) X(completion) X(help) X(docs)
+#define COMMANDS(X)                                                                                          \
+    X(up)                                                                                                    \
+    X(down) X(status) X(doctor) X(ingest) X(sample) X(run) X(runs) X(results) X(cancel) X(failures)          \
+        X(components) X(try) X(workers) X(datasets) X(prompts) X(sessions) X(rejects) X(artifacts) X(tail)   \
+            X(migrate) X(config) X(completion) X(help) X(docs)
 #define DECLARE(name) extern const mr_cli_command mr_cli_##name;
 COMMANDS(DECLARE)
 #define ROW(name) &mr_cli_##name,
@@ -45,8 +46,8 @@ mr_status mr_cli_verb(const mr_cli *cli, size_t *verb, mr_error *err) {
     }
     const char *near = mr_nearest_word(cli->command->verbs, word);
     return mr_fail(err, MR_E_USAGE, "millrace %s does not know '%s'%s%s%s; see millrace %s --help",
-                   cli->command->name, word, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "",
-                   cli->command->name);
+                   cli->command->name, word, near ? ": did you mean '" : "", near ? near : "",
+                   near ? "'?" : "", cli->command->name);
 }
 
 mr_status mr_cli_number(const mr_cli *cli, size_t i, const char *what, uint64_t *out, mr_error *err) {
@@ -56,8 +57,8 @@ mr_status mr_cli_number(const mr_cli *cli, size_t i, const char *what, uint64_t 
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)*text) || *end || errno || v == 0 || v > INT64_MAX)
-        return mr_fail(err, MR_E_USAGE, "'%.80s' is not a number: millrace %s needs %s", text, cli->command->name,
-                       what);
+        return mr_fail(err, MR_E_USAGE, "'%.80s' is not a number: millrace %s needs %s", text,
+                       cli->command->name, what);
     *out = v;
     return MR_OK;
 }
@@ -78,9 +79,13 @@ mr_status mr_cli_print(const mr_buf *text, mr_error *err) {
 
 mr_usage mr_cli_usage(const mr_cli_command *command, char program[MR_OPTION_TEXT]) {
     snprintf(program, MR_OPTION_TEXT, "millrace %s", command->name);
-    return (mr_usage){.program = program, .operands = command->operands, .summary = command->summary,
-                      .detail = command->detail, .example = command->example,
-                      .min_operands = command->min_operands, .max_operands = command->max_operands};
+    return (mr_usage){.program = program,
+                      .operands = command->operands,
+                      .summary = command->summary,
+                      .detail = command->detail,
+                      .example = command->example,
+                      .min_operands = command->min_operands,
+                      .max_operands = command->max_operands};
 }
 
 void mr_cli_overview(mr_buf *out) {
@@ -88,22 +93,42 @@ void mr_cli_overview(mr_buf *out) {
                      "Feeds training batches to workers and keeps what they find.\n\ncommands:\n");
     for (const mr_cli_command *const *c = mr_cli_commands; *c; c++)
         if (!(*c)->hidden) mr_buf_printf(out, "  %-12s %s\n", (*c)->name, (*c)->summary);
-    mr_buf_text(out, "\nmillrace COMMAND --help tells more, with an example; millrace --version the version.\n"
-                     "First steps: millrace up; millrace sample --rows 500 --output rows.jsonl; "
-                     "millrace ingest rows.jsonl; millrace run\n");
+    mr_buf_text(out,
+                "\nmillrace COMMAND --help tells more, with an example; millrace --version the version.\n"
+                "First steps: millrace up; millrace sample --rows 500 --output rows.jsonl; "
+                "millrace ingest rows.jsonl; millrace run\n");
 }
 
 /* ---- settings ---- */
 
-/* The settings of the broker and the workers, which may stand in the same file and environment. A test compares these
- * names with their tables. */
+/* The settings of the broker and the workers, which may stand in the same file and environment. A test
+ * compares these names with their tables. */
 static const mr_option settings_of_others[] = {
-    {.name = "listen"}, {.name = "events"}, {.name = "name"}, {.name = "heartbeat_ms"}, {.name = "lost_after_ms"},
-    {.name = "load_ahead"}, {.name = "max_errors"}, {.name = "max_crashes"}, {.name = "retry_base_ms"},
-    {.name = "retry_max_ms"}, {.name = "inline_max"}, {.name = "cache_ttl_s"}, {.name = "segment_cache_mb"},
-    {.name = "lease_s"}, {.name = "grace_s"}, {.name = "max_chars"}, {.name = "log_level"}, {.name = "log_json"},
-    {.name = "threads"}, {.name = "credit"}, {.name = "held_max"}, {.name = "input_max_mb"}, {.name = "components"},
-    {.name = "share"}, MR_OPTION_END,
+    {.name = "listen"},
+    {.name = "events"},
+    {.name = "name"},
+    {.name = "heartbeat_ms"},
+    {.name = "lost_after_ms"},
+    {.name = "load_ahead"},
+    {.name = "max_errors"},
+    {.name = "max_crashes"},
+    {.name = "retry_base_ms"},
+    {.name = "retry_max_ms"},
+    {.name = "inline_max"},
+    {.name = "cache_ttl_s"},
+    {.name = "segment_cache_mb"},
+    {.name = "lease_s"},
+    {.name = "grace_s"},
+    {.name = "max_chars"},
+    {.name = "log_level"},
+    {.name = "log_json"},
+    {.name = "threads"},
+    {.name = "credit"},
+    {.name = "held_max"},
+    {.name = "input_max_mb"},
+    {.name = "components"},
+    {.name = "share"},
+    MR_OPTION_END,
 };
 
 bool mr_cli_knows_setting(const char *name) {
@@ -124,13 +149,13 @@ static const char *flag_value(const mr_args *args, const char *name) {
     return value;
 }
 
-static mr_status load_settings(const mr_args *args, const char *const *environment, void *config, mr_origins *origins,
-                               mr_error *err) {
+static mr_status load_settings(const mr_args *args, const char *const *environment, void *config,
+                               mr_origins *origins, mr_error *err) {
     static const mr_option *const others[] = {settings_of_others, NULL};
     const char *file = flag_value(args, "config");
     if (!file) file = environment_value(environment, "MILLRACE_CONFIG");
-    mr_settings_input input = {.args = args, .environment = environment, .file = file && *file ? file : NULL,
-                               .others = others};
+    mr_settings_input input = {
+        .args = args, .environment = environment, .file = file && *file ? file : NULL, .others = others};
     return mr_settings_load(mr_global_options, config, &input, origins, err);
 }
 
@@ -141,15 +166,17 @@ static int command_at(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] != '-') return i;
         const mr_option *row = NULL;
-        if (!strncmp(argv[i], "--", 2)) row = strchr(argv[i], '=') ? NULL : mr_option_find(mr_global_options, argv[i] + 2);
-        else if (!strcmp(argv[i], "-b")) row = mr_option_find(mr_global_options, "broker");
+        if (!strncmp(argv[i], "--", 2))
+            row = strchr(argv[i], '=') ? NULL : mr_option_find(mr_global_options, argv[i] + 2);
+        else if (!strcmp(argv[i], "-b"))
+            row = mr_option_find(mr_global_options, "broker");
         if (row && row->type != MR_OPT_BOOL) i++;
     }
     return argc;
 }
 
-static mr_status run_command(const mr_cli_command *command, int argc, char **argv, const char *const *environment,
-                             mr_arena *arena, mr_error *err) {
+static mr_status run_command(const mr_cli_command *command, int argc, char **argv,
+                             const char *const *environment, mr_arena *arena, mr_error *err) {
     char program[MR_OPTION_TEXT];
     mr_usage usage = mr_cli_usage(command, program);
     mr_args *args = mr_arena_alloc(arena, 1, sizeof *args);
@@ -160,8 +187,10 @@ static mr_status run_command(const mr_cli_command *command, int argc, char **arg
     MR_TRY(mr_argv_parse(command->options, NULL, argc, argv, &usage, args, err));
     if (args->action != MR_ARGS_RUN) {
         mr_buf_init(&text, NULL, 1 << 20);
-        if (args->action == MR_ARGS_HELP) mr_argv_help(command->options, &usage, &text);
-        else mr_argv_version(&usage, &text);
+        if (args->action == MR_ARGS_HELP)
+            mr_argv_help(command->options, &usage, &text);
+        else
+            mr_argv_version(&usage, &text);
         mr_status status = mr_cli_print(&text, err);
         mr_buf_free(&text);
         return status;
@@ -175,9 +204,8 @@ static mr_status run_command(const mr_cli_command *command, int argc, char **arg
         if (mr_option_find(mr_global_options, flag->row->name)) continue;
         MR_TRY(mr_option_set(command->options, config, flag->row->name, flag->value, err));
     }
-    mr_cli cli = {.globals = config, .origins = origins, .args = args, .command = command,
-                  .width = mr_term_width(1)};
-    cli.colour = cli.width != 0;
+    mr_cli cli = {
+        .globals = config, .origins = origins, .args = args, .command = command, .width = mr_term_width(1)};
     return command->run(&cli, config, err);
 }
 
@@ -207,17 +235,22 @@ static mr_status no_command(int argc, char **argv, mr_error *err) {
     mr_buf_init(&text, NULL, 1 << 20);
     bool help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
     mr_status status = MR_OK;
-    if (argc > 1 && !strcmp(argv[1], "--version")) mr_argv_version(&usage, &text);
-    else if (help) mr_cli_overview(&text);
-    else status = mr_fail(err, MR_E_USAGE, argc > 1 ? "'%.60s' stands without a command; millrace help lists them"
-                                                    : "no command given%.0s; millrace help lists them",
-                          argc > 1 ? argv[1] : "");
+    if (argc > 1 && !strcmp(argv[1], "--version"))
+        mr_argv_version(&usage, &text);
+    else if (help)
+        mr_cli_overview(&text);
+    else
+        status = mr_fail(err, MR_E_USAGE,
+                         argc > 1 ? "'%.60s' stands without a command; millrace help lists them"
+                                  : "no command given%.0s; millrace help lists them",
+                         argc > 1 ? argv[1] : "");
     if (status == MR_OK) status = mr_cli_print(&text, err);
     mr_buf_free(&text);
     return status;
 }
 
-static mr_status dispatch(int argc, char **argv, const char *const *environment, mr_arena *arena, mr_error *err) {
+static mr_status dispatch(int argc, char **argv, const char *const *environment, mr_arena *arena,
+                          mr_error *err) {
     MR_TRY(mr_crypto_init(err));
     int at = command_at(argc, argv);
     if (at >= argc) return no_command(argc, argv, err);
@@ -244,5 +277,5 @@ int mr_cli_main(int argc, char **argv, const char *const *environment) {
     }
     if (status == MR_E_MEMORY && !arena) snprintf(err.text, sizeof err.text, "out of memory");
     if (status != MR_OK && err.text[0]) fprintf(stderr, "millrace: %s\n", err.text);
-    return mr_status_of(status)->exit_code;
+    return mr_status_of((int)status)->exit_code;
 }

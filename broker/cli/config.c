@@ -48,11 +48,11 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
 const mr_cli_command mr_cli_config = {
     .name = "config",
     .summary = "show each setting, its value and where it came from",
-    .detail = "Flags come first, then the environment (MILLRACE_NAME), then the YAML file, then defaults. Secrets show only\n"
+    .detail = "Flags come first, then the environment (MILLRACE_NAME), then the YAML file, then defaults. "
+              "Secrets show only\n"
               "whether they are set.",
     .example = "MILLRACE_TIMEOUT=5000 millrace config\n",
     .options = options,
     .config_size = sizeof(settings),
-    .role = MR_ROLE_OPERATOR,
     .run = run,
 };

@@ -35,8 +35,10 @@ static mr_status write_all(const char *folder, mr_buf *text, mr_error *err) {
     static const struct {
         const char *name;
         void (*put)(mr_buf *);
-    } pages[] = {{"completion/millrace.bash", mr_completion_bash}, {"completion/_millrace", mr_completion_zsh},
-                 {"completion/millrace.fish", mr_completion_fish}, {"errors.md", mr_errors_page},
+    } pages[] = {{"completion/millrace.bash", mr_completion_bash},
+                 {"completion/_millrace", mr_completion_zsh},
+                 {"completion/millrace.fish", mr_completion_fish},
+                 {"errors.md", mr_errors_page},
                  {"settings.md", mr_settings_page}};
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         pages[i].put(text);

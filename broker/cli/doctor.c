@@ -25,7 +25,8 @@ typedef struct report {
     uint32_t count, broken;
 } report;
 
-static void check(report *r, const char *name, bool ok, const char *advice, const char *fmt, ...) MR_PRINTF(5, 6);
+static void check(report *r, const char *name, bool ok, const char *advice, const char *fmt, ...)
+    MR_PRINTF(5, 6);
 static void check(report *r, const char *name, bool ok, const char *advice, const char *fmt, ...) {
     char text[1024];
     va_list args;
@@ -67,8 +68,9 @@ static void check_home(report *r, const mr_globals *g) {
         return;
     }
     unsigned long long mib = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;
-    check(r, "home", mib >= SPACE_MIB && access(h.path, W_OK) == 0, "make room, or choose another folder with --home",
-          "%s: %llu MiB free%s", h.path, mib, access(h.path, W_OK) ? ", not writable" : "");
+    check(r, "home", mib >= SPACE_MIB && access(h.path, W_OK) == 0,
+          "make room, or choose another folder with --home", "%s: %llu MiB free%s", h.path, mib,
+          access(h.path, W_OK) ? ", not writable" : "");
 }
 
 /* ---- database ---- */
@@ -77,8 +79,10 @@ static const mr_pg_statement facts = {
     .name = "doctor",
     .sql = "select current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on',"
            " extract(epoch from clock_timestamp())::float8,"
-           " current_setting('max_connections')::int8 - (select count(*) from pg_stat_activity where backend_type ="
-           " 'client backend')::int8, current_setting('default_transaction_read_only') = 'on' or pg_is_in_recovery()"};
+           " current_setting('max_connections')::int8 - (select count(*) from pg_stat_activity where "
+           "backend_type ="
+           " 'client backend')::int8, current_setting('default_transaction_read_only') = 'on' or "
+           "pg_is_in_recovery()"};
 
 static double wall_seconds(void) {
     struct timespec t;
@@ -101,11 +105,13 @@ static void check_facts(report *r, mr_pg *pg) {
     int64_t slots = mr_pg_int(&row, 2);
     bool read_only = mr_pg_bool(&row, 3);
     mr_pg_result_free(&result);
-    check(r, "database durability", durable, "set fsync and full_page_writes to on: without them a crash loses what was acknowledged",
+    check(r, "database durability", durable,
+          "set fsync and full_page_writes to on: without them a crash loses what was acknowledged",
           "fsync and full_page_writes are %son", durable ? "" : "not both ");
-    check(r, "database connections", slots >= SLOTS_LEAST, "end idle connections of others or raise max_connections",
-          "%lld free", (long long)slots);
-    check(r, "database writable", !read_only, "connect to the primary server", "%s", read_only ? "read-only" : "yes");
+    check(r, "database connections", slots >= SLOTS_LEAST,
+          "end idle connections of others or raise max_connections", "%lld free", (long long)slots);
+    check(r, "database writable", !read_only, "connect to the primary server", "%s",
+          read_only ? "read-only" : "yes");
     check(r, "clock", fabs(apart) < 2, "keep both clocks right (NTP): times in tables come from the database",
           "the database's clock is %.3f s %s", fabs(apart), apart < 0 ? "behind" : "ahead");
 }
@@ -115,9 +121,11 @@ static void check_schema(report *r, const char *url) {
     mr_error err = {0};
     for (const mr_migration *m = mr_migrations; m->name; m++) newest = m->version;
     if (mr_migrate_version(url, &version, &err) != MR_OK)
-        check(r, "schema", false, "use the millrace that made this database, or a fresh database", "%s", err.text);
+        check(r, "schema", false, "use the millrace that made this database, or a fresh database", "%s",
+              err.text);
     else
-        check(r, "schema", version == newest, "run 'millrace migrate up'", "version %d of %d", version, newest);
+        check(r, "schema", version == newest, "run 'millrace migrate up'", "version %d of %d", version,
+              newest);
 }
 
 static void check_database(report *r, const mr_globals *g) {
@@ -125,9 +133,11 @@ static void check_database(report *r, const mr_globals *g) {
     mr_pg *pg;
     mr_error err = {0};
     mr_buf where;
-    mr_pg_options o = {.application = "millrace doctor", .connect_timeout_ms = CONNECT_MS, .reply_timeout_ms = CONNECT_MS};
+    mr_pg_options o = {
+        .application = "millrace doctor", .connect_timeout_ms = CONNECT_MS, .reply_timeout_ms = CONNECT_MS};
     if (mr_home_database(g, url, &err) != MR_OK) {
-        check(r, "database", false, "set MILLRACE_DATABASE_URL, or start a private one with 'millrace up'", "%s", err.text);
+        check(r, "database", false, "set MILLRACE_DATABASE_URL, or start a private one with 'millrace up'",
+              "%s", err.text);
         return;
     }
     if (mr_pg_connect(url, &o, NULL, &pg, &err) != MR_OK) {
@@ -137,8 +147,8 @@ static void check_database(report *r, const mr_globals *g) {
     mr_buf_init(&where, NULL, 4096);
     mr_pg_describe(url, &where);
     int version = mr_pg_server_version(pg);
-    check(r, "database", version >= SERVER_LEAST, "use PostgreSQL 15 or newer", "PostgreSQL %d.%d at %.*s", version / 10000,
-          version % 10000, (int)where.len, (const char *)where.data);
+    check(r, "database", version >= SERVER_LEAST, "use PostgreSQL 15 or newer", "PostgreSQL %d.%d at %.*s",
+          version / 10000, version % 10000, (int)where.len, (const char *)where.data);
     mr_buf_free(&where);
     check_facts(r, pg);
     mr_pg_free(&pg);
@@ -162,8 +172,9 @@ static void check_cache(report *r, const mr_globals *g) {
         status = mr_redis_ping(redis, mr_now_ms() * 1000000, &err);
         mr_redis_free(&redis);
     }
-    check(r, "cache", status == MR_OK, "start Redis or correct MILLRACE_REDIS_URL; until then everything is slower",
-          "%s", status == MR_OK ? "Redis answers" : err.text);
+    check(r, "cache", status == MR_OK,
+          "start Redis or correct MILLRACE_REDIS_URL; until then everything is slower", "%s",
+          status == MR_OK ? "Redis answers" : err.text);
 }
 
 static void check_workers(report *r, mr_client *c) {
@@ -179,7 +190,8 @@ static void check_workers(report *r, mr_client *c) {
     if (mr_unpack_find(&map, "workers", &v) == MR_OK && mr_unpack_find(&v, "count", &v) == MR_OK &&
         mr_unpack_u64(&v, UINT64_MAX, &count, &err) != MR_OK)
         count = 0;
-    check(r, "workers", count > 0, "start workers: millrace-worker --broker ADDRESS", "%llu connected", (unsigned long long)count);
+    check(r, "workers", count > 0, "start workers: millrace-worker --broker ADDRESS", "%llu connected",
+          (unsigned long long)count);
 }
 
 /* What the broker sees of its own database and cache, which may be others than ours. */
@@ -206,7 +218,8 @@ static void add_brokers_view(report *r, mr_client *c) {
             }
             char name[128];
             snprintf(name, sizeof name, "broker: %s", (const char *)cells[0].data);
-            check(r, name, !strcmp((const char *)cells[1].data, "yes"), (const char *)cells[3].data, "%s", (const char *)cells[2].data);
+            check(r, name, !strcmp((const char *)cells[1].data, "yes"), (const char *)cells[3].data, "%s",
+                  (const char *)cells[2].data);
             for (size_t k = 0; k < 4; k++) mr_buf_free(&cells[k]);
         }
     }
@@ -246,18 +259,19 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     mr_status status = mr_view(cli, mr_buf_span(&r.pack), err);
     mr_buf_free(&r.pack);
     if (status == MR_OK && r.broken)
-        return mr_fail(err, MR_E_UNAVAILABLE, "%u of %u checks failed; the last column says what to do", r.broken, r.count);
+        return mr_fail(err, MR_E_UNAVAILABLE, "%u of %u checks failed; the last column says what to do",
+                       r.broken, r.count);
     return status;
 }
 
 const mr_cli_command mr_cli_doctor = {
     .name = "doctor",
     .summary = "check every part and say what to do about what is broken",
-    .detail = "Checks the programs, the home folder, the database (reachable, durable, migrated, clock), the cache, the\n"
+    .detail = "Checks the programs, the home folder, the database (reachable, durable, migrated, clock), the "
+              "cache, the\n"
               "broker and its workers. The exit code is 0 only when nothing is broken.",
     .example = "millrace doctor\n",
     .options = options,
     .config_size = sizeof(mr_globals),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

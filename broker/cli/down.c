@@ -10,16 +10,20 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     unsigned stopped;
     MR_TRY(mr_home_open(cli->globals, &home, err));
     MR_TRY(mr_home_stop(&home, &stopped, err));
-    if (cli->globals->json) printf("{\"home\":\"%s\",\"stopped\":%u}\n", home.path, stopped);
-    else if (stopped) fprintf(stderr, "stopped %u processes of %s\n", stopped, home.path);
-    else fprintf(stderr, "nothing of %s is running\n", home.path);
+    if (cli->globals->json)
+        printf("{\"home\":\"%s\",\"stopped\":%u}\n", home.path, stopped);
+    else if (stopped)
+        fprintf(stderr, "stopped %u processes of %s\n", stopped, home.path);
+    else
+        fprintf(stderr, "nothing of %s is running\n", home.path);
     return MR_OK;
 }
 
 const mr_cli_command mr_cli_down = {
     .name = "down",
     .summary = "stop what 'millrace up' started; the data stay",
-    .detail = "Workers first, then the broker, then the private PostgreSQL and Redis. Each gets 20 seconds to end in good\n"
+    .detail = "Workers first, then the broker, then the private PostgreSQL and Redis. Each gets 20 seconds "
+              "to end in good\n"
               "order. Running twice is fine.",
     .example = "millrace down\n",
     .options = options,

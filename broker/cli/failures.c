@@ -21,6 +21,5 @@ const mr_cli_command mr_cli_failures = {
     .max_operands = 1,
     .options = options,
     .config_size = sizeof(mr_page),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

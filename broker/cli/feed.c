@@ -3,10 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN = 20, REJECT_ITEMS = 200, REJECT_BYTES = 96 * 1024, RETRY_MS = 60000, PAUSE_MS = 100, ROW_MAX = 32 << 20 };
+enum {
+    SHOWN = 20,
+    REJECT_ITEMS = 200,
+    REJECT_BYTES = 96 * 1024,
+    RETRY_MS = 60000,
+    PAUSE_MS = 100,
+    ROW_MAX = 32 << 20
+};
 
-void mr_feed_init(mr_feed *f, mr_client *client, mr_stop *stop, uint64_t ingest, unsigned timeout_ms, bool verbose) {
-    *f = (mr_feed){.client = client, .stop = stop, .ingest = ingest, .timeout_ms = timeout_ms, .verbose = verbose};
+void mr_feed_init(mr_feed *f, mr_client *client, mr_stop *stop, uint64_t ingest, unsigned timeout_ms) {
+    *f = (mr_feed){.client = client, .stop = stop, .ingest = ingest, .timeout_ms = timeout_ms};
     for (size_t i = 0; i < MR_FEED_CALLS; i++) mr_buf_init(&f->slots[i].body, NULL, MR_FEED_BYTES + ROW_MAX);
     mr_buf_init(&f->rejects, NULL, REJECT_BYTES + 64 * 1024);
     mr_progress_init(&f->progress);
@@ -31,10 +38,13 @@ static void tell_refused(mr_feed *f, mr_feed_file *file, uint64_t line, uint64_t
     if (!f->verbose && file->refused++ > SHOWN) return;
     mr_progress_clear(&f->progress);
     if (!f->verbose && file->refused > SHOWN)
-        fprintf(stderr, "%s: more rows are refused; 'millrace rejects --ingest %llu' lists all, --verbose shows them\n",
-                file->name, (unsigned long long)f->ingest);
+        fprintf(
+            stderr,
+            "%s: more rows are refused; 'millrace rejects --ingest %llu' lists all, --verbose shows them\n",
+            file->name, (unsigned long long)f->ingest);
     else if (column)
-        fprintf(stderr, "%s:%llu:%llu: %s\n", file->name, (unsigned long long)line, (unsigned long long)column, reason);
+        fprintf(stderr, "%s:%llu:%llu: %s\n", file->name, (unsigned long long)line,
+                (unsigned long long)column, reason);
     else
         fprintf(stderr, "%s:%llu: %s\n", file->name, (unsigned long long)line, reason);
 }
@@ -48,14 +58,16 @@ static mr_status send_rejects(mr_feed *f, mr_error *err) {
     mr_buf *list = mr_params_open(&p, "rejects");
     mr_pack_array(list, f->reject_count);
     mr_buf_put(list, f->rejects.data, f->rejects.len);
-    mr_status status = mr_client_send(f->client, MR_CMD_INGEST_REJECT, mr_params_span(&p), (mr_span){0}, &call, err);
+    mr_status status =
+        mr_client_send(f->client, MR_CMD_INGEST_REJECT, mr_params_span(&p), (mr_span){0}, &call, err);
     mr_params_free(&p);
     mr_buf_clear(&f->rejects);
     f->reject_count = 0;
     return status;
 }
 
-mr_status mr_feed_reject(mr_feed *f, uint64_t line, uint64_t column, mr_status why, const char *reason, mr_error *err) {
+mr_status mr_feed_reject(mr_feed *f, uint64_t line, uint64_t column, mr_status why, const char *reason,
+                         mr_error *err) {
     f->read++;
     tell_refused(f, f->file, line, column, reason);
     mr_pack_array(&f->rejects, 5);
@@ -76,6 +88,14 @@ static uint64_t member(const mr_unpack *map, const char *name) {
     return mr_unpack_find(map, name, &v) == MR_OK && mr_unpack_u64(&v, UINT64_MAX, &n, NULL) == MR_OK ? n : 0;
 }
 
+/* The file that a line on the wire belongs to; *line becomes the line in it. */
+static mr_feed_file *file_of(const mr_feed_slot *slot, uint64_t *line) {
+    uint32_t i = slot->parts - 1;
+    while (i && slot->part[i].base >= *line) i--;
+    *line -= slot->part[i].base;
+    return slot->part[i].file;
+}
+
 static mr_status take_rejects(mr_feed *f, mr_feed_slot *slot, mr_unpack *list, mr_error *err) {
     uint32_t count;
     MR_TRY(mr_unpack_array(list, slot->rows, &count, err));
@@ -85,12 +105,14 @@ static mr_status take_rejects(mr_feed *f, mr_feed_slot *slot, mr_unpack *list, m
         mr_span reason;
         char text[504];
         MR_TRY(mr_unpack_array(list, 3, &width, err));
-        if (width != 3) return mr_fail(err, MR_E_PROTOCOL, "the broker tells a refused row in a form that is not known");
+        if (width != 3)
+            return mr_fail(err, MR_E_PROTOCOL, "the broker tells a refused row in a form that is not known");
         MR_TRY(mr_unpack_u64(list, UINT64_MAX, &line, err));
         MR_TRY(mr_unpack_u64(list, UINT64_MAX, &column, err));
         MR_TRY(mr_unpack_str(list, 4096, &reason, err));
         snprintf(text, sizeof text, "%.*s", MR_SPAN_ARG(reason));
-        tell_refused(f, slot->file, line, column, text);
+        mr_feed_file *file = file_of(slot, &line);
+        tell_refused(f, file, line, column, text);
     }
     return MR_OK;
 }
@@ -102,7 +124,8 @@ static mr_status taken(mr_feed *f, mr_feed_slot *slot, mr_span body, mr_error *e
     f->duplicate += member(&map, "duplicate");
     f->bytes_ahead -= slot->body.len;
     slot->busy = false;
-    mr_status status = mr_unpack_find(&map, "rejects", &list) == MR_OK ? take_rejects(f, slot, &list, err) : MR_OK;
+    mr_status status =
+        mr_unpack_find(&map, "rejects", &list) == MR_OK ? take_rejects(f, slot, &list, err) : MR_OK;
     mr_feed_progress(f);
     return status;
 }
@@ -111,9 +134,10 @@ static mr_status send_slot(mr_feed *f, mr_feed_slot *slot, mr_error *err) {
     mr_params p;
     mr_params_init(&p);
     mr_params_u64(&p, "ingest", f->ingest);
-    mr_params_text(&p, "file", slot->file->name);
+    mr_params_text(&p, "file", slot->part[0].file->name);
     mr_params_u64(&p, "rows", slot->rows);
-    mr_status status = mr_client_send(f->client, MR_CMD_INGEST_ROWS, mr_params_span(&p), mr_buf_span(&slot->body), &slot->call, err);
+    mr_status status = mr_client_send(f->client, MR_CMD_INGEST_ROWS, mr_params_span(&p),
+                                      mr_buf_span(&slot->body), &slot->call, err);
     mr_params_free(&p);
     return status;
 }
@@ -151,19 +175,27 @@ static mr_feed_slot *free_slot(mr_feed *f) {
 
 void mr_feed_begin(mr_feed *f, mr_feed_file *file) { f->file = file; }
 
-mr_status mr_feed_row(mr_feed *f, mr_buf **to, mr_error *err) {
+static mr_status open_slot(mr_feed *f, mr_error *err) {
     while (!f->open) {
         f->open = free_slot(f);
-        if (!f->open) {
-            MR_TRY(wait_for_one(f, err));
-            continue;
-        }
-        mr_buf_clear(&f->open->body);
-        f->open->at = mr_pack_open_array(&f->open->body);
-        f->open->rows = 0;
-        f->open->file = f->file;
+        if (!f->open) MR_TRY(wait_for_one(f, err));
     }
-    *to = &f->open->body;
+    mr_feed_slot *slot = f->open;
+    mr_buf_clear(&slot->body);
+    slot->at = mr_pack_open_array(&slot->body);
+    slot->rows = slot->parts = 0;
+    slot->last_line = 0;
+    return MR_OK;
+}
+
+mr_status mr_feed_row(mr_feed *f, uint64_t *line, mr_buf **to, mr_error *err) {
+    if (!f->open) MR_TRY(open_slot(f, err));
+    mr_feed_slot *slot = f->open;
+    if (!slot->parts || slot->part[slot->parts - 1].file != f->file)
+        slot->part[slot->parts++] = (mr_feed_part){f->file, slot->last_line};
+    *line += slot->part[slot->parts - 1].base;
+    slot->last_line = *line;
+    *to = &slot->body;
     return MR_OK;
 }
 
@@ -174,7 +206,7 @@ static mr_status flush(mr_feed *f, mr_error *err) {
     if (!slot->rows) return MR_OK;
     mr_pack_patch(&slot->body, slot->at, slot->rows);
     mr_status full = mr_buf_status(&slot->body);
-    if (full != MR_OK) return mr_fail(err, full, "%s: a row does not fit into memory", slot->file->name);
+    if (full != MR_OK) return mr_fail(err, full, "%s: a row does not fit into memory", f->file->name);
     slot->busy = true;
     slot->first_ms = mr_now_ms();
     f->bytes_ahead += slot->body.len;
@@ -191,7 +223,7 @@ mr_status mr_feed_added(mr_feed *f, mr_error *err) {
 }
 
 mr_status mr_feed_end(mr_feed *f, mr_error *err) {
-    MR_TRY(flush(f, err));
+    if (!f->join || (f->open && f->open->parts == MR_FEED_FILES)) MR_TRY(flush(f, err));
     f->files++;
     mr_feed_progress(f);
     return mr_stop_asked(f->stop) ? mr_fail(err, MR_E_INTERRUPTED, "interrupted") : MR_OK;

@@ -6,7 +6,8 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     (void)config;
     const char *name = mr_cli_operand(cli, 0);
     const mr_cli_command *command = name ? mr_cli_find(name) : NULL;
-    if (name && !command) return mr_fail(err, MR_E_USAGE, "there is no command '%.60s'; millrace help lists them", name);
+    if (name && !command)
+        return mr_fail(err, MR_E_USAGE, "there is no command '%.60s'; millrace help lists them", name);
     mr_buf text;
     mr_buf_init(&text, NULL, 1 << 20);
     char program[MR_OPTION_TEXT];

@@ -17,19 +17,26 @@ static const char addresses[] = "addresses";
 static mr_status find_home(const mr_globals *g, char out[MR_OPTION_TEXT], mr_error *err) {
     const char *data = getenv("XDG_DATA_HOME"), *user = getenv("HOME");
     int n;
-    if (g->home[0] == '/') n = snprintf(out, MR_OPTION_TEXT, "%s", g->home);
+    if (g->home[0] == '/')
+        n = snprintf(out, MR_OPTION_TEXT, "%s", g->home);
     else if (g->home[0]) {
         char here[PATH_MAX];
-        if (!getcwd(here, sizeof here)) return mr_fail(err, MR_E_IO, "cannot tell the working folder: %s", strerror(errno));
+        if (!getcwd(here, sizeof here))
+            return mr_fail(err, MR_E_IO, "cannot tell the working folder: %s", strerror(errno));
         n = snprintf(out, MR_OPTION_TEXT, "%s/%s", here, g->home);
-    } else if (data && data[0] == '/') n = snprintf(out, MR_OPTION_TEXT, "%s/millrace", data);
-    else if (user && user[0] == '/') n = snprintf(out, MR_OPTION_TEXT, "%s/.local/share/millrace", user);
-    else return mr_fail(err, MR_E_INVALID, "HOME is not set: name a folder with --home");
-    if (n < 0 || n >= MR_OPTION_TEXT) return mr_fail(err, MR_E_LIMIT, "the path of the home folder is too long");
+    } else if (data && data[0] == '/')
+        n = snprintf(out, MR_OPTION_TEXT, "%s/millrace", data);
+    else if (user && user[0] == '/')
+        n = snprintf(out, MR_OPTION_TEXT, "%s/.local/share/millrace", user);
+    else
+        return mr_fail(err, MR_E_INVALID, "HOME is not set: name a folder with --home");
+    if (n < 0 || n >= MR_OPTION_TEXT)
+        return mr_fail(err, MR_E_LIMIT, "the path of the home folder is too long");
     return MR_OK;
 }
 
-mr_status mr_home_file(const mr_home *h, const char *folder, const char *name, char out[PATH_MAX], mr_error *err) {
+mr_status mr_home_file(const mr_home *h, const char *folder, const char *name, char out[PATH_MAX],
+                       mr_error *err) {
     int n = snprintf(out, PATH_MAX, "%s/%s/%s", h->path, folder, name);
     return n > 0 && n < PATH_MAX ? MR_OK : mr_fail(err, MR_E_LIMIT, "the path %s is too long", h->path);
 }
@@ -44,7 +51,8 @@ static void take_line(mr_home *h, const char *line, size_t n) {
         if (n < k || strncmp(line, names[i], k)) continue;
         const char *value = line + k;
         size_t len = n - k;
-        if (len >= 2 && (value[0] == '\'' || value[0] == '"') && value[len - 1] == value[0]) value++, len -= 2;
+        if (len >= 2 && (value[0] == '\'' || value[0] == '"') && value[len - 1] == value[0])
+            value++, len -= 2;
         snprintf(to[i], room[i], "%.*s", (int)(len < room[i] ? len : room[i] - 1), value);
     }
 }
@@ -85,8 +93,9 @@ mr_status mr_home_make(const mr_home *h, mr_error *err) {
 mr_status mr_home_remember(const mr_home *h, mr_error *err) {
     char path[PATH_MAX], text[4096];
     MR_TRY(mr_home_file(h, "run", addresses, path, err));
-    int n = snprintf(text, sizeof text, "MILLRACE_DATABASE_URL=%s\nMILLRACE_REDIS_URL=%s\nMILLRACE_BROKER=%s\n", h->database_url,
-                     h->redis_url, h->broker);
+    int n =
+        snprintf(text, sizeof text, "MILLRACE_DATABASE_URL=%s\nMILLRACE_REDIS_URL=%s\nMILLRACE_BROKER=%s\n",
+                 h->database_url, h->redis_url, h->broker);
     return mr_file_write(path, (mr_span){(uint8_t *)text, (size_t)n}, 0600, err);
 }
 
@@ -138,7 +147,8 @@ mr_status mr_home_services(mr_home *h, const char *verb, mr_error *err) {
     mr_buf_init(&text, NULL, 64 * 1024);
     mr_status status = mr_proc_capture(argv, SERVICES_MS, false, &text, &code, err);
     if (status == MR_OK && code)
-        status = mr_fail(err, MR_E_UNAVAILABLE, "the private database and cache did not %s (%s ended with %d); see %s/log", verb,
+        status = mr_fail(err, MR_E_UNAVAILABLE,
+                         "the private database and cache did not %s (%s ended with %d); see %s/log", verb,
                          script, code, h->path);
     if (status == MR_OK) take_lines(h, mr_buf_span(&text));
     mr_buf_free(&text);
@@ -148,7 +158,8 @@ mr_status mr_home_services(mr_home *h, const char *verb, mr_error *err) {
 static void stop_one(const mr_home *h, const char *name, unsigned *stopped) {
     char file[64], path[PATH_MAX];
     pid_t pid = mr_home_pid(h, name);
-    if (pid && mr_pid_end(pid, GRACE_MS)) fprintf(stderr, "millrace: %s did not stop in time and was killed\n", name);
+    if (pid && mr_pid_end(pid, GRACE_MS))
+        fprintf(stderr, "millrace: %s did not stop in time and was killed\n", name);
     snprintf(file, sizeof file, "%s.pid", name);
     if (mr_home_file(h, "run", file, path, NULL) == MR_OK && unlink(path) == 0) ++*stopped;
 }
@@ -187,8 +198,9 @@ mr_status mr_home_database(const mr_globals *g, char out[1024], mr_error *err) {
     }
     MR_TRY(mr_home_open(g, &h, err));
     if (!h.database_url[0])
-        return mr_fail(err, MR_E_UNAVAILABLE,
-                       "no database is known: set MILLRACE_DATABASE_URL, or start a private one with 'millrace up'");
+        return mr_fail(
+            err, MR_E_UNAVAILABLE,
+            "no database is known: set MILLRACE_DATABASE_URL, or start a private one with 'millrace up'");
     snprintf(out, 1024, "%s", h.database_url);
     return MR_OK;
 }

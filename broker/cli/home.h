@@ -1,4 +1,5 @@
-/* home.h: the folder of the private services: HOME/run (pid files, addresses), HOME/log, and what deploy/services keeps. */
+/* home.h: the folder of the private services: HOME/run (pid files, addresses), HOME/log, and what
+ * deploy/services keeps. */
 #ifndef MR_BROKER_CLI_HOME_H
 #define MR_BROKER_CLI_HOME_H
 
@@ -9,10 +10,12 @@ enum { MR_WORKERS_MAX = 256 };
 
 typedef struct mr_home {
     char path[MR_OPTION_TEXT];
-    char database_url[1024], redis_url[1024], broker[MR_OPTION_TEXT]; /* what the services said; "" when none run */
+    char database_url[1024], redis_url[1024],
+        broker[MR_OPTION_TEXT]; /* what the services said; "" when none run */
 } mr_home;
 
-/* Finds the folder (it may not be there yet) and reads what is running there. E_INVALID when no home can be told. */
+/* Finds the folder (it may not be there yet) and reads what is running there. E_INVALID when no home can be
+ * told. */
 mr_status mr_home_open(const mr_globals *g, mr_home *out, mr_error *err) MR_MUST_CHECK;
 /* "HOME/run/NAME", for pid files and others. */
 mr_status mr_home_file(const mr_home *h, const char *folder, const char *name, char out[PATH_MAX],

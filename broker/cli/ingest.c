@@ -41,7 +41,8 @@ static mr_status wait_for_input(const input *in, mr_error *err) {
     for (;;) {
         struct pollfd p[2] = {{.fd = in->fd, .events = POLLIN}, {.fd = in->feed->stop->fd, .events = POLLIN}};
         int n = poll(p, 2, 250);
-        if (n < 0 && errno != EINTR) return mr_fail(err, MR_E_IO, "cannot wait for standard input: %s", strerror(errno));
+        if (n < 0 && errno != EINTR)
+            return mr_fail(err, MR_E_IO, "cannot wait for standard input: %s", strerror(errno));
         if (mr_stop_asked(in->feed->stop)) return mr_fail(err, MR_E_INTERRUPTED, "interrupted");
         if (n > 0 && p[0].revents) return MR_OK;
         MR_TRY(mr_client_alive(in->feed->client, err));
@@ -86,12 +87,16 @@ static mr_status prompt_line(reader *r, mr_span line, uint64_t number, mr_error 
     mr_error why = {0};
     size_t column = 0;
     mr_arena_reset(r->arena);
-    mr_status status = mr_prompt_from_json(line, r->map.count ? &r->map : NULL, &r->limits, r->arena, &p, &column, &why);
-    if (status == MR_E_MEMORY) return mr_fail(err, status, "%s:%llu: out of memory", r->feed->file->name, (unsigned long long)number);
+    mr_status status =
+        mr_prompt_from_json(line, r->map.count ? &r->map : NULL, &r->limits, r->arena, &p, &column, &why);
+    if (status == MR_E_MEMORY)
+        return mr_fail(err, status, "%s:%llu: out of memory", r->feed->file->name,
+                       (unsigned long long)number);
     if (status != MR_OK) return mr_feed_reject(r->feed, number, column, status, why.text, err);
-    if (r->s->source && !mr_jsonl_column_of(line, mr_span_of(r->source_key))) p.source = (mr_prompt_source)r->s->source;
+    if (r->s->source && !mr_jsonl_column_of(line, mr_span_of(r->source_key)))
+        p.source = (mr_prompt_source)r->s->source;
     mr_buf *to;
-    MR_TRY(mr_feed_row(r->feed, &to, err));
+    MR_TRY(mr_feed_row(r->feed, &number, &to, err));
     mr_prompt_pack(to, &p, number);
     return mr_feed_added(r->feed, err);
 }
@@ -103,9 +108,12 @@ static mr_status prompt_lines(reader *r, mr_jsonl *lines, mr_error *err) {
         mr_error why = {0};
         mr_status status = mr_jsonl_next(lines, &line, &number, &why);
         if (status == MR_E_NOT_FOUND) return MR_OK;
-        if (status == MR_OK) status = prompt_line(r, line, number, err);
-        else if (status == MR_E_LIMIT) status = mr_feed_reject(r->feed, number, 0, status, why.text, err);
-        else return mr_fail(err, status, "%s", why.text);
+        if (status == MR_OK)
+            status = prompt_line(r, line, number, err);
+        else if (status == MR_E_LIMIT)
+            status = mr_feed_reject(r->feed, number, 0, status, why.text, err);
+        else
+            return mr_fail(err, status, "%s", why.text);
         MR_TRY(status);
     }
 }
@@ -126,8 +134,8 @@ static mr_status prompt_file(reader *r, const char *path, mr_error *err) {
     return status;
 }
 
-static mr_status prompt_files(const mr_ingest_settings *s, const mr_paths *paths, mr_feed_file *files, mr_feed *feed,
-                              mr_error *err) {
+static mr_status prompt_files(const mr_ingest_settings *s, const mr_paths *paths, mr_feed_file *files,
+                              mr_feed *feed, mr_error *err) {
     reader r;
     mr_status status = reader_init(&r, s, err);
     r.feed = feed;
@@ -142,8 +150,8 @@ static mr_status prompt_files(const mr_ingest_settings *s, const mr_paths *paths
 
 /* ---- the ingest as a whole ---- */
 
-static mr_status begin(mr_cli *cli, mr_client *c, const mr_ingest_settings *s, mr_table_schema schema, uint64_t *ingest,
-                       mr_error *err) {
+static mr_status begin(mr_cli *cli, mr_client *c, const mr_ingest_settings *s, mr_table_schema schema,
+                       uint64_t *ingest, mr_error *err) {
     mr_params p;
     mr_span body;
     mr_unpack map, v;
@@ -161,9 +169,11 @@ static mr_status begin(mr_cli *cli, mr_client *c, const mr_ingest_settings *s, m
     mr_buf *to = mr_params_open(&p, "paths");
     size_t at = mr_pack_open_array(to);
     uint32_t n = 0;
-    for (; n < cli->args->count && n < 100; n++) mr_pack_str(to, (mr_span){(uint8_t *)cli->args->operands[n], strnlen(cli->args->operands[n], 512)});
+    for (; n < cli->args->count && n < 100; n++)
+        mr_pack_str(to, (mr_span){(uint8_t *)cli->args->operands[n], strnlen(cli->args->operands[n], 512)});
     mr_pack_patch(to, at, n);
-    mr_status status = mr_client_call(c, MR_CMD_INGEST_BEGIN, mr_params_span(&p), (unsigned)cli->globals->timeout_ms, &body, err);
+    mr_status status = mr_client_call(c, MR_CMD_INGEST_BEGIN, mr_params_span(&p),
+                                      (unsigned)cli->globals->timeout_ms, &body, err);
     mr_params_free(&p);
     MR_TRY(status);
     mr_unpack_init(&map, body);
@@ -179,12 +189,14 @@ static mr_status end(mr_cli *cli, const mr_feed *f, mr_error *err) {
     mr_params_u64(&p, "ingest", f->ingest);
     mr_params_u64(&p, "read", f->read);
     mr_params_u64(&p, "rejected", f->rejected);
-    mr_status status = mr_client_call(f->client, MR_CMD_INGEST_END, mr_params_span(&p), (unsigned)cli->globals->timeout_ms, &body, err);
+    mr_status status = mr_client_call(f->client, MR_CMD_INGEST_END, mr_params_span(&p),
+                                      (unsigned)cli->globals->timeout_ms, &body, err);
     mr_params_free(&p);
     return status;
 }
 
-static mr_status summary(mr_cli *cli, const mr_ingest_settings *s, const mr_feed *f, uint64_t ms, mr_error *err) {
+static mr_status summary(mr_cli *cli, const mr_ingest_settings *s, const mr_feed *f, uint64_t ms,
+                         mr_error *err) {
     mr_buf pack;
     mr_buf_init(&pack, NULL, 1 << 16);
     mr_pack_map(&pack, 9);
@@ -195,7 +207,11 @@ static mr_status summary(mr_cli *cli, const mr_ingest_settings *s, const mr_feed
     const struct {
         const char *name;
         uint64_t value;
-    } counts[] = {{"files", f->files}, {"read", f->read}, {"stored", f->stored}, {"duplicate", f->duplicate}, {"rejected", f->rejected}};
+    } counts[] = {{"files", f->files},
+                  {"read", f->read},
+                  {"stored", f->stored},
+                  {"duplicate", f->duplicate},
+                  {"rejected", f->rejected}};
     for (size_t i = 0; i < 5; i++) mr_pack_text(&pack, counts[i].name), mr_pack_u64(&pack, counts[i].value);
     mr_pack_text(&pack, "seconds");
     mr_pack_f64(&pack, (double)ms / 1000);
@@ -209,19 +225,27 @@ static mr_status summary(mr_cli *cli, const mr_ingest_settings *s, const mr_feed
 static mr_status interrupted(mr_feed *f, mr_error *err) {
     mr_error ignored;
     mr_status status = mr_feed_finish(f, &ignored); /* what is on its way is still counted */
-    return mr_fail(err, MR_E_INTERRUPTED, "interrupted after %llu rows were stored%s; run the same command again, nothing is stored twice",
-                   (unsigned long long)f->stored, status == MR_OK ? "" : " (some may be on their way)");
+    return mr_fail(
+        err, MR_E_INTERRUPTED,
+        "interrupted after %llu rows were stored%s; run the same command again, nothing is stored twice",
+        (unsigned long long)f->stored, status == MR_OK ? "" : " (some may be on their way)");
 }
 
-static mr_status feed_all(mr_cli *cli, const mr_ingest_settings *s, const mr_paths *paths, mr_feed_file *files,
-                          const mr_table_plan *plan, mr_feed *f, mr_error *err) {
+static mr_status feed_all(mr_cli *cli, const mr_ingest_settings *s, const mr_paths *paths,
+                          mr_feed_file *files, const mr_table_plan *plan, mr_feed *f, mr_error *err) {
     uint64_t start = mr_now_ms();
-    mr_status status = s->table[0] ? mr_ingest_tables(plan, paths, files, f, err) : prompt_files(s, paths, files, f, err);
+    mr_status status =
+        s->table[0] ? mr_ingest_tables(plan, paths, files, f, err) : prompt_files(s, paths, files, f, err);
     if (status == MR_OK) status = mr_feed_finish(f, err);
     mr_progress_clear(&f->progress);
     if (status == MR_E_INTERRUPTED) return interrupted(f, err);
+    if (status == MR_OK) status = end(cli, f, err);
+    if (status != MR_OK)
+        fprintf(stderr,
+                "%llu rows were stored; when the cause is gone, run the same command again: nothing is "
+                "stored twice\n",
+                (unsigned long long)f->stored);
     MR_TRY(status);
-    MR_TRY(end(cli, f, err));
     MR_TRY(summary(cli, s, f, mr_now_ms() - start, err));
     if (!f->rejected) return MR_OK;
     err->text[0] = 0; /* all was told already */
@@ -231,15 +255,18 @@ static mr_status feed_all(mr_cli *cli, const mr_ingest_settings *s, const mr_pat
 static mr_status check_kinds(const mr_ingest_settings *s, const mr_paths *paths, mr_error *err) {
     for (size_t i = 0; i < paths->count; i++) {
         if (!s->table[0] && mr_path_is_table(paths->items[i]))
-            return mr_fail(err, MR_E_USAGE, "%s is a table: name its data set with --table NAME", paths->items[i]);
+            return mr_fail(err, MR_E_USAGE, "%s is a table: name its data set with --table NAME",
+                           paths->items[i]);
         if (s->table[0] && !strcmp(paths->items[i], "-"))
-            return mr_fail(err, MR_E_USAGE, "a table is read twice, so it cannot come from standard input: write it to a file first");
+            return mr_fail(
+                err, MR_E_USAGE,
+                "a table is read twice, so it cannot come from standard input: write it to a file first");
     }
     return MR_OK;
 }
 
-static mr_status with_client(mr_cli *cli, const mr_ingest_settings *s, const mr_paths *paths, const mr_table_plan *plan,
-                             mr_error *err) {
+static mr_status with_client(mr_cli *cli, const mr_ingest_settings *s, const mr_paths *paths,
+                             const mr_table_plan *plan, mr_error *err) {
     mr_client *c = NULL;
     mr_stop stop;
     uint64_t ingest;
@@ -254,7 +281,9 @@ static mr_status with_client(mr_cli *cli, const mr_ingest_settings *s, const mr_
     if (status == MR_OK) status = mr_client_connect(cli, &c, err);
     if (status == MR_OK) status = begin(cli, c, s, plan->schema, &ingest, err);
     if (status == MR_OK) {
-        mr_feed_init(f, c, &stop, ingest, (unsigned)cli->globals->timeout_ms, s->verbose);
+        mr_feed_init(f, c, &stop, ingest, (unsigned)cli->globals->timeout_ms);
+        f->verbose = s->verbose;
+        f->join = !s->table[0]; /* a table's row is known by its file */
         status = feed_all(cli, s, paths, files, plan, f, err);
     }
     mr_client_close(&c);
@@ -282,11 +311,15 @@ const mr_cli_command mr_cli_ingest = {
     .name = "ingest",
     .summary = "read prompts or tables from files into a data set",
     .operands = "PATH...",
-    .detail = "PATH is a JSONL file, a folder (its .jsonl files, recursively), a glob, or - for standard input. A row is\n"
-              "{\"prompt\": TEXT, \"enhancement\": TEXT or OBJECT} with optional source, priority, session, score, success,\n"
-              "labels and created_at; other keys are kept as metadata. Equal rows are stored once, so an ingest that was\n"
-              "interrupted is simply run again. A bad row is refused alone, with file, line, column and reason.\n"
-              "Exit codes: 0 all rows are stored, 19 some were refused, 130 interrupted, others: it failed.",
+    .detail =
+        "PATH is a JSONL file, a folder (its .jsonl files, recursively), a glob, or - for standard input. A "
+        "row is\n"
+        "{\"prompt\": TEXT, \"enhancement\": TEXT or OBJECT} with optional source, priority, session, score, "
+        "success,\n"
+        "labels and created_at; other keys are kept as metadata. Equal rows are stored once, so an ingest "
+        "that was\n"
+        "interrupted is simply run again. A bad row is refused alone, with file, line, column and reason.\n"
+        "Exit codes: 0 all rows are stored, 19 some were refused, 130 interrupted, others: it failed.",
     .example = "millrace ingest prompts/\n"
                "millrace ingest banking.jsonl --map prompt=text,labels.intent=intent\n"
                "millrace ingest wine.csv --table wine\n",
@@ -294,6 +327,5 @@ const mr_cli_command mr_cli_ingest = {
     .max_operands = MR_CLI_OPERANDS,
     .options = options,
     .config_size = sizeof(mr_ingest_settings),
-    .role = MR_ROLE_PRODUCER,
     .run = run,
 };

@@ -22,11 +22,11 @@ typedef struct mr_table_plan {
     mr_table_types *declared;
 } mr_table_plan;
 
-/* Reads the head and the types of every file. Where files differ in a column's type, the wider one is taken. Errors:
- * E_INVALID the files have other columns; those of rows.h. */
+/* Reads the head and the types of every file. Where files differ in a column's type, the wider one is taken.
+ * Errors: E_INVALID the files have other columns; those of rows.h. */
 mr_status mr_ingest_plan(const mr_ingest_settings *s, const mr_paths *paths, mr_table_plan *out,
                          mr_error *err) MR_MUST_CHECK;
-mr_status mr_ingest_tables(const mr_table_plan *plan, const mr_paths *paths, mr_feed_file *files, mr_feed *feed,
-                           mr_error *err) MR_MUST_CHECK;
+mr_status mr_ingest_tables(const mr_table_plan *plan, const mr_paths *paths, mr_feed_file *files,
+                           mr_feed *feed, mr_error *err) MR_MUST_CHECK;
 
 #endif

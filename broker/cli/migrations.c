@@ -7,14 +7,14 @@
 #include "common/pack.h"
 #include "common/pg.h"
 
-/* The files are found below the root, which is an include path. A new migration is a new row here and in the table; a
- * test compares it with what is in deploy/sql. */
-#define SQL(symbol, file)                                                                                         \
-    __asm__(".section .rodata\n"                                                                                  \
-            ".global " #symbol "\n" #symbol ":\n"                                                                 \
-            ".incbin \"deploy/sql/" file "\"\n"                                                                   \
-            ".byte 0\n"                                                                                           \
-            ".previous\n");                                                                                       \
+/* The files are found below the root, which is an include path. A new migration is a new row here and in the
+ * table; a test compares it with what is in deploy/sql. */
+#define SQL(symbol, file)                                                                                    \
+    __asm__(".section .rodata\n"                                                                             \
+            ".global " #symbol "\n" #symbol ":\n"                                                            \
+            ".incbin \"deploy/sql/" file "\"\n"                                                              \
+            ".byte 0\n"                                                                                      \
+            ".previous\n");                                                                                  \
     extern const char symbol[]
 SQL(mr_sql_1_up, "0001_first.up.sql");
 SQL(mr_sql_1_down, "0001_first.down.sql");
@@ -36,11 +36,15 @@ static const mr_pg_statement list_statement = {
     .name = "migration_list",
     .sql = "select version, name, hash, applied_at from public.millrace_migration order by version"};
 static const mr_pg_statement insert_statement = {
-    .name = "migration_insert", .sql = "insert into public.millrace_migration (version, name, hash) values ($1, $2, $3)",
-    .count = 3, .types = {MR_PG_INT4, MR_PG_TEXT, MR_PG_BYTEA}};
+    .name = "migration_insert",
+    .sql = "insert into public.millrace_migration (version, name, hash) values ($1, $2, $3)",
+    .count = 3,
+    .types = {MR_PG_INT4, MR_PG_TEXT, MR_PG_BYTEA}};
 static const mr_pg_statement delete_statement = {
-    .name = "migration_delete", .sql = "delete from public.millrace_migration where version = $1",
-    .count = 1, .types = {MR_PG_INT4}};
+    .name = "migration_delete",
+    .sql = "delete from public.millrace_migration where version = $1",
+    .count = 1,
+    .types = {MR_PG_INT4}};
 
 static const mr_migration *of_version(int64_t version) {
     for (const mr_migration *m = mr_migrations; m->name; m++)
@@ -74,12 +78,14 @@ static mr_status check_row(mr_pg_row *row, int *version, mr_error *err) {
     const mr_migration *m = of_version(v);
     *version = (int)v;
     if (!m)
-        return mr_fail(err, MR_E_CONFLICT,
-                       "the database has migration %lld '%.*s', which this program does not know: use a newer millrace",
-                       (long long)v, MR_SPAN_ARG(name));
+        return mr_fail(
+            err, MR_E_CONFLICT,
+            "the database has migration %lld '%.*s', which this program does not know: use a newer millrace",
+            (long long)v, MR_SPAN_ARG(name));
     if (!as_applied(m, hash))
         return mr_fail(err, MR_E_CONFLICT,
-                       "migration %lld '%s' was applied in another form than this program has: the schema cannot be trusted; "
+                       "migration %lld '%s' was applied in another form than this program has: the schema "
+                       "cannot be trusted; "
                        "use the millrace that made it, or a fresh database",
                        (long long)v, m->name);
     return MR_OK;
@@ -151,8 +157,10 @@ static mr_status migrate(const char *url, int target, bool up, unsigned *done, m
     while (status == MR_OK && moved) {
         status = mr_pg_begin(pg, err);
         if (status == MR_OK) status = one_step(pg, target, up, &moved, err);
-        if (status != MR_OK) mr_pg_rollback(pg);
-        else *done += moved;
+        if (status != MR_OK)
+            mr_pg_rollback(pg);
+        else
+            *done += moved;
     }
     mr_pg_free(&pg);
     return status;
@@ -182,8 +190,10 @@ static void put_row(mr_buf *out, int64_t version, mr_span name, const char *stat
     mr_pack_i64(out, version);
     mr_pack_str(out, name);
     mr_pack_text(out, state);
-    if (at_ns) mr_pack_i64(out, *at_ns / 1000);
-    else mr_pack_nil(out);
+    if (at_ns)
+        mr_pack_i64(out, *at_ns / 1000);
+    else
+        mr_pack_nil(out);
 }
 
 static mr_status put_applied(mr_pg *pg, mr_buf *out, uint32_t *rows, int *last, mr_error *err) {
@@ -198,7 +208,11 @@ static mr_status put_applied(mr_pg *pg, mr_buf *out, uint32_t *rows, int *last, 
         int64_t version = mr_pg_int(&row, 0), at = mr_pg_time(&row, 3);
         mr_span hash = mr_pg_bytea(&row, 2);
         const mr_migration *m = of_version(version);
-        put_row(out, version, mr_pg_text(&row, 1), !m ? "unknown" : as_applied(m, hash) ? "applied" : "changed", &at);
+        put_row(out, version, mr_pg_text(&row, 1),
+                !m                    ? "unknown"
+                : as_applied(m, hash) ? "applied"
+                                      : "changed",
+                &at);
         status = mr_pg_row_status(&row, err);
         *last = (int)version;
         ++*rows;

@@ -10,9 +10,12 @@ static void put_roff(mr_buf *out, const char *text) {
     bool start = true;
     for (; *text; text++) {
         if (start && (*text == '.' || *text == '\'')) mr_buf_text(out, "\\&");
-        if (*text == '\\') mr_buf_text(out, "\\e");
-        else if (*text == '-') mr_buf_text(out, "\\-");
-        else mr_buf_put(out, text, 1);
+        if (*text == '\\')
+            mr_buf_text(out, "\\e");
+        else if (*text == '-')
+            mr_buf_text(out, "\\-");
+        else
+            mr_buf_put(out, text, 1);
         start = *text == '\n';
     }
 }
@@ -74,16 +77,19 @@ static void put_exit_codes(mr_buf *out) {
     mr_buf_text(out, ".Sh EXIT STATUS\n.Bl -tag -width indent -compact\n");
     for (size_t i = 0; i < mr_status_count(); i++) {
         const mr_status_row *row = mr_status_at(i);
-        if (row->exit_code == seen) mr_buf_printf(out, "or: %s\n", row->text);
-        else mr_buf_printf(out, ".It %d\n%s\n", row->exit_code, row->text);
+        if (row->exit_code == seen)
+            mr_buf_printf(out, "or: %s\n", row->text);
+        else
+            mr_buf_printf(out, ".It %d\n%s\n", row->exit_code, row->text);
         seen = row->exit_code;
     }
     mr_buf_text(out, ".El\n");
 }
 
 static void put_environment(mr_buf *out) {
-    mr_buf_text(out, ".Sh ENVIRONMENT\nFlags come first, then the environment, then the YAML file, then defaults.\n"
-                     ".Bl -tag -width indent\n");
+    mr_buf_text(
+        out, ".Sh ENVIRONMENT\nFlags come first, then the environment, then the YAML file, then defaults.\n"
+             ".Bl -tag -width indent\n");
     for (const mr_option *row = mr_global_options; row->name; row++) {
         mr_buf_text(out, ".It Ev MILLRACE_");
         put_upper(out, row->name);
@@ -95,12 +101,14 @@ static void put_environment(mr_buf *out) {
 }
 
 static void put_head(mr_buf *out, const char *command, const char *summary) {
-    mr_buf_text(out, ".\\\" Made by 'millrace docs' from the tables of broker/cli. Do not edit.\n.Dd $Mdocdate$\n.Dt MILLRACE");
+    mr_buf_text(out, ".\\\" Made by 'millrace docs' from the tables of broker/cli. Do not edit.\n.Dd "
+                     "$Mdocdate$\n.Dt MILLRACE");
     if (command) {
         mr_buf_text(out, "-");
         put_upper(out, command);
     }
-    mr_buf_printf(out, " 1\n.Os Millrace\n.Sh NAME\n.Nm millrace%s%s\n.Nd ", command ? "-" : "", command ? command : "");
+    mr_buf_printf(out, " 1\n.Os Millrace\n.Sh NAME\n.Nm millrace%s%s\n.Nd ", command ? "-" : "",
+                  command ? command : "");
     put_roff(out, summary);
     mr_buf_text(out, "\n");
 }
@@ -115,7 +123,8 @@ static void put_example(mr_buf *out, const char *example) {
 static void put_program_page(mr_buf *out) {
     put_head(out, NULL, "feed training batches to workers and keep what they find");
     mr_buf_text(out, ".Sh SYNOPSIS\n.Nm\n.Ar command\n.Op options\n.Op operands\n.Sh DESCRIPTION\n"
-                     "Data go to standard output, messages to standard error.\nThe commands:\n.Bl -tag -width completion\n");
+                     "Data go to standard output, messages to standard error.\nThe commands:\n.Bl -tag "
+                     "-width completion\n");
     for (const mr_cli_command *const *c = mr_cli_commands; *c; c++) {
         if ((*c)->hidden) continue;
         mr_buf_printf(out, ".It Sy %s\n", (*c)->name);
@@ -126,7 +135,8 @@ static void put_program_page(mr_buf *out) {
     put_options(out, mr_global_options);
     put_environment(out);
     put_exit_codes(out);
-    put_example(out, "millrace up\nmillrace sample --rows 500 --output rows.jsonl\nmillrace ingest rows.jsonl\nmillrace run\n");
+    put_example(out, "millrace up\nmillrace sample --rows 500 --output rows.jsonl\nmillrace ingest "
+                     "rows.jsonl\nmillrace run\n");
 }
 
 void mr_man_page(const mr_cli_command *command, mr_buf *out) {
@@ -157,40 +167,52 @@ void mr_man_page(const mr_cli_command *command, mr_buf *out) {
 void mr_errors_page(mr_buf *out) {
     mr_buf_text(out, "# Errors\n\n"
                      "Made by `millrace docs` from `common/status.def`. Do not edit.\n\n"
-                     "Every failure has one of these names. The number goes over the wire and into tables; the exit code is "
+                     "Every failure has one of these names. The number goes over the wire and into tables; "
+                     "the exit code is "
                      "what a program ends with.\n\n"
-                     "| name | number | exit code | HTTP | try again | meaning |\n| --- | --- | --- | --- | --- | --- |\n");
+                     "| name | number | exit code | HTTP | try again | meaning |\n| --- | --- | --- | --- | "
+                     "--- | --- |\n");
     for (size_t i = 0; i < mr_status_count(); i++) {
         const mr_status_row *row = mr_status_at(i);
-        mr_buf_printf(out, "| `%s` | %d | %d | %d | %s | %s |\n", row->name, (int)row->status, row->exit_code, row->http,
-                      row->retryable ? "yes" : "no", row->text);
+        mr_buf_printf(out, "| `%s` | %d | %d | %d | %s | %s |\n", row->name, (int)row->status, row->exit_code,
+                      row->http, row->retryable ? "yes" : "no", row->text);
     }
 }
 
 static void put_bounds(mr_buf *out, const mr_option *row) {
     bool bounded = row->min != 0 || row->max != 0;
-    if (row->type == MR_OPT_BOOL) mr_buf_text(out, "true, false");
+    if (row->type == MR_OPT_BOOL)
+        mr_buf_text(out, "true, false");
     else if (row->type == MR_OPT_CHOICE)
         for (size_t i = 0; row->choices[i]; i++) mr_buf_printf(out, "%s%s", i ? ", " : "", row->choices[i]);
-    else if (bounded) mr_buf_printf(out, "%.16g to %.16g%s%s", row->min, row->max, row->unit ? " " : "", row->unit ? row->unit : "");
-    else mr_buf_text(out, "text");
+    else if (bounded)
+        mr_buf_printf(out, "%.16g to %.16g%s%s", row->min, row->max, row->unit ? " " : "",
+                      row->unit ? row->unit : "");
+    else
+        mr_buf_text(out, "text");
 }
 
 void mr_settings_page(mr_buf *out) {
-    mr_buf_text(out, "# Settings of `millrace`\n\n"
-                     "Made by `millrace docs` from the table in `broker/cli/command.h`. Do not edit. "
-                     "`millrace-broker --help` and `millrace-worker --help` print theirs.\n\n"
-                     "Flags come first, then the environment, then the YAML file that `--config` names, then defaults. "
-                     "`millrace config` shows each value and where it came from.\n\n"
-                     "| key | flag | environment | values | default | what it is |\n| --- | --- | --- | --- | --- | --- |\n");
+    mr_buf_text(
+        out,
+        "# Settings of `millrace`\n\n"
+        "Made by `millrace docs` from the table in `broker/cli/command.h`. Do not edit. "
+        "`millrace-broker --help` and `millrace-worker --help` print theirs.\n\n"
+        "Flags come first, then the environment, then the YAML file that `--config` names, then defaults. "
+        "`millrace config` shows each value and where it came from.\n\n"
+        "| key | flag | environment | values | default | what it is |\n| --- | --- | --- | --- | --- | --- "
+        "|\n");
     for (const mr_option *row = mr_global_options; row->name; row++) {
         mr_buf_printf(out, "| `%s` | ", row->name);
-        if (row->secret) mr_buf_text(out, "none: secret");
-        else mr_buf_printf(out, "`--%s`", row->name);
+        if (row->secret)
+            mr_buf_text(out, "none: secret");
+        else
+            mr_buf_printf(out, "`--%s`", row->name);
         mr_buf_text(out, " | `MILLRACE_");
         put_upper(out, row->name);
         mr_buf_text(out, "` | ");
         put_bounds(out, row);
-        mr_buf_printf(out, " | %s%s%s | %s |\n", row->def ? "`" : "", row->def ? row->def : "", row->def ? "`" : "", row->help);
+        mr_buf_printf(out, " | %s%s%s | %s |\n", row->def ? "`" : "", row->def ? row->def : "",
+                      row->def ? "`" : "", row->help);
     }
 }

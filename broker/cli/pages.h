@@ -1,4 +1,5 @@
-/* pages.h: what is made from the commands' tables: man pages, completion scripts, the tables of errors and settings. */
+/* pages.h: what is made from the commands' tables: man pages, completion scripts, the tables of errors and
+ * settings. */
 #ifndef MR_BROKER_CLI_PAGES_H
 #define MR_BROKER_CLI_PAGES_H
 

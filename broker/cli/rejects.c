@@ -27,6 +27,5 @@ const mr_cli_command mr_cli_rejects = {
     .example = "millrace rejects --ingest 3\n",
     .options = options,
     .config_size = sizeof(settings),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

@@ -84,7 +84,8 @@ static mr_status print_json(pages *p, const char *component, mr_error *err) {
         if (status == MR_OK) status = mr_view_json(p->reply, &text, err);
         if (status != MR_OK || text.len < 3) break;
         /* "[...]\n" of each page, joined */
-        if (text.len > 3) fprintf(stdout, "%s%.*s", first ? "" : ",", (int)(text.len - 3), (const char *)text.data + 1);
+        if (text.len > 3)
+            fprintf(stdout, "%s%.*s", first ? "" : ",", (int)(text.len - 3), (const char *)text.data + 1);
         first = first && text.len == 3;
     } while (p->more);
     fputs("]\n", stdout);
@@ -116,14 +117,17 @@ static mr_status print_whole(pages *p, const mr_show *show, mr_buf *out, mr_erro
 
 static mr_status print_folded(pages *p, const mr_show *show, mr_arena *arena, mr_buf *out, mr_error *err) {
     mr_folding f;
-    if (mr_folding_init(&f, show, arena) != MR_OK) return mr_fail(err, MR_E_MEMORY, "out of memory for the summary");
+    if (mr_folding_init(&f, show, arena) != MR_OK)
+        return mr_fail(err, MR_E_MEMORY, "out of memory for the summary");
     do {
         MR_TRY(next_page(p, show->name, err));
         for (uint32_t i = 0; i < p->list.rows; i++)
             MR_TRY(mr_folding_add(&f, body_of(&p->list, i), mr_list_u64(&p->list, i, "rows"), err));
     } while (p->more);
-    if (f.results) mr_folding_print(&f, out);
-    else mr_buf_text(out, "  no result yet\n");
+    if (f.results)
+        mr_folding_print(&f, out);
+    else
+        mr_buf_text(out, "  no result yet\n");
     return MR_OK;
 }
 
@@ -133,14 +137,17 @@ static mr_status print_step(pages *p, const step *s, const mr_json *catalogue, m
     mr_show show = {.name = s->component, .summary = ""};
     mr_error ignored;
     if (mr_show_from_json(catalogue, s->component, arena, &show, &ignored) != MR_OK)
-        show = (mr_show){.name = s->component, .summary = "not in the catalogue any more: only its findings are shown"};
+        show = (mr_show){.name = s->component,
+                         .summary = "not in the catalogue any more: only its findings are shown"};
     mr_buf_printf(out, "%s: %s\n", s->component, show.summary ? show.summary : "");
     if (strcmp(s->state, "succeeded")) mr_buf_printf(out, "  %s", s->state);
-    if (strcmp(s->state, "succeeded") && s->dead) mr_buf_printf(out, ", %llu batches were given up", (unsigned long long)s->dead);
+    if (strcmp(s->state, "succeeded") && s->dead)
+        mr_buf_printf(out, ", %llu batches were given up", (unsigned long long)s->dead);
     if (strcmp(s->state, "succeeded")) mr_buf_text(out, "\n");
     p->after = 0;
     p->limit = PAGE;
-    mr_status status = strcmp(s->shape, "map") ? print_whole(p, &show, out, err) : print_folded(p, &show, arena, out, err);
+    mr_status status =
+        strcmp(s->shape, "map") ? print_whole(p, &show, out, err) : print_folded(p, &show, arena, out, err);
     mr_buf_text(out, "\n");
     mr_arena_free(&arena);
     return status;
@@ -149,7 +156,8 @@ static mr_status print_step(pages *p, const step *s, const mr_json *catalogue, m
 static mr_status find_catalogue(pages *p, mr_json **out, mr_error *err) {
     mr_span body;
     mr_error ignored;
-    MR_TRY(mr_client_call(p->client, MR_CMD_COMPONENTS, (mr_span){0}, (unsigned)p->cli->globals->timeout_ms, &body, err));
+    MR_TRY(mr_client_call(p->client, MR_CMD_COMPONENTS, (mr_span){0}, (unsigned)p->cli->globals->timeout_ms,
+                          &body, err));
     if (mr_catalog_of_reply(body, out, &ignored) == MR_OK && mr_json_count(*out)) return MR_OK;
     mr_json_free(out); /* no worker is connected: the one beside this program knows too */
     if (mr_catalog_local(out, &ignored) == MR_OK) return MR_OK;
@@ -163,18 +171,20 @@ static mr_status read_steps(pages *p, step **out, uint32_t *count, mr_arena *are
     mr_list list;
     mr_params_init(&args);
     mr_params_u64(&args, "id", p->run);
-    mr_status status = mr_client_call(p->client, MR_CMD_RUN_SHOW, mr_params_span(&args), (unsigned)p->cli->globals->timeout_ms, &body, err);
+    mr_status status = mr_client_call(p->client, MR_CMD_RUN_SHOW, mr_params_span(&args),
+                                      (unsigned)p->cli->globals->timeout_ms, &body, err);
     mr_params_free(&args);
     MR_TRY(status);
     mr_unpack_init(&map, body);
-    if (mr_unpack_find(&map, "steps", &v) != MR_OK) return mr_fail(err, MR_E_PROTOCOL, "the broker does not tell the run's steps");
+    if (mr_unpack_find(&map, "steps", &v) != MR_OK)
+        return mr_fail(err, MR_E_PROTOCOL, "the broker does not tell the run's steps");
     MR_TRY(mr_list_read((mr_span){v.at, (size_t)(v.end - v.at)}, arena, &list, err));
     *out = mr_arena_alloc(arena, list.rows + 1u, sizeof **out);
     if (!*out) return mr_fail(err, MR_E_MEMORY, "out of memory");
     for (uint32_t i = 0; i < list.rows; i++) {
-        take_text(&list, i, "component", (*out)[i].component, sizeof (*out)[i].component);
-        take_text(&list, i, "shape", (*out)[i].shape, sizeof (*out)[i].shape);
-        take_text(&list, i, "state", (*out)[i].state, sizeof (*out)[i].state);
+        take_text(&list, i, "component", (*out)[i].component, sizeof(*out)[i].component);
+        take_text(&list, i, "shape", (*out)[i].shape, sizeof(*out)[i].shape);
+        take_text(&list, i, "state", (*out)[i].state, sizeof(*out)[i].state);
         (*out)[i].dead = mr_list_u64(&list, i, "dead");
     }
     *count = list.rows;
@@ -185,11 +195,12 @@ static mr_status no_step(const step *steps, uint32_t count, const char *componen
     const char *names[MR_OPTION_LIST + 1] = {NULL};
     for (uint32_t i = 0; i < count && i < MR_OPTION_LIST; i++) names[i] = steps[i].component;
     const char *near = mr_nearest_word(names, component);
-    return mr_fail(err, MR_E_NOT_FOUND, "the run has no component '%.60s'%s%s%s", component, near ? ": did you mean '" : "",
-                   near ? near : "", near ? "'?" : "");
+    return mr_fail(err, MR_E_NOT_FOUND, "the run has no component '%.60s'%s%s%s", component,
+                   near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static mr_status print_steps(pages *p, const char *component, const mr_json *catalogue, mr_arena *arena, mr_error *err) {
+static mr_status print_steps(pages *p, const char *component, const mr_json *catalogue, mr_arena *arena,
+                             mr_error *err) {
     step *steps;
     uint32_t count, shown = 0;
     mr_buf out;
@@ -236,9 +247,12 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     MR_TRY(mr_client_connect(cli, &p.client, err));
     mr_status status = MR_OK;
     p.arena = mr_arena_new(NULL, ARENA_MAX);
-    if (!p.arena) status = mr_fail(err, MR_E_MEMORY, "out of memory");
-    else if (cli->globals->json) status = print_json(&p, s->component, err);
-    else status = print_for_people(&p, s->component, err);
+    if (!p.arena)
+        status = mr_fail(err, MR_E_MEMORY, "out of memory");
+    else if (cli->globals->json)
+        status = print_json(&p, s->component, err);
+    else
+        status = print_for_people(&p, s->component, err);
     if (p.arena) mr_arena_free(&p.arena);
     mr_client_close(&p.client);
     return status;
@@ -248,8 +262,10 @@ const mr_cli_command mr_cli_results = {
     .name = "results",
     .summary = "show what a run found, component by component",
     .operands = "RUN",
-    .detail = "Findings come first, the weightiest on top; then every output with its unit and meaning, summed up over the\n"
-              "batches where a component gives a result for each. --json gives every result in full, --batches who\n"
+    .detail = "Findings come first, the weightiest on top; then every output with its unit and meaning, "
+              "summed up over the\n"
+              "batches where a component gives a result for each. --json gives every result in full, "
+              "--batches who\n"
               "computed it and when.",
     .example = "millrace results 7\n"
                "millrace results 7 --component context_learner --json\n",
@@ -257,6 +273,5 @@ const mr_cli_command mr_cli_results = {
     .max_operands = 1,
     .options = options,
     .config_size = sizeof(settings),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

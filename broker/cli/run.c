@@ -10,32 +10,71 @@ typedef struct settings {
     mr_option_list component, set, role;
     char dataset[MR_OPTION_TEXT], name[MR_OPTION_TEXT];
     int64_t batch_size, seed, version;
-    bool detach;
+    bool wait, detach;
 } settings;
 
 #define AT(field) offsetof(settings, field)
 
 static const mr_option options[] = {
-    {.name = "component", .type = MR_OPT_LIST, .offset = AT(component), .flag = 'c',
+    {.name = "component",
+     .type = MR_OPT_LIST,
+     .offset = AT(component),
+     .flag = 'c',
      .help = "a component to run, repeatable; the six standard ones when not given"},
-    {.name = "set", .type = MR_OPT_LIST, .offset = AT(set), .flag = 's',
+    {.name = "set",
+     .type = MR_OPT_LIST,
+     .offset = AT(set),
+     .flag = 's',
      .help = "an option of a component as COMPONENT.OPTION=VALUE, repeatable"},
-    {.name = "dataset", .type = MR_OPT_TEXT, .offset = AT(dataset), .def = "prompts", .flag = 'd', .help = "what to read"},
-    {.name = "version", .type = MR_OPT_INT, .offset = AT(version), .min = 0, .max = 9e15,
+    {.name = "dataset",
+     .type = MR_OPT_TEXT,
+     .offset = AT(dataset),
+     .def = "prompts",
+     .flag = 'd',
+     .help = "what to read"},
+    {.name = "version",
+     .type = MR_OPT_INT,
+     .offset = AT(version),
+     .min = 0,
+     .max = 9e15,
      .help = "an older version of the data set; 0: as it is now"},
-    {.name = "batch_size", .type = MR_OPT_INT, .offset = AT(batch_size), .def = "32", .min = 1, .max = 1000000,
-     .unit = "rows", .help = "rows in a batch"},
-    {.name = "seed", .type = MR_OPT_INT, .offset = AT(seed), .def = "1", .min = 0, .max = 9e15,
+    {.name = "batch_size",
+     .type = MR_OPT_INT,
+     .offset = AT(batch_size),
+     .def = "32",
+     .min = 1,
+     .max = 1000000,
+     .unit = "rows",
+     .help = "rows in a batch"},
+    {.name = "seed",
+     .type = MR_OPT_INT,
+     .offset = AT(seed),
+     .def = "1",
+     .min = 0,
+     .max = 9e15,
      .help = "of everything random; the same seed gives the same results"},
-    {.name = "role", .type = MR_OPT_LIST, .offset = AT(role), .flag = 'r',
+    {.name = "role",
+     .type = MR_OPT_LIST,
+     .offset = AT(role),
+     .flag = 'r',
      .help = "a role as ROLE=COLUMN, such as label=target, repeatable"},
     {.name = "name", .type = MR_OPT_TEXT, .offset = AT(name), .help = "for people"},
-    {.name = "detach", .type = MR_OPT_BOOL, .offset = AT(detach), .help = "print the run's number and do not wait"},
+    {.name = "wait", .type = MR_OPT_BOOL, .offset = AT(wait), .def = "true",
+     .help = "wait for the end and show the progress; --no-wait is --detach"},
+    {.name = "detach",
+     .type = MR_OPT_BOOL,
+     .offset = AT(detach),
+     .help = "print the run's number and do not wait"},
     MR_GLOBAL_OPTIONS,
 };
 
-static const char *const standard[] = {"structural_analyzer", "linguistic_analyzer",    "dimensionality_reducer",
-                                       "context_learner",     "failure_mode_analyzer", "statistical_validator", NULL};
+static const char *const standard[] = {"structural_analyzer",
+                                       "linguistic_analyzer",
+                                       "dimensionality_reducer",
+                                       "context_learner",
+                                       "failure_mode_analyzer",
+                                       "statistical_validator",
+                                       NULL};
 
 static const char *component_at(const settings *s, size_t i) {
     if (!s->component.count) return i < sizeof standard / sizeof *standard ? standard[i] : NULL;
@@ -55,8 +94,8 @@ static mr_status check_set(const settings *s, const char *text, mr_error *err) {
         if (!strcmp(names[i], word)) return MR_OK;
     }
     const char *near = mr_nearest_word(names, word);
-    return mr_fail(err, MR_E_USAGE, "--set %.100s: the run has no component '%.60s'%s%s%s", text, word, near ? ": did you mean '" : "",
-                   near ? near : "", near ? "'?" : "");
+    return mr_fail(err, MR_E_USAGE, "--set %.100s: the run has no component '%.60s'%s%s%s", text, word,
+                   near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static void put_options(const settings *s, const char *component, mr_buf *to) {
@@ -117,15 +156,18 @@ static mr_status submit(mr_cli *cli, mr_client *c, mr_params *p, mr_buf *reply, 
     return MR_OK;
 }
 
-static mr_status submit_and_follow(mr_cli *cli, const settings *s, mr_params *p, mr_stop *stop, mr_error *err) {
+static mr_status submit_and_follow(mr_cli *cli, const settings *s, mr_params *p, mr_stop *stop,
+                                   mr_error *err) {
     mr_client *c;
     uint64_t id;
     mr_buf reply;
     MR_TRY(mr_client_connect(cli, &c, err));
     mr_buf_init(&reply, NULL, 1 << 20);
     mr_status status = submit(cli, c, p, &reply, &id, err);
-    if (status == MR_OK && s->detach) status = mr_view(cli, mr_buf_span(&reply), err);
-    else if (status == MR_OK) status = mr_watch_run(cli, &c, stop, id, err);
+    if (status == MR_OK && (s->detach || !s->wait))
+        status = mr_view(cli, mr_buf_span(&reply), err);
+    else if (status == MR_OK)
+        status = mr_watch_run(cli, &c, stop, id, err);
     mr_client_close(&c);
     mr_buf_free(&reply);
     return status;
@@ -148,12 +190,13 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
 const mr_cli_command mr_cli_run = {
     .name = "run",
     .summary = "run components over a data set and wait for the end",
-    .detail = "The run reads the data set as it is now; rows that come later do not change it. Ctrl-C ends the waiting, not\n"
+    .detail = "The run reads the data set as it is now; rows that come later do not change it. Ctrl-C ends "
+              "the waiting, not\n"
               "the run. Exit codes: 0 the run succeeded, 17 it failed, 14 it was cancelled, 130 interrupted.",
-    .example = "millrace run\n"
-               "millrace run --dataset wine --component context_learner --set context_learner.min_cluster_size=8\n",
+    .example =
+        "millrace run\n"
+        "millrace run --dataset wine --component context_learner --set context_learner.min_cluster_size=8\n",
     .options = options,
     .config_size = sizeof(settings),
-    .role = MR_ROLE_PRODUCER,
     .run = run,
 };

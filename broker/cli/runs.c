@@ -11,8 +11,10 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     if (verb) MR_TRY(mr_cli_number(cli, 1, "the number of a run", &id, err));
     mr_params p;
     mr_params_init(&p);
-    if (verb) mr_params_u64(&p, "id", id);
-    else mr_page_params(&p, config);
+    if (verb)
+        mr_params_u64(&p, "id", id);
+    else
+        mr_page_params(&p, config);
     return mr_view_call(cli, verb ? MR_CMD_RUN_SHOW : MR_CMD_RUNS, &p, err);
 }
 
@@ -25,6 +27,5 @@ const mr_cli_command mr_cli_runs = {
     .max_operands = 2,
     .options = options,
     .config_size = sizeof(mr_page),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

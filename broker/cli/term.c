@@ -31,16 +31,20 @@ void mr_local_time(int64_t us, char out[MR_LOCAL_TIME]) {
     }
     long offset = local.tm_gmtoff / 60;
     size_t n = strftime(out, MR_LOCAL_TIME, "%Y-%m-%d %H:%M:%S", &local);
-    snprintf(out + n, MR_LOCAL_TIME - n, "%c%02ld:%02ld", offset < 0 ? '-' : '+', (offset < 0 ? -offset : offset) / 60,
-             (offset < 0 ? -offset : offset) % 60);
+    snprintf(out + n, MR_LOCAL_TIME - n, "%c%02ld:%02ld", offset < 0 ? '-' : '+',
+             (offset < 0 ? -offset : offset) / 60, (offset < 0 ? -offset : offset) % 60);
 }
 
 void mr_duration_text(uint64_t ms, char out[32]) {
     unsigned long long s = ms / 1000;
-    if (ms < 1000) snprintf(out, 32, "%llu ms", (unsigned long long)ms);
-    else if (s < 60) snprintf(out, 32, "%.1f s", (double)ms / 1000);
-    else if (s < 3600) snprintf(out, 32, "%llu min %llu s", s / 60, s % 60);
-    else snprintf(out, 32, "%llu h %llu min", s / 3600, s / 60 % 60);
+    if (ms < 1000)
+        snprintf(out, 32, "%llu ms", (unsigned long long)ms);
+    else if (s < 60)
+        snprintf(out, 32, "%.1f s", (double)ms / 1000);
+    else if (s < 3600)
+        snprintf(out, 32, "%llu min %llu s", s / 60, s % 60);
+    else
+        snprintf(out, 32, "%llu h %llu min", s / 3600, s / 60 % 60);
 }
 
 void mr_progress_init(mr_progress *p) {

@@ -1,4 +1,5 @@
-/* term.h: the terminal and its signals: width, a progress line on stderr, Ctrl-C as a descriptor, time for people. */
+/* term.h: the terminal and its signals: width, a progress line on stderr, Ctrl-C as a descriptor, time for
+ * people. */
 #ifndef MR_BROKER_CLI_TERM_H
 #define MR_BROKER_CLI_TERM_H
 
@@ -27,7 +28,8 @@ void mr_progress_clear(mr_progress *p); /* before any other line is written to s
 /* "[######....]" of `width` cells for done of total. */
 void mr_bar(uint64_t done, uint64_t total, char *out, size_t width);
 
-/* SIGINT and SIGTERM as something to ask for, so that a command can end in good order. A second one ends the process. */
+/* SIGINT and SIGTERM as something to ask for, so that a command can end in good order. A second one ends the
+ * process. */
 typedef struct mr_stop {
     int fd;
     bool asked;

@@ -1,8 +1,12 @@
 #include "broker/cli/command.h"
 
-/* For the pages and completion alone: millrace-worker, which replaces this program, has the table that is parsed. */
+/* For the pages and completion alone: millrace-worker, which replaces this program, has the table that is
+ * parsed. */
 static const mr_option options[] = {
-    {.name = "input", .type = MR_OPT_TEXT, .help = "rows: JSONL, CSV or TSV; - for standard input", .flag = 'i'},
+    {.name = "input",
+     .type = MR_OPT_TEXT,
+     .help = "rows: JSONL, CSV or TSV; - for standard input",
+     .flag = 'i'},
     {.name = "set", .type = MR_OPT_TEXT, .help = "an option as NAME=VALUE; repeatable", .flag = 's'},
     {.name = "role", .type = MR_OPT_TEXT, .help = "a role as NAME=COLUMN; repeatable", .flag = 'r'},
     {.name = "map", .type = MR_OPT_TEXT, .help = "other names for keys: prompt=text", .flag = 'm'},

@@ -40,22 +40,26 @@ static mr_status note_private(const mr_home *h, mr_error *err) {
 }
 
 static mr_status start_services(mr_home *h, const mr_globals *g, mr_error *err) {
+    char script[PATH_MAX];
     h->database_url[0] = h->redis_url[0] = 0;
     if (!g->database_url[0] || !g->redis_url[0]) {
+        MR_TRY(mr_proc_share("services", script, err));
         MR_TRY(note_private(h, err)); /* before: what is started in half is stopped too */
         MR_TRY(mr_home_services(h, "start", err));
     }
     if (g->database_url[0]) snprintf(h->database_url, sizeof h->database_url, "%s", g->database_url);
     if (g->redis_url[0]) snprintf(h->redis_url, sizeof h->redis_url, "%s", g->redis_url);
     if (h->database_url[0]) return MR_OK;
-    return mr_fail(err, MR_E_UNAVAILABLE, "the private database did not tell its address; see %s/log", h->path);
+    return mr_fail(err, MR_E_UNAVAILABLE, "the private database did not tell its address; see %s/log",
+                   h->path);
 }
 
 /* ---- programs ---- */
 
 static mr_status start_program(const mr_home *h, const mr_globals *g, const char *program, const char *name,
                                const char *const *arguments, mr_error *err) {
-    char path[PATH_MAX], log[PATH_MAX], pid_file[PATH_MAX], file[64], database[1100], redis[1100], broker[300];
+    char path[PATH_MAX], log[PATH_MAX], pid_file[PATH_MAX], file[64], database[1100], redis[1100],
+        broker[300];
     const char *argv[8] = {path};
     pid_t pid;
     size_t n = 1;
@@ -77,28 +81,50 @@ static mr_status start_program(const mr_home *h, const mr_globals *g, const char
 static mr_status ended(const mr_home *h, const char *name, mr_error *err) {
     char line[256];
     mr_home_last_line(h, name, line);
-    return mr_fail(err, MR_E_UNAVAILABLE, "%s ended at once; the last line of %s/log/%s.log: %.200s", name, h->path, name, line);
+    return mr_fail(err, MR_E_UNAVAILABLE, "%s ended at once; the last line of %s/log/%s.log: %.200s", name,
+                   h->path, name, line);
+}
+
+/* A number of the broker's status, group.name. */
+static mr_status status_number(mr_client *c, const char *group, const char *name, uint64_t *out,
+                               mr_error *err) {
+    mr_span body;
+    mr_unpack map, v;
+    MR_TRY(mr_client_call(c, MR_CMD_STATUS, (mr_span){0}, 5000, &body, err));
+    mr_unpack_init(&map, body);
+    if (mr_unpack_find(&map, group, &v) == MR_OK && mr_unpack_find(&v, name, &v) == MR_OK &&
+        mr_unpack_u64(&v, UINT64_MAX, out, NULL) == MR_OK)
+        return MR_OK;
+    return mr_fail(err, MR_E_PROTOCOL, "the broker's status does not tell %s.%s", group, name);
+}
+
+/* The broker that answers is ours unless it has been up for longer than ours can be. */
+static mr_status is_ours(const mr_home *h, mr_client *c, uint64_t started_ms, mr_error *err) {
+    uint64_t uptime;
+    MR_TRY(status_number(c, "broker", "uptime_ms", &uptime, err));
+    if (uptime <= mr_now_ms() - started_ms) return MR_OK;
+    return mr_fail(err, MR_E_EXISTS,
+                   "another broker answers at %s: stop it, or choose another address with --broker",
+                   h->broker);
 }
 
 static mr_status start_broker(const mr_home *h, const mr_globals *g, mr_stop *stop, mr_error *err) {
     const char *arguments[] = {"--listen", h->broker, NULL};
+    uint64_t started = mr_now_ms(), until = started + BROKER_MS;
     MR_TRY(start_program(h, g, "millrace-broker", "broker", arguments, err));
-    uint64_t until = mr_now_ms() + BROKER_MS;
     for (;;) {
         mr_client *c;
-        bool runs = mr_home_pid(h, "broker") != 0; /* asked first: another broker may answer at this address */
-        mr_status status = runs ? mr_client_open(h->broker, HELLO_MS, &c, err) : MR_OK;
-        if (!runs || !mr_home_pid(h, "broker")) {
-            if (runs && status == MR_OK) mr_client_close(&c);
-            return ended(h, "broker", err);
-        }
+        mr_status status = mr_client_open(h->broker, HELLO_MS, &c, err);
         if (status == MR_OK) {
+            status = is_ours(h, c, started, err);
             mr_client_close(&c);
-            return MR_OK;
+            return status;
         }
+        if (!mr_home_pid(h, "broker")) return ended(h, "broker", err);
         if (status != MR_E_UNAVAILABLE) return status;
         if (mr_now_ms() >= until)
-            return mr_fail(err, MR_E_TIMEOUT, "the broker did not answer at %s within %d s; see %s/log/broker.log", h->broker,
+            return mr_fail(err, MR_E_TIMEOUT,
+                           "the broker did not answer at %s within %d s; see %s/log/broker.log", h->broker,
                            BROKER_MS / 1000, h->path);
         if (mr_stop_asked(stop)) return mr_fail(err, MR_E_INTERRUPTED, "interrupted");
     }
@@ -106,22 +132,14 @@ static mr_status start_broker(const mr_home *h, const mr_globals *g, mr_stop *st
 
 static mr_status count_workers(const mr_home *h, uint64_t *count, mr_error *err) {
     mr_client *c;
-    mr_span body;
-    mr_unpack map, v;
-    *count = 0;
     MR_TRY(mr_client_open(h->broker, 2000, &c, err));
-    mr_status status = mr_client_call(c, MR_CMD_STATUS, (mr_span){0}, 5000, &body, err);
-    if (status == MR_OK) {
-        mr_unpack_init(&map, body);
-        if (mr_unpack_find(&map, "workers", &v) != MR_OK || mr_unpack_find(&v, "count", &v) != MR_OK ||
-            mr_unpack_u64(&v, UINT64_MAX, count, NULL) != MR_OK)
-            status = mr_fail(err, MR_E_PROTOCOL, "the broker's status does not tell its workers");
-    }
+    mr_status status = status_number(c, "workers", "count", count, err);
     mr_client_close(&c);
     return status;
 }
 
-static mr_status start_workers(const mr_home *h, const mr_globals *g, int64_t workers, mr_stop *stop, mr_error *err) {
+static mr_status start_workers(const mr_home *h, const mr_globals *g, int64_t workers, mr_stop *stop,
+                               mr_error *err) {
     for (int64_t i = 1; i <= workers; i++) {
         char name[32];
         snprintf(name, sizeof name, "worker-%d", (int)i);
@@ -138,8 +156,8 @@ static mr_status start_workers(const mr_home *h, const mr_globals *g, int64_t wo
         MR_TRY(count_workers(h, &count, err));
         if (count >= (uint64_t)workers) return MR_OK;
         if (mr_now_ms() >= until)
-            return mr_fail(err, MR_E_TIMEOUT, "only %llu of %lld workers joined within %d s; see %s/log", (unsigned long long)count,
-                           (long long)workers, WORKERS_MS / 1000, h->path);
+            return mr_fail(err, MR_E_TIMEOUT, "only %llu of %lld workers joined within %d s; see %s/log",
+                           (unsigned long long)count, (long long)workers, WORKERS_MS / 1000, h->path);
         if (mr_stop_wait(stop, STEP_MS)) return mr_fail(err, MR_E_INTERRUPTED, "interrupted");
     }
 }
@@ -244,10 +262,13 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
 const mr_cli_command mr_cli_up = {
     .name = "up",
     .summary = "start a private PostgreSQL and Redis, the broker and workers",
-    .detail = "Everything lives in one home folder: data, logs and pid files. Where MILLRACE_DATABASE_URL or\n"
-              "MILLRACE_REDIS_URL is set, that server is used instead of a private one. The schema is migrated. When\n"
-              "anything does not start, what did is stopped again. A second start on the same folder goes on with what\n"
-              "is there.",
+    .detail =
+        "Everything lives in one home folder: data, logs and pid files. Where MILLRACE_DATABASE_URL or\n"
+        "MILLRACE_REDIS_URL is set, that server is used instead of a private one. The schema is migrated. "
+        "When\n"
+        "anything does not start, what did is stopped again. A second start on the same folder goes on with "
+        "what\n"
+        "is there.",
     .example = "millrace up --workers 2 --home ./try\n",
     .options = options,
     .config_size = sizeof(settings),

@@ -10,7 +10,13 @@
 #include "common/prompt.h"
 #include "common/text.h"
 
-enum { DEPTH = 16, VALUES_MAX = 20 * 1000 * 1000, COLUMNS_MAX = 256, CELL_MAX = 64 * 1024, CELL_LEAST = 8 };
+enum {
+    DEPTH = 16,
+    VALUES_MAX = 20 * 1000 * 1000,
+    COLUMNS_MAX = 256,
+    CELL_LEAST = 8,
+    WORDS_LEAST = 16
+};
 
 /* ---- taking lists apart ---- */
 
@@ -37,7 +43,8 @@ static mr_status read_rows(mr_unpack *u, mr_arena *arena, mr_list *out, mr_error
         uint32_t width;
         MR_TRY(mr_unpack_array(u, COLUMNS_MAX, &width, err));
         if (width != out->columns)
-            return mr_fail(err, MR_E_PROTOCOL, "row %u of the reply has %u values for %u columns", r, width, out->columns);
+            return mr_fail(err, MR_E_PROTOCOL, "row %u of the reply has %u values for %u columns", r, width,
+                           out->columns);
         for (uint32_t i = 0; i < width; i++) {
             values[n++] = *u;
             MR_TRY(mr_unpack_skip(u, err));
@@ -50,7 +57,8 @@ static mr_status read_rows(mr_unpack *u, mr_arena *arena, mr_list *out, mr_error
 static mr_status read_list(const mr_unpack *at, mr_arena *arena, mr_list *out, mr_error *err) {
     *out = (mr_list){0};
     mr_unpack v;
-    if (mr_unpack_find(at, "columns", &v) != MR_OK) return mr_fail(err, MR_E_PROTOCOL, "the reply has no columns");
+    if (mr_unpack_find(at, "columns", &v) != MR_OK)
+        return mr_fail(err, MR_E_PROTOCOL, "the reply has no columns");
     MR_TRY(read_names(&v, arena, out, err));
     if (mr_unpack_find(at, "rows", &v) != MR_OK) return mr_fail(err, MR_E_PROTOCOL, "the reply has no rows");
     MR_TRY(read_rows(&v, arena, out, err));
@@ -88,7 +96,9 @@ static bool is_time(mr_span name) { return mr_span_eq(name, mr_span_of("at")) ||
 static void put_clean(mr_buf *out, mr_span text) {
     for (size_t at = 0; at < text.len;) {
         uint32_t c = mr_utf8_next(text, &at);
-        if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)) c = ' ';
+        if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) ||
+            (c >= 0x2066 && c <= 0x2069))
+            c = ' ';
         uint8_t bytes[4];
         mr_buf_put(out, bytes, mr_utf8_put(c, bytes));
     }
@@ -100,9 +110,12 @@ static void put_hex(mr_buf *out, mr_span bytes) {
 
 static void put_integer_text(mr_buf *out, mr_span name, int64_t v) {
     char text[MR_LOCAL_TIME];
-    if (is_time(name)) mr_local_time(v, text);
-    else if (ends_with(name, "_ms") && v >= 0) mr_duration_text((uint64_t)v, text);
-    else snprintf(text, sizeof text, "%lld", (long long)v);
+    if (is_time(name))
+        mr_local_time(v, text);
+    else if (ends_with(name, "_ms") && v >= 0)
+        mr_duration_text((uint64_t)v, text);
+    else
+        snprintf(text, sizeof text, "%lld", (long long)v);
     mr_buf_text(out, text);
 }
 
@@ -131,17 +144,33 @@ static mr_status put_cell(const mr_unpack *at, mr_span name, mr_buf *out, mr_err
     mr_pack_value v;
     MR_TRY(mr_unpack_next(&u, &v, err));
     switch (v.type) {
-    case MR_PACK_NIL: mr_buf_text(out, "-"); break;
-    case MR_PACK_BOOL: mr_buf_text(out, v.as.boolean ? "yes" : "no"); break;
-    case MR_PACK_UINT: put_integer_text(out, name, (int64_t)v.as.u); break;
-    case MR_PACK_INT: put_integer_text(out, name, v.as.i); break;
-    case MR_PACK_FLOAT: put_float_text(out, v.as.f); break;
-    case MR_PACK_STR: put_words(out, name, v.as.bytes); break;
-    case MR_PACK_BIN:
-        if (v.as.bytes.len == MR_HASH_BYTES) put_hex(out, v.as.bytes);
-        else mr_buf_printf(out, "(%zu bytes)", v.as.bytes.len);
+    case MR_PACK_NIL:
+        mr_buf_text(out, "-");
         break;
-    default: u = *at; return put_json(&u, name, 0, out, err);
+    case MR_PACK_BOOL:
+        mr_buf_text(out, v.as.boolean ? "yes" : "no");
+        break;
+    case MR_PACK_UINT:
+        put_integer_text(out, name, (int64_t)v.as.u);
+        break;
+    case MR_PACK_INT:
+        put_integer_text(out, name, v.as.i);
+        break;
+    case MR_PACK_FLOAT:
+        put_float_text(out, v.as.f);
+        break;
+    case MR_PACK_STR:
+        put_words(out, name, v.as.bytes);
+        break;
+    case MR_PACK_BIN:
+        if (v.as.bytes.len == MR_HASH_BYTES)
+            put_hex(out, v.as.bytes);
+        else
+            mr_buf_printf(out, "(%zu bytes)", v.as.bytes.len);
+        break;
+    default:
+        u = *at;
+        return put_json(&u, name, 0, out, err);
     }
     return MR_OK;
 }
@@ -199,7 +228,8 @@ static mr_status put_map_json(mr_unpack *u, uint32_t count, unsigned depth, mr_b
     return MR_OK;
 }
 
-static mr_status put_array_json(mr_unpack *u, mr_span name, uint32_t count, unsigned depth, mr_buf *out, mr_error *err) {
+static mr_status put_array_json(mr_unpack *u, mr_span name, uint32_t count, unsigned depth, mr_buf *out,
+                                mr_error *err) {
     mr_buf_text(out, "[");
     for (uint32_t i = 0; i < count; i++) {
         if (i) mr_buf_text(out, ",");
@@ -217,8 +247,10 @@ static void put_time_json(mr_buf *out, int64_t us) {
 
 static void put_bytes_json(mr_buf *out, mr_span bytes) {
     mr_buf_text(out, "\"");
-    if (bytes.len == MR_HASH_BYTES) put_hex(out, bytes);
-    else mr_base64_put(out, bytes);
+    if (bytes.len == MR_HASH_BYTES)
+        put_hex(out, bytes);
+    else
+        mr_base64_put(out, bytes);
     mr_buf_text(out, "\"");
 }
 
@@ -235,20 +267,34 @@ static mr_status put_json(mr_unpack *u, mr_span name, unsigned depth, mr_buf *ou
     mr_pack_value v;
     MR_TRY(mr_unpack_next(u, &v, err));
     switch (v.type) {
-    case MR_PACK_NIL: mr_buf_text(out, "null"); break;
-    case MR_PACK_BOOL: mr_buf_text(out, v.as.boolean ? "true" : "false"); break;
+    case MR_PACK_NIL:
+        mr_buf_text(out, "null");
+        break;
+    case MR_PACK_BOOL:
+        mr_buf_text(out, v.as.boolean ? "true" : "false");
+        break;
     case MR_PACK_UINT:
-        if (is_time(name)) put_time_json(out, (int64_t)v.as.u);
-        else mr_buf_printf(out, "%llu", (unsigned long long)v.as.u);
+        if (is_time(name))
+            put_time_json(out, (int64_t)v.as.u);
+        else
+            mr_buf_printf(out, "%llu", (unsigned long long)v.as.u);
         break;
     case MR_PACK_INT:
-        if (is_time(name)) put_time_json(out, v.as.i);
-        else mr_buf_printf(out, "%lld", (long long)v.as.i);
+        if (is_time(name))
+            put_time_json(out, v.as.i);
+        else
+            mr_buf_printf(out, "%lld", (long long)v.as.i);
         break;
-    case MR_PACK_FLOAT: mr_json_put_number(out, v.as.f); break;
-    case MR_PACK_STR: mr_json_put_text(out, v.as.bytes); break;
-    case MR_PACK_BIN: return put_binary_json(out, name, v.as.bytes, err);
-    case MR_PACK_ARRAY: return put_array_json(u, name, v.as.count, depth, out, err);
+    case MR_PACK_FLOAT:
+        mr_json_put_number(out, v.as.f);
+        break;
+    case MR_PACK_STR:
+        mr_json_put_text(out, v.as.bytes);
+        break;
+    case MR_PACK_BIN:
+        return put_binary_json(out, name, v.as.bytes, err);
+    case MR_PACK_ARRAY:
+        return put_array_json(u, name, v.as.count, depth, out, err);
     case MR_PACK_MAP:
         if (!is_list(&start)) return put_map_json(u, v.as.count, depth, out, err);
         MR_TRY(put_list_json(&start, depth, out, err));
@@ -265,7 +311,8 @@ mr_status mr_view_json(mr_span pack, mr_buf *out, mr_error *err) {
     mr_unpack_init(&u, pack);
     MR_TRY(put_json(&u, (mr_span){0}, 0, out, err));
     mr_buf_text(out, "\n");
-    return mr_buf_status(out) == MR_OK ? MR_OK : mr_fail(err, mr_buf_status(out), "the reply is too long to print");
+    return mr_buf_status(out) == MR_OK ? MR_OK
+                                       : mr_fail(err, mr_buf_status(out), "the reply is too long to print");
 }
 
 /* ---- tables ---- */
@@ -300,6 +347,7 @@ static void put_fitted(mr_buf *out, mr_span text, size_t width) {
 
 typedef struct grid {
     uint32_t columns, rows; /* rows with the header */
+    uint32_t last;          /* the last column that is shown */
     mr_span *cells;
     size_t *widths;
     bool *right, *hidden; /* by column */
@@ -308,7 +356,8 @@ typedef struct grid {
 static bool is_number(const mr_unpack *at) {
     mr_unpack u = *at;
     mr_pack_value v;
-    return mr_unpack_next(&u, &v, NULL) == MR_OK && (v.type == MR_PACK_UINT || v.type == MR_PACK_INT || v.type == MR_PACK_FLOAT);
+    return mr_unpack_next(&u, &v, NULL) == MR_OK &&
+           (v.type == MR_PACK_UINT || v.type == MR_PACK_INT || v.type == MR_PACK_FLOAT);
 }
 
 static mr_status fill_cell(grid *g, size_t place, mr_span text, mr_arena *arena, mr_error *err) {
@@ -323,14 +372,18 @@ static mr_status fill_cell(grid *g, size_t place, mr_span text, mr_arena *arena,
 static mr_status fill_grid(const mr_list *list, grid *g, mr_arena *arena, mr_buf *cell, mr_error *err) {
     g->columns = list->columns;
     g->rows = list->rows + 1;
+    g->last = 0;
     g->cells = mr_arena_alloc(arena, (size_t)g->rows * g->columns + 1, sizeof *g->cells);
     g->widths = mr_arena_alloc(arena, g->columns + 1u, sizeof *g->widths);
     g->right = mr_arena_alloc(arena, g->columns + 1u, sizeof *g->right);
     g->hidden = mr_arena_alloc(arena, g->columns + 1u, sizeof *g->hidden);
-    if (!g->cells || !g->widths || !g->right || !g->hidden) return mr_fail(err, MR_E_MEMORY, "the table is too large");
+    if (!g->cells || !g->widths || !g->right || !g->hidden)
+        return mr_fail(err, MR_E_MEMORY, "the table is too large");
     for (uint32_t i = 0; i < list->columns; i++) {
         g->hidden[i] = is_body(list->names[i]);
-        if (!g->hidden[i]) MR_TRY(fill_cell(g, i, list->names[i], arena, err));
+        if (g->hidden[i]) continue;
+        g->last = i;
+        MR_TRY(fill_cell(g, i, list->names[i], arena, err));
     }
     for (size_t n = 0; n < (size_t)list->rows * list->columns; n++) {
         size_t column = n % list->columns;
@@ -344,24 +397,26 @@ static mr_status fill_grid(const mr_list *list, grid *g, mr_arena *arena, mr_buf
     return MR_OK;
 }
 
-/* Takes columns from the widest until the table fits. */
-static void fit(grid *g, unsigned width) {
-    for (;;) {
-        size_t total = g->columns ? 2u * (g->columns - 1u) : 0, widest = 0;
+/* The column to make narrower: the widest one, words before numbers and times. -1: none can be. */
+static int widest(const grid *g) {
+    int found = -1;
+    for (int all = 0; found < 0 && all < 2; all++)
         for (uint32_t i = 0; i < g->columns; i++) {
-            total += g->widths[i];
-            if (g->widths[i] > g->widths[widest]) widest = i;
+            bool words = !g->right[i] && !is_time(g->cells[i]);
+            if (g->widths[i] <= (all ? CELL_LEAST : WORDS_LEAST) || !(words || all)) continue;
+            if (found < 0 || g->widths[i] > g->widths[found]) found = (int)i;
         }
-        if (total <= width || g->widths[widest] <= CELL_LEAST) return;
-        size_t over = total - width, spare = g->widths[widest] - CELL_LEAST;
-        size_t second = CELL_LEAST;
-        for (uint32_t i = 0; i < g->columns; i++)
-            if (i != widest && g->widths[i] > second) second = g->widths[i];
-        size_t cut = g->widths[widest] > second ? g->widths[widest] - second : 1;
-        if (cut > over) cut = over;
-        if (cut > spare) cut = spare;
-        g->widths[widest] -= cut;
+    return found;
+}
+
+/* Takes from the widest columns until the table fits. */
+static void fit(grid *g, unsigned width) {
+    size_t total = g->columns ? 2u * (g->columns - 1u) : 0;
+    for (uint32_t i = 0; i < g->columns; i++) {
+        if (g->widths[i] > width) g->widths[i] = width;
+        total += g->widths[i];
     }
+    for (int i; total > width && (i = widest(g)) >= 0; total--) g->widths[i]--;
 }
 
 static void put_blanks(mr_buf *out, size_t n) {
@@ -371,11 +426,8 @@ static void put_blanks(mr_buf *out, size_t n) {
 static void put_grid(const grid *g, mr_buf *out) {
     for (size_t n = 0; n < (size_t)g->rows * g->columns; n++) {
         size_t column = n % g->columns, width = g->widths[column], have = mr_display_width(g->cells[n]);
-        bool last = column + 1 == g->columns;
-        if (g->hidden[column]) {
-            if (last) mr_buf_text(out, "\n");
-            continue;
-        }
+        if (g->hidden[column]) continue;
+        bool last = column == g->last;
         size_t pad = have < width ? width - have : 0;
         if (g->right[column]) put_blanks(out, pad);
         put_fitted(out, g->cells[n], width);
@@ -421,11 +473,13 @@ static mr_status put_members(mr_unpack *u, unsigned depth, unsigned width, mr_bu
         put_blanks(out, 2 * depth);
         if (is_container(&value, MR_PACK_MAP, &inner) && inner && depth < DEPTH) {
             mr_buf_printf(out, "%.*s:\n", MR_SPAN_ARG(key));
-            if (is_list(&value)) MR_TRY(put_table(&value, width, out, err));
-            else MR_TRY(put_members(&value, depth + 1, width, out, err));
+            if (is_list(&value))
+                MR_TRY(put_table(&value, width, out, err));
+            else
+                MR_TRY(put_members(&value, depth + 1, width, out, err));
             continue;
         }
-        int pad = depth ? 24 : 16;
+        int pad = depth ? 24 : 18;
         mr_buf_printf(out, "%.*s%*s", MR_SPAN_ARG(key), key.len < (size_t)pad ? pad - (int)key.len : 1, "");
         MR_TRY(put_cell(&value, key, out, err));
         mr_buf_text(out, "\n");
@@ -439,10 +493,14 @@ mr_status mr_view_table(mr_span pack, unsigned width, mr_buf *out, mr_error *err
     mr_unpack at;
     MR_TRY(mr_pack_scan(pack, DEPTH, VALUES_MAX, &length, err));
     mr_unpack_init(&at, pack);
-    if (is_list(&at)) MR_TRY(put_table(&at, width, out, err));
-    else if (is_container(&at, MR_PACK_MAP, &count)) MR_TRY(put_members(&at, 0, width, out, err));
-    else return mr_view_json(pack, out, err);
-    return mr_buf_status(out) == MR_OK ? MR_OK : mr_fail(err, mr_buf_status(out), "the reply is too long to print");
+    if (is_list(&at))
+        MR_TRY(put_table(&at, width, out, err));
+    else if (is_container(&at, MR_PACK_MAP, &count))
+        MR_TRY(put_members(&at, 0, width, out, err));
+    else
+        return mr_view_json(pack, out, err);
+    return mr_buf_status(out) == MR_OK ? MR_OK
+                                       : mr_fail(err, mr_buf_status(out), "the reply is too long to print");
 }
 
 /* ---- for commands ---- */
@@ -456,7 +514,8 @@ static void hint_at_more(const mr_cli *cli, mr_span pack) {
             fprintf(stderr, "there are more: --after %llu shows the next\n",
                     (unsigned long long)mr_list_u64(&list, list.rows - 1, "id"));
         else if (list.more)
-            fprintf(stderr, "there are more: --after %u shows those behind the first %u\n", list.rows, list.rows);
+            fprintf(stderr, "there are more: --after %u shows those behind the first %u\n", list.rows,
+                    list.rows);
     }
     if (arena) mr_arena_free(&arena);
 }
@@ -464,7 +523,8 @@ static void hint_at_more(const mr_cli *cli, mr_span pack) {
 mr_status mr_view(const mr_cli *cli, mr_span pack, mr_error *err) {
     mr_buf out;
     mr_buf_init(&out, NULL, 1u << 30);
-    mr_status status = cli->globals->json ? mr_view_json(pack, &out, err) : mr_view_table(pack, cli->width, &out, err);
+    mr_status status =
+        cli->globals->json ? mr_view_json(pack, &out, err) : mr_view_table(pack, cli->width, &out, err);
     if (status == MR_OK) status = mr_cli_print(&out, err);
     if (status == MR_OK) hint_at_more(cli, pack);
     mr_buf_free(&out);

@@ -1,12 +1,14 @@
 /* view.h: the broker's replies for people and for programs. A list is a msgpack map {"columns": [names],
- * "rows": [[values]], "more": bool}; anything else is shown member by member. As JSON a list is an array of objects.
- * By name: a column `at` or `..._at` is a time (microseconds since 1970 UTC), `..._ms` and `..._us` a duration. */
+ * "rows": [[values]], "more": bool}; anything else is shown member by member. As JSON a list is an array of
+ * objects. By name: a column `at` or `..._at` is a time (microseconds since 1970 UTC), `..._ms` and `..._us`
+ * a duration. */
 #ifndef MR_BROKER_CLI_VIEW_H
 #define MR_BROKER_CLI_VIEW_H
 
 #include "broker/cli/client.h"
 
-/* A list that was taken apart: columns x rows values, as positions in the bytes. Borrowed from `pack` and the arena. */
+/* A list that was taken apart: columns x rows values, as positions in the bytes. Borrowed from `pack` and the
+ * arena. */
 typedef struct mr_list {
     uint32_t columns, rows;
     const mr_span *names;

@@ -21,8 +21,8 @@ static void draw(screen *s, const mr_list *steps) {
         mr_bar(done, total, bar, BAR);
         mr_buf_clear(&line);
         mr_list_text(steps, i, "component", &line);
-        fprintf(stderr, "\r\033[K  %-26.*s %s %llu/%llu", (int)line.len, (const char *)line.data, bar, (unsigned long long)done,
-                (unsigned long long)total);
+        fprintf(stderr, "\r\033[K  %-26.*s %s %llu/%llu", (int)line.len, (const char *)line.data, bar,
+                (unsigned long long)done, (unsigned long long)total);
         mr_buf_clear(&line);
         mr_list_text(steps, i, "state", &line);
         uint64_t failures = mr_list_u64(steps, i, "failures");
@@ -40,16 +40,20 @@ static mr_status ask(mr_cli *cli, mr_client *c, uint64_t run, mr_buf *show, mr_e
     mr_span body;
     mr_params_init(&p);
     mr_params_u64(&p, "id", run);
-    mr_status status = mr_client_call(c, MR_CMD_RUN_SHOW, mr_params_span(&p), (unsigned)cli->globals->timeout_ms, &body, err);
+    mr_status status = mr_client_call(c, MR_CMD_RUN_SHOW, mr_params_span(&p),
+                                      (unsigned)cli->globals->timeout_ms, &body, err);
     mr_params_free(&p);
     MR_TRY(status);
     mr_buf_clear(show);
     mr_buf_put(show, body.data, body.len);
-    return mr_buf_status(show) == MR_OK ? MR_OK : mr_fail(err, mr_buf_status(show), "the broker's answer is too large");
+    return mr_buf_status(show) == MR_OK
+               ? MR_OK
+               : mr_fail(err, mr_buf_status(show), "the broker's answer is too large");
 }
 
 /* The broker may be starting again: the run is in the database and goes on. */
-static mr_status look_again(mr_cli *cli, mr_client **c, mr_stop *stop, uint64_t run, mr_buf *show, mr_error *err) {
+static mr_status look_again(mr_cli *cli, mr_client **c, mr_stop *stop, uint64_t run, mr_buf *show,
+                            mr_error *err) {
     uint64_t until = mr_now_ms() + AWAY_MS;
     mr_status status;
     do {
@@ -84,7 +88,8 @@ static mr_status draw_show(screen *s, const mr_buf *show, mr_arena *arena, mr_er
 
 static mr_status interrupted(uint64_t run, mr_error *err) {
     return mr_fail(err, MR_E_INTERRUPTED,
-                   "stopped waiting; run %llu goes on: 'millrace runs show %llu' follows it, 'millrace cancel %llu' ends it",
+                   "stopped waiting; run %llu goes on: 'millrace runs show %llu' follows it, 'millrace "
+                   "cancel %llu' ends it",
                    (unsigned long long)run, (unsigned long long)run, (unsigned long long)run);
 }
 
@@ -96,7 +101,10 @@ static mr_status ended(mr_cli *cli, uint64_t run, const char *state, const mr_bu
         return MR_OK;
     }
     if (!strcmp(state, "cancelled")) return mr_fail(err, MR_E_CANCELLED, "run %llu was cancelled", id);
-    return mr_fail(err, MR_E_CRASHED, "run %llu failed; 'millrace failures %llu' tells why, 'millrace results %llu' shows the rest", id, id, id);
+    return mr_fail(
+        err, MR_E_CRASHED,
+        "run %llu failed; 'millrace failures %llu' tells why, 'millrace results %llu' shows the rest", id, id,
+        id);
 }
 
 mr_status mr_watch_run(mr_cli *cli, mr_client **client, mr_stop *stop, uint64_t run, mr_error *err) {
@@ -110,13 +118,17 @@ mr_status mr_watch_run(mr_cli *cli, mr_client **client, mr_stop *stop, uint64_t 
     mr_status status = MR_OK;
     while (status == MR_OK && !strcmp(state, "running")) {
         status = ask(cli, *client, run, &show, err);
-        if (status != MR_OK && mr_status_of((int)status)->retryable) status = look_again(cli, client, stop, run, &show, err);
+        if (status != MR_OK && mr_status_of((int)status)->retryable)
+            status = look_again(cli, client, stop, run, &show, err);
         if (status == MR_OK) status = state_of(&show, state, err);
         if (status == MR_OK) status = draw_show(&s, &show, arena, err);
-        if (status == MR_OK && !strcmp(state, "running") && mr_stop_wait(stop, POLL_MS)) status = MR_E_INTERRUPTED;
+        if (status == MR_OK && !strcmp(state, "running") && mr_stop_wait(stop, POLL_MS))
+            status = MR_E_INTERRUPTED;
     }
-    if (status == MR_E_INTERRUPTED) status = interrupted(run, err);
-    else if (status == MR_OK) status = ended(cli, run, state, &show, err);
+    if (status == MR_E_INTERRUPTED)
+        status = interrupted(run, err);
+    else if (status == MR_OK)
+        status = ended(cli, run, state, &show, err);
     mr_arena_free(&arena);
     mr_buf_free(&show);
     return status;

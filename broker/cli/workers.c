@@ -13,6 +13,5 @@ const mr_cli_command mr_cli_workers = {
     .example = "millrace workers\n",
     .options = options,
     .config_size = sizeof(mr_globals),
-    .role = MR_ROLE_VIEWER,
     .run = run,
 };

@@ -175,10 +175,13 @@ mr_status mr_core_new(const mr_core_config *config, mr_core **out) MR_MUST_CHECK
 void mr_core_free(mr_core **core);
 
 /* Takes one event at time `now_ms` (monotonic). Errors leave the state as it was: E_MEMORY; E_INVALID for an event that
- * names a run or a peer that core does not know where that cannot be a late message. */
+ * names a run, work or verdict that core does not wait for, where that cannot be a late message; E_EXISTS for a run that
+ * is planned already; E_LIMIT and E_INVALID for a hello or a plan that is not valid. On any error, a handle that came
+ * with the event (body, blob) stays the shell's. */
 mr_status mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) MR_MUST_CHECK;
 
-/* The next action, in order; false when there is none. */
+/* The next action, in order; false when there is none. Take them all before the next message of a peer is read, so that
+ * no action of a session that has ended reaches the next one. */
 bool mr_core_next_action(mr_core *core, mr_action *out);
 
 /* ---- looking at it ---- */

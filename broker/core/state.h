@@ -1,8 +1,7 @@
 /* state.h: what the core holds, and the functions that its files share. Only broker/core includes it.
  *
  * An event first reserves all memory that it can need (mr_core_step), so what it then changes cannot fail
- * half-way. Then mr_schedule hands out what can be handed out, and simply stops early when memory is short.
- */
+ * half-way. Then mr_schedule hands out what can be handed out, and stops early when memory is short. */
 #ifndef MR_BROKER_CORE_STATE_H
 #define MR_BROKER_CORE_STATE_H
 

@@ -351,7 +351,7 @@ static void core_command(mr_broker *b, mr_peer *peer, const mr_wire_call *call, 
         reply_view(b, peer, call, NULL);
         mr_broker_drain(b, MR_OK);
         return;
-    default: MR_ASSERT(!"a command that the core handles has no handler");
+    default: MR_ASSERT(false && "a command that the core handles has no handler");
     }
 }
 

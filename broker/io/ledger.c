@@ -76,7 +76,7 @@ void mr_commit_job_free(mr_commit_job *job) {
 void mr_commit_work(mr_desk *desk, mr_job *job) {
     (void)desk;
     (void)job;
-    MR_ASSERT(!"commits are written in groups");
+    MR_ASSERT(false && "commits are written in groups");
 }
 
 /* The columns of a group, for unnest. */

@@ -228,7 +228,7 @@ static void handle(mr_broker *b, mr_peer *peer, const mr_wire *m, mr_net_msg *ms
         mr_broker_event(b, &e);
         return;
     case MR_MSG_CALL: mr_broker_call(b, peer, &m->as.call, msg); return;
-    default: MR_ASSERT(!"a message that the session table accepts has no handler");
+    default: MR_ASSERT(false && "a message that the session table accepts has no handler");
     }
 }
 

@@ -15,7 +15,7 @@ _millrace() {
         doctor) words="--help --broker --json --config --timeout --home" ;;
         ingest) words="--help --map --table --types --max-chars --source --verbose --broker --json --config --timeout --home" ;;
         sample) words="--help --rows --seed --output --broker --json --config --timeout --home" ;;
-        run) words="--help --component --set --dataset --version --batch-size --seed --role --name --detach --broker --json --config --timeout --home" ;;
+        run) words="--help --component --set --dataset --version --batch-size --seed --role --name --wait --detach --broker --json --config --timeout --home" ;;
         runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;
         results) words="--help --component --batches --limit --after --broker --json --config --timeout --home" ;;
         cancel) words="--help --broker --json --config --timeout --home" ;;

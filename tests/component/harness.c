@@ -36,8 +36,8 @@ static void start(harness *h, const char *component, const char *roles) {
 
 static void make_batch(harness *h) {
     uint32_t columns = h->component->columns | h->component->columns_wanted;
-    mr_status status = mr_rows_batch(h->rows, 0, mr_rows_count(h->rows), &h->bindings, columns, h->arena, &h->batch,
-                                     &h->err);
+    mr_status status = mr_rows_batch(h->rows, 0, mr_rows_count(h->rows), &h->bindings, columns, h->arena,
+                                     &h->batch, &h->err);
     harness_expect(h, status, MR_OK);
 }
 
@@ -51,7 +51,8 @@ void harness_file(harness *h, const char *component, const char *path, const cha
 
 void harness_text(harness *h, const char *component, const char *text, const char *roles) {
     start(h, component, roles);
-    mr_status status = mr_rows_load_memory(NULL, "the rows of the test", mr_span_of(text), NULL, &h->rows, &h->err);
+    mr_status status =
+        mr_rows_load_memory(NULL, "the rows of the test", mr_span_of(text), NULL, &h->rows, &h->err);
     harness_expect(h, status, MR_OK);
     make_batch(h);
 }
@@ -70,8 +71,8 @@ void harness_numbers(harness *h, const char *component, const double *x, uint32_
         int n = snprintf(name, sizeof name, "x%u", i);
         names[i] = mr_arena_copy(h->arena, name, (size_t)n);
     }
-    h->batch = (mr_batch){.rows = rows, .columns = MR_COL_FEATURES, .width = width, .features = x,
-                          .feature_names = names};
+    h->batch = (mr_batch){
+        .rows = rows, .columns = MR_COL_FEATURES, .width = width, .features = x, .feature_names = names};
 }
 
 static void forget(harness *h) {
@@ -128,12 +129,18 @@ void harness_set(harness *h, const char *options) { harness_expect(h, harness_tr
 
 static mr_status run(harness *h, const mr_artifact *model, uint32_t batch_rows, uint64_t seed) {
     forget(h);
-    mr_local local = {.component = h->component, .config = h->config, .mem = h->mem, .seed = seed,
-                      .batch_rows = batch_rows, .model = model};
+    mr_local local = {.component = h->component,
+                      .config = h->config,
+                      .mem = h->mem,
+                      .seed = seed,
+                      .batch_rows = batch_rows,
+                      .model = model};
     return mr_run_local(&local, &h->batch, &h->results, &h->err);
 }
 
-mr_status harness_try(harness *h, uint32_t batch_rows, uint64_t seed) { return run(h, NULL, batch_rows, seed); }
+mr_status harness_try(harness *h, uint32_t batch_rows, uint64_t seed) {
+    return run(h, NULL, batch_rows, seed);
+}
 
 void harness_run(harness *h, uint32_t batch_rows, uint64_t seed) {
     harness_expect(h, run(h, NULL, batch_rows, seed), MR_OK);
@@ -175,7 +182,8 @@ const mr_json *harness_doc(harness *h, size_t result) {
     mr_buf_init(&text, NULL, arena_max);
     harness_expect(h, mr_json_from_pack(bytes, &text, &h->err), MR_OK);
     harness_expect(h, mr_buf_status(&text), MR_OK);
-    harness_expect(h, mr_json_parse(mr_buf_span(&text), arena_max, MR_JSON_DEPTH, &h->docs[result], &h->err), MR_OK);
+    harness_expect(h, mr_json_parse(mr_buf_span(&text), arena_max, MR_JSON_DEPTH, &h->docs[result], &h->err),
+                   MR_OK);
     mr_buf_free(&text);
     return h->docs[result];
 }
@@ -214,7 +222,8 @@ double harness_number(harness *h, size_t result, const char *path) {
     bool truth;
     if (mr_json_number(v, &number)) return number;
     if (mr_json_boolean(v, &truth)) return truth;
-    if (mr_json_kind(v) != MR_JSON_NULL) fail_msg("%s: '%s' is %s", h->component->name, path, mr_json_kind_name(v));
+    if (mr_json_kind(v) != MR_JSON_NULL)
+        fail_msg("%s: '%s' is %s", h->component->name, path, mr_json_kind_name(v));
     return NAN;
 }
 

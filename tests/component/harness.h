@@ -1,11 +1,9 @@
 /* harness.h: runs one component over rows as a run would: batches, the merge tree, checked outputs.
  *     harness h;
- *     harness_file(&h, "context_learner", "tables/wine.csv", "label=class");   skips the test when it is not there
- *     harness_set(&h, "min_samples=5 min_cluster_size=10");
- *     harness_run(&h, 32, 7);                                                   fails the test unless it succeeds
- *     assert_int_equal(harness_number(&h, 0, "clusters"), 3);
- *     harness_free(&h);
- * Every function but harness_try fails the test, with the sentence, when something goes wrong. */
+ *     harness_file(&h, "context_learner", "tables/wine.csv", "label=class");   skips the test when it is not
+ * there harness_set(&h, "min_samples=5 min_cluster_size=10"); harness_run(&h, 32, 7); fails the test unless
+ * it succeeds assert_int_equal(harness_number(&h, 0, "clusters"), 3); harness_free(&h); Every function but
+ * harness_try fails the test, with the sentence, when something goes wrong. */
 #ifndef MR_TESTS_HARNESS_H
 #define MR_TESTS_HARNESS_H
 
@@ -28,15 +26,17 @@ typedef struct harness {
     mr_error err; /* of the last harness_try */
 } harness;
 
-/* Where rows come from, one of: a file (relative names lie in the shared data folder), CSV or JSONL text, a batch made
- * by hand (borrowed), or number columns x[rows][width] named x0, x1, ... (borrowed). `roles` may be NULL. */
+/* Where rows come from, one of: a file (relative names lie in the shared data folder), CSV or JSONL text, a
+ * batch made by hand (borrowed), or number columns x[rows][width] named x0, x1, ... (borrowed). `roles` may
+ * be NULL. */
 void harness_file(harness *h, const char *component, const char *path, const char *roles);
 void harness_text(harness *h, const char *component, const char *text, const char *roles);
 void harness_batch(harness *h, const char *component, const mr_batch *batch);
 void harness_numbers(harness *h, const char *component, const double *x, uint32_t rows, uint32_t width);
 void harness_free(harness *h);
 
-/* "name=value name=value"; a value with blanks stands in double quotes. Each call starts from the defaults. */
+/* "name=value name=value"; a value with blanks stands in double quotes. Each call starts from the defaults.
+ */
 void harness_set(harness *h, const char *options);
 /* As harness_set, for a set that may be refused. */
 mr_status harness_try_set(harness *h, const char *options);
@@ -47,7 +47,8 @@ mr_status harness_try(harness *h, uint32_t batch_rows, uint64_t seed);
 /* Applies a stored model to all rows in batches; one result a batch. */
 void harness_apply(harness *h, mr_span model, uint32_t batch_rows, uint64_t seed);
 
-/* ---- what came out; `result` counts from 0: merge and whole have one, map and apply one for each batch ---- */
+/* ---- what came out; `result` counts from 0: merge and whole have one, map and apply one for each batch ----
+ */
 size_t harness_count(const harness *h);
 mr_span harness_bytes(const harness *h, size_t result);
 /* The artifact's bytes, until the next run. */
@@ -65,7 +66,8 @@ const char *harness_string(harness *h, size_t result, const char *path);
 size_t harness_length(harness *h, size_t result, const char *path);
 
 /* ---- helpers ---- */
-/* The path of a file in the shared data folder; skips the test when it is not there. `out` holds 4096 bytes. */
+/* The path of a file in the shared data folder; skips the test when it is not there. `out` holds 4096 bytes.
+ */
 void harness_data(const char *name, char *out);
 /* Fails the test, with the sentence, unless the status is the expected one. */
 void harness_expect(const harness *h, mr_status got, mr_status expected);

@@ -98,20 +98,36 @@ static void noncentral_t_shift_inverts_the_cdf(void **state) {
                 assert_true(near(mr_nct_cdf(t, df, mr_nct_shift(p, t, df)), p, 1e-11));
 }
 
+/* The two ways of computing it meet at |t| = 1000, and far out it stays quick and a probability. */
+static void noncentral_t_is_whole_for_large_t(void **state) {
+    (void)state;
+    for (double df = 2; df < 100; df *= 3) {
+        for (double f = 0.7; f < 1.4; f += 0.2) {
+            double inside = mr_nct_cdf(1000, df, 1000 * f),
+                   outside = mr_nct_cdf(1000.0001, df, 1000.0001 * f);
+            assert_true(near(inside, outside, 1e-5));
+            assert_true(near(mr_nct_cdf(-1000, df, -1000 * f), mr_nct_cdf(-1001, df, -1001 * f), 1e-5));
+        }
+    }
+    assert_true(near(mr_nct_cdf(1e8, 6, mr_nct_shift(0.025, 1e8, 6)), 0.025, 1e-9));
+    assert_true(mr_nct_cdf(1e300, 3, 5) == 1 && mr_nct_sf(1e300, 3, 5) == 0 && mr_t_two_sided(1e200, 4) == 0);
+}
+
 /* R 4.2.2: pwilcox(u, n0, n1) */
 static void mann_whitney_exact_agrees_with_r(void **state) {
     (void)state;
     double cdf, sf;
-    static const struct { unsigned n0, n1; double u, cdf; } rows[] = {
-        {7, 9, 10, 0.011451048951048953},
-        {7, 9, 30, 0.45909090909090911},
-        {7, 9, 50, 0.97910839160839158},
-        {49, 49, 1000, 0.077968162023427587},
-        {3, 3, 0, 0.050000000000000003},
-        {1, 1, 0, 0.5},
+    static const struct {
+        unsigned n0, n1;
+        double u, cdf;
+    } rows[] = {
+        {7, 9, 10, 0.011451048951048953}, {7, 9, 30, 0.45909090909090911},
+        {7, 9, 50, 0.97910839160839158},  {49, 49, 1000, 0.077968162023427587},
+        {3, 3, 0, 0.050000000000000003},  {1, 1, 0, 0.5},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_int_equal(mr_mann_whitney_exact(rows[i].n0, rows[i].n1, rows[i].u, NULL, &cdf, &sf, NULL), MR_OK);
+        assert_int_equal(mr_mann_whitney_exact(rows[i].n0, rows[i].n1, rows[i].u, NULL, &cdf, &sf, NULL),
+                         MR_OK);
         assert_true(near(cdf, rows[i].cdf, 1e-12 * rows[i].cdf));
     }
     assert_int_equal(mr_mann_whitney_exact(65, 2, 1, NULL, &cdf, &sf, NULL), MR_E_LIMIT);
@@ -140,8 +156,12 @@ static void wrong_parameters_give_nan(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(agrees_with_scipy_to_1e_10), cmocka_unit_test(t_quantiles_agree_with_r_to_1e_10),      cmocka_unit_test(noncentral_t_shift_inverts_the_cdf),
-        cmocka_unit_test(mann_whitney_exact_agrees_with_r), cmocka_unit_test(newcombe_agrees_with_the_paper),
+        cmocka_unit_test(agrees_with_scipy_to_1e_10),
+        cmocka_unit_test(t_quantiles_agree_with_r_to_1e_10),
+        cmocka_unit_test(noncentral_t_shift_inverts_the_cdf),
+        cmocka_unit_test(noncentral_t_is_whole_for_large_t),
+        cmocka_unit_test(mann_whitney_exact_agrees_with_r),
+        cmocka_unit_test(newcombe_agrees_with_the_paper),
         cmocka_unit_test(wrong_parameters_give_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,19 +153,6 @@ static void test_broken_bytes_are_refused(void **state) {
     assert_int_equal(mr_exact_add_packed(&a, &ok, true, &err), MR_OK);
 }
 
-static void test_adding_one_sum_to_another_keeps_both(void **state) {
-    (void)state;
-    mr_exact a, b;
-    mr_exact_clear(&a);
-    mr_exact_clear(&b);
-    mr_exact_add(&a, 1e200);
-    mr_exact_add(&b, -1e200);
-    mr_exact_add(&b, 7);
-    mr_exact_add_exact(&a, &b);
-    assert_true(mr_exact_value(&a) == 7);
-    assert_true(mr_exact_value(&b) == -1e200);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums_are_correctly_rounded),
@@ -174,7 +161,6 @@ int main(void) {
         cmocka_unit_test(test_a_sum_of_float32_values_stays_small),
         cmocka_unit_test(test_the_comoment_loses_nothing_to_cancellation),
         cmocka_unit_test(test_broken_bytes_are_refused),
-        cmocka_unit_test(test_adding_one_sum_to_another_keeps_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,35 @@ static void test_a_stored_model_scores_new_rows(void **state) {
     harness_free(&h);
 }
 
+static void test_a_broken_model_is_refused_or_harmless(void **state) {
+    (void)state;
+    static double x[ROWS * WIDTH], success[ROWS];
+    harness h;
+    mr_buf model;
+    mr_rng r;
+    mr_rng_seed(&r, 31);
+    mr_buf_init(&model, NULL, 1 << 24);
+    start_synthetic(&h, x, success);
+    harness_set(&h, "sample=64 trees=10");
+    harness_run(&h, 100, 7);
+    mr_span bytes = harness_artifact(&h, 0, "model");
+    mr_buf_put(&model, bytes.data, bytes.len);
+    mr_batch some = mr_batch_slice(&h.batch, 0, 4);
+    for (int i = 0; i < 500; i++) {
+        uint8_t *at = model.data + mr_rng_below(&r, i % 2 ? 400 : model.len), kept = *at;
+        *at = (uint8_t)mr_rng_next(&r);
+        mr_artifact broken = {"model", {model.data, i % 10 ? model.len : mr_rng_below(&r, model.len)}};
+        mr_local run = {.component = h.component, .config = h.config, .batch_rows = 4, .model = &broken};
+        mr_local_results results = {0};
+        mr_status status = mr_run_local(&run, &some, &results, &h.err);
+        assert_true(status == MR_OK || *h.err.text);
+        mr_local_results_free(&results);
+        *at = kept;
+    }
+    mr_buf_free(&model);
+    harness_free(&h);
+}
+
 static void test_without_outcomes_only_anomalies_are_reported(void **state) {
     (void)state;
     static double x[ROWS * WIDTH], success[ROWS];
@@ -215,6 +244,7 @@ int main(void) {
         cmocka_unit_test(test_planted_failure_modes_are_found_and_named),
         cmocka_unit_test(test_any_batches_give_the_same_bytes),
         cmocka_unit_test(test_a_stored_model_scores_new_rows),
+        cmocka_unit_test(test_a_broken_model_is_refused_or_harmless),
         cmocka_unit_test(test_without_outcomes_only_anomalies_are_reported),
         cmocka_unit_test(test_bad_input_is_refused_with_its_place),
     };

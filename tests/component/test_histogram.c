@@ -32,7 +32,8 @@ static void bins_ascend_without_gaps(void **state) {
     assert_int_equal(mr_histogram_bin(0), MR_HISTOGRAM_SIDE);
     assert_int_equal(mr_histogram_bin(-1e300), 0);
     assert_int_equal(mr_histogram_bin(1e300), MR_HISTOGRAM_BINS - 1);
-    assert_true(mr_histogram_low(mr_histogram_bin(64)) == 64 && mr_histogram_high(mr_histogram_bin(64)) == 65);
+    assert_true(mr_histogram_low(mr_histogram_bin(64)) == 64 &&
+                mr_histogram_high(mr_histogram_bin(64)) == 65);
 }
 
 static mr_histogram whole, part[3], merged;
@@ -106,7 +107,7 @@ static void broken_bytes_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_value_lies_in_its_bin), cmocka_unit_test(bins_ascend_without_gaps),
+        cmocka_unit_test(every_value_lies_in_its_bin),       cmocka_unit_test(bins_ascend_without_gaps),
         cmocka_unit_test(any_grouping_gives_the_same_bytes), cmocka_unit_test(quantiles_are_within_a_bin),
         cmocka_unit_test(broken_bytes_are_refused),
     };

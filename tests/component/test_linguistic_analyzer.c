@@ -1,5 +1,5 @@
-/* linguistic_analyzer: readability and MTLD against hand-counted passages (tests/vectors/readability.py), entities, the
- * calibrated cuts on planted data, and the same bytes for any batching. */
+/* linguistic_analyzer: readability and MTLD against hand-counted passages (tests/vectors/readability.py),
+ * entities, the calibrated cuts on planted data, and the same bytes for any batching. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,8 @@ static const mr_json *measure_named(harness *h, const char *name) {
     const mr_json *list = harness_at(h, 0, "measures");
     mr_span got;
     for (size_t i = 0; i < mr_json_count(list); i++)
-        if (mr_json_text(mr_json_member(mr_json_item(list, i), "measure"), &got) && mr_span_eq(got, mr_span_of(name)))
+        if (mr_json_text(mr_json_member(mr_json_item(list, i), "measure"), &got) &&
+            mr_span_eq(got, mr_span_of(name)))
             return mr_json_item(list, i);
     fail_msg("no measure %s", name);
     return NULL;
@@ -39,8 +40,9 @@ static void run_text(harness *h, const char *jsonl, const char *options, uint32_
 
 /* Means are kept in steps of 2^-16. */
 static void check_passage(const char *line) {
-    static const char *const names[] = {"flesch_ease", "kincaid_grade", "gunning_fog", "smog",           "ari",
-                                        "coleman_liau", "mtld",         "words",       "sentence_words", "long_words"};
+    static const char *const names[] = {
+        "flesch_ease",  "kincaid_grade", "gunning_fog", "smog",           "ari",
+        "coleman_liau", "mtld",          "words",       "sentence_words", "long_words"};
     harness h = {0};
     mr_json *want;
     assert_int_equal(mr_json_parse(mr_span_of(line), 1 << 16, 8, &want, NULL), MR_OK);
@@ -81,7 +83,8 @@ static void entities_are_counted_by_form(void **state) {
     /* url, email, date, money, percent, phone, number */
     check_entities("see https://a.b/c?d=1 and www.x.org.", (uint64_t[]){2, 0, 0, 0, 0, 0, 0});
     check_entities("Write to jo.e+x@mail.example.com, not to a@b", (uint64_t[]){0, 1, 0, 0, 0, 0, 0});
-    check_entities("on 2024-05-31, 31.5.2024, 5/31/24, May 31, 2024 and 31 May 2024", (uint64_t[]){0, 0, 5, 0, 0, 0, 0});
+    check_entities("on 2024-05-31, 31.5.2024, 5/31/24, May 31, 2024 and 31 May 2024",
+                   (uint64_t[]){0, 0, 5, 0, 0, 0, 0});
     check_entities("$5, \xe2\x82\xac 1,200.50, 7 EUR, 9 dollars", (uint64_t[]){0, 0, 0, 4, 0, 0, 0});
     check_entities("5% or 3.5 percent of 7", (uint64_t[]){0, 0, 0, 0, 2, 0, 1});
     check_entities("+49 30 1234567, (212) 555-0147, 555-123-4567", (uint64_t[]){0, 0, 0, 0, 0, 3, 0});
@@ -102,7 +105,8 @@ static void entity_values_are_not_shown(void **state) {
 
 /* ---- calibration ---- */
 
-/* Prompts of 5 to 24 words in one sentence; those of 15 and more succeed with probability `high`, others with `low`. */
+/* Prompts of 5 to 24 words in one sentence; those of 15 and more succeed with probability `high`, others with
+ * `low`. */
 static char *planted(double low, double high, uint64_t seed, int rows) {
     char *text = malloc((size_t)rows * 400), *at = text;
     mr_rng rng;
@@ -111,7 +115,8 @@ static char *planted(double low, double high, uint64_t seed, int rows) {
     for (int i = 0; i < rows; i++) {
         int words = 5 + (int)mr_rng_below(&rng, 20);
         at += sprintf(at, "{\"prompt\": \"");
-        for (int w = 0; w < words; w++) at += sprintf(at, "%s%s", w ? " " : "", mr_rng_below(&rng, 2) ? "table" : "cat");
+        for (int w = 0; w < words; w++)
+            at += sprintf(at, "%s%s", w ? " " : "", mr_rng_below(&rng, 2) ? "table" : "cat");
         bool success = mr_rng_unit(&rng) < (words >= 15 ? high : low);
         at += sprintf(at, ".\", \"success\": %s}\n", success ? "true" : "false");
     }
@@ -126,7 +131,8 @@ static void a_planted_cut_is_found_and_put_in_words(void **state) {
     const mr_json *m = measure_named(&h, "words");
     assert_true(number_of(m, "threshold.cut") == 15);
     assert_true(fabs(number_of(m, "threshold.difference") - 0.4) < 0.08);
-    assert_true(number_of(m, "threshold.difference_interval[0]") < 0.4 && number_of(m, "threshold.difference_interval[1]") > 0.4);
+    assert_true(number_of(m, "threshold.difference_interval[0]") < 0.4 &&
+                number_of(m, "threshold.difference_interval[1]") > 0.4);
     assert_true(number_of(m, "threshold.odds_ratio_interval[0]") > 1);
     assert_non_null(strstr(harness_string(&h, 0, "findings[0].text"), "succeed"));
     harness_free(&h);
@@ -143,8 +149,8 @@ static bool claims_a_cut(harness *h) {
     return false;
 }
 
-/* Outcomes by coin: a claim may come in 5 % of data sets at most (by design less: both halves must agree). 60 sets with
- * 5 % each give more than 7 claims once in 200 times. */
+/* Outcomes by coin: a claim may come in 5 % of data sets at most (by design less: both halves must agree). 60
+ * sets with 5 % each give more than 7 claims once in 200 times. */
 static void cuts_are_rarely_claimed_where_none_are(void **state) {
     (void)state;
     int claims = 0;
@@ -162,9 +168,9 @@ static void cuts_are_rarely_claimed_where_none_are(void **state) {
 
 static void any_batching_gives_the_same_bytes(void **state) {
     (void)state;
-    static const uint32_t sizes[] = {1, 7, 32, 1000, ROWS};
+    static const uint32_t sizes[] = {1, 7, 32, 500, 1000};
     harness h = {0};
-    char *text = planted(0.4, 0.6, 21, ROWS);
+    char *text = planted(0.4, 0.6, 21, 1000);
     uint8_t *first = NULL;
     size_t length = 0;
     harness_text(&h, NAME, text, NULL);
@@ -206,6 +212,39 @@ static void real_prompts_pass(void **state) {
     harness_free(&h);
 }
 
+/* The n-th allocation fails, for every n: a clean refusal and nothing left behind. */
+static void a_failing_allocation_is_reported(void **state) {
+    (void)state;
+    mr_status status = MR_E_MEMORY;
+    for (uint64_t n = 1; status != MR_OK; n++) {
+        harness h = {0};
+        mr_mem_failing failing;
+        mr_mem_failing_init(&failing, n);
+        harness_text(&h, NAME,
+                     "{\"prompt\": \"Say it, because we can. Say it.\", \"success\": true}\n{\"prompt\": "
+                     "\"No.\", \"success\": false}\n",
+                     NULL);
+        h.mem = &failing.mem;
+        status = harness_try(&h, 1000, 1);
+        harness_free(&h);
+        assert_true(status == MR_OK || status == MR_E_MEMORY);
+        assert_int_equal(failing.live, 0);
+        assert_true(n < 1000);
+    }
+}
+
+static void no_rows_give_an_empty_result(void **state) {
+    (void)state;
+    static const mr_span none[1];
+    mr_batch batch = {.columns = MR_COL_PROMPT};
+    batch.text[MR_TEXT_PROMPT] = none;
+    harness h = {0};
+    harness_batch(&h, NAME, &batch);
+    harness_run(&h, 32, 1);
+    assert_true(harness_number(&h, 0, "rows") == 0);
+    harness_free(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formulas_agree_with_hand_counts),
@@ -216,6 +255,8 @@ int main(void) {
         cmocka_unit_test(any_batching_gives_the_same_bytes),
         cmocka_unit_test(rows_without_labels_or_words_pass),
         cmocka_unit_test(real_prompts_pass),
+        cmocka_unit_test(a_failing_allocation_is_reported),
+        cmocka_unit_test(no_rows_give_an_empty_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

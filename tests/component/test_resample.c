@@ -11,7 +11,9 @@
 #include <math.h>
 #include <stdio.h>
 
-static bool near(double got, double want, double relative) { return fabs(got - want) <= relative * fabs(want); }
+static bool near(double got, double want, double relative) {
+    return fabs(got - want) <= relative * fabs(want);
+}
 
 /* NumPy 1.24 and SciPy 1.10.1: z0 = norm.ppf(mean of the shares below and at most 0.3), alpha by Efron 1987,
  * np.percentile of the replicates, as scipy.stats.bootstrap does. */
@@ -60,7 +62,7 @@ typedef struct design {
     const char *name;
     size_t n0, n1;
     double sd0, sd1;
-    bool skewed;   /* exponential instead of normal */
+    bool skewed; /* exponential instead of normal */
 } design;
 
 typedef struct covered {
@@ -80,7 +82,8 @@ static void simulate(const design *g, mr_rng *rng, covered *hits) {
     for (size_t i = 0; i < g->n1; i++) y[i] = deviate(rng, g->sd1, g->skewed);
     mr_summary a = mr_summarise(x, g->n0), b = mr_summarise(y, g->n1);
     assert_int_equal(mr_bootstrap_means(x, g->n0, y, g->n1, ROUNDS, rng, NULL, replicates), MR_OK);
-    mr_bca_interval(replicates, ROUNDS, a.mean - b.mean, mr_acceleration_means(x, g->n0, y, g->n1), 0.95, &low, &high);
+    mr_bca_interval(replicates, ROUNDS, a.mean - b.mean, mr_acceleration_means(x, g->n0, y, g->n1), 0.95,
+                    &low, &high);
     hits->bca += low <= truth && truth <= high;
     mr_welch_interval(&a, &b, 0.95, &low, &high);
     hits->welch += low <= truth && truth <= high;
@@ -103,7 +106,8 @@ static void intervals_cover_in_95_percent_of_simulations(void **state) {
         for (int i = 0; i < SIMULATIONS; i++) simulate(&designs[k], &rng, &hits);
         print_message("%s: BCa %.4f, Welch %.4f, d %.4f\n", designs[k].name, hits.bca / (double)SIMULATIONS,
                       hits.welch / (double)SIMULATIONS, hits.d / (double)SIMULATIONS);
-        /* BCa is second-order accurate only: in small skewed groups it covers less than it says (page: limits). */
+        /* BCa is second-order accurate only: in small skewed groups it covers less than it says (page:
+         * limits). */
         assert_true(fabs(hits.bca / (double)SIMULATIONS - 0.95) <= (k == 3 ? 0.03 : 0.02));
         assert_true(fabs(hits.welch / (double)SIMULATIONS - 0.95) <= 0.02);
         /* The noncentral t interval is exact for normal groups of one variance, and only there. */

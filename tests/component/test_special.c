@@ -11,14 +11,21 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool near(double got, double want, double relative) { return fabs(got - want) <= relative * fabs(want); }
+static bool near(double got, double want, double relative) {
+    return fabs(got - want) <= relative * fabs(want);
+}
 
 static bool value_of(const char *name, const double *v, double *out) {
-    if (!strcmp(name, "log_gamma")) *out = mr_log_gamma(v[0]);
-    else if (!strcmp(name, "log_beta")) *out = mr_log_beta(v[0], v[1]);
-    else if (!strcmp(name, "gamma_p")) *out = mr_gamma_p(v[0], v[1]);
-    else if (!strcmp(name, "gamma_q")) *out = mr_gamma_q(v[0], v[1]);
-    else return false;
+    if (!strcmp(name, "log_gamma"))
+        *out = mr_log_gamma(v[0]);
+    else if (!strcmp(name, "log_beta"))
+        *out = mr_log_beta(v[0], v[1]);
+    else if (!strcmp(name, "gamma_p"))
+        *out = mr_gamma_p(v[0], v[1]);
+    else if (!strcmp(name, "gamma_q"))
+        *out = mr_gamma_q(v[0], v[1]);
+    else
+        return false;
     return true;
 }
 

@@ -1,4 +1,5 @@
-/* statistical_validator as a run would call it: what it compares, the verdicts, refusals, prompts without labels. */
+/* statistical_validator as a run would call it: what it compares, the verdicts, refusals, prompts without
+ * labels. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,6 +65,8 @@ static void few_rows_are_inconclusive_and_many_are_not(void **state) {
     harness h = {0};
     run_groups(&h, 10, 0.2, treatment_column, outcome_column);
     assert_string_equal(harness_string(&h, 0, "verdict"), "inconclusive");
+    assert_true(harness_number(&h, 0, "rows_needed") ==
+                64); /* R: power.t.test(delta = 0.5, power = 0.8)$n = 63.77 */
     harness_free(&h);
     h = (harness){0};
     run_groups(&h, 1000, 0, treatment_column, outcome_column);
@@ -85,15 +88,16 @@ static void rows_without_an_outcome_are_described(void **state) {
     harness_free(&h);
 }
 
-/* UCI breast cancer, two labels: mean radius by SciPy 1.10.1, ttest_ind(..., equal_var=False) and mannwhitneyu:
- * the group "0" is malignant. */
+/* UCI breast cancer, two labels: mean radius by SciPy 1.10.1, ttest_ind(..., equal_var=False) and
+ * mannwhitneyu: the group "0" is malignant. */
 static void labels_of_a_real_table_agree_with_scipy(void **state) {
     (void)state;
     harness h = {0};
     harness_file(&h, NAME, "tabular/breast_cancer.csv", "label=target");
     harness_run(&h, 32, 7);
     assert_string_equal(harness_string(&h, 0, "comparison"), "features by label");
-    assert_true(fabs(harness_number(&h, 0, "measures[0].tests[0].statistic") / 22.208797758464527 - 1) < 1e-10);
+    assert_true(fabs(harness_number(&h, 0, "measures[0].tests[0].statistic") / 22.208797758464527 - 1) <
+                1e-10);
     assert_true(fabs(harness_number(&h, 0, "measures[0].tests[0].p") / 1.6844591259582747e-64 - 1) < 1e-10);
     assert_true(fabs(harness_number(&h, 0, "measures[0].tests[1].statistic") / 70955 - 1) < 1e-10);
     assert_true(fabs(harness_number(&h, 0, "measures[0].tests[1].p") / 2.6929427727965647e-68 - 1) < 1e-10);
@@ -130,6 +134,27 @@ static void missing_values_are_left_out_and_counted(void **state) {
     harness_free(&h);
 }
 
+/* Differences of 1e5 to 1e290 standard deviations: an answer, and at once. */
+static void extreme_values_are_borne(void **state) {
+    (void)state;
+    static const double spread[] = {1e-5, 1e-100, 1e-150, 1e-320};
+    double treatment[8] = {0, 0, 0, 0, 1, 1, 1, 1};
+    for (size_t i = 0; i < sizeof spread / sizeof *spread; i++) {
+        double s = spread[i], outcome[8] = {0, s, 2 * s, s, 1, 1, 1, 1},
+               huge[8] = {0, s, 2 * s, s, 1e140, 1e140, -1e140, 1e140};
+        mr_batch batch = {.rows = 8, .columns = MR_COL_TREATMENT | MR_COL_OUTCOME};
+        batch.number[MR_NUM_TREATMENT] = treatment;
+        for (int k = 0; k < 2; k++) {
+            harness h = {0};
+            batch.number[MR_NUM_OUTCOME] = k ? huge : outcome;
+            harness_batch(&h, NAME, &batch);
+            harness_run(&h, 32, 7);
+            assert_non_null(harness_string(&h, 0, "verdict"));
+            harness_free(&h);
+        }
+    }
+}
+
 static void the_same_seed_gives_the_same_bytes(void **state) {
     (void)state;
     harness a = {0}, b = {0};
@@ -138,6 +163,37 @@ static void the_same_seed_gives_the_same_bytes(void **state) {
     assert_true(mr_span_eq(harness_bytes(&a, 0), harness_bytes(&b, 0)));
     harness_free(&a);
     harness_free(&b);
+}
+
+/* The n-th allocation fails, for every n: a clean refusal and nothing left behind. */
+static void a_failing_allocation_is_reported(void **state) {
+    (void)state;
+    mr_status status = MR_E_MEMORY;
+    for (uint64_t n = 1; status != MR_OK; n++) {
+        harness h = {0};
+        mr_mem_failing failing;
+        mr_mem_failing_init(&failing, n);
+        harness_text(&h, NAME, "treatment,outcome\n0,1\n0,2\n0,4\n1,3\n1,5\n1,7\n",
+                     "treatment=treatment outcome=outcome");
+        h.mem = &failing.mem;
+        status = harness_try(&h, 1000, 1);
+        harness_free(&h);
+        assert_true(status == MR_OK || status == MR_E_MEMORY);
+        assert_int_equal(failing.live, 0);
+        assert_true(n < 1000);
+    }
+}
+
+static void no_rows_give_an_empty_result(void **state) {
+    (void)state;
+    static const mr_span none[1];
+    mr_batch batch = {.columns = MR_COL_PROMPT};
+    batch.text[MR_TEXT_PROMPT] = none;
+    harness h = {0};
+    harness_batch(&h, NAME, &batch);
+    harness_run(&h, 32, 1);
+    assert_true(harness_number(&h, 0, "rows") == 0);
+    harness_free(&h);
 }
 
 int main(void) {
@@ -149,7 +205,10 @@ int main(void) {
         cmocka_unit_test(labels_of_a_real_table_agree_with_scipy),
         cmocka_unit_test(three_treatments_are_refused),
         cmocka_unit_test(missing_values_are_left_out_and_counted),
+        cmocka_unit_test(extreme_values_are_borne),
         cmocka_unit_test(the_same_seed_gives_the_same_bytes),
+        cmocka_unit_test(a_failing_allocation_is_reported),
+        cmocka_unit_test(no_rows_give_an_empty_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* structural_analyzer: spans on a hand-labelled set (tests/vectors/structure/label.py), measures, and the component. */
+/* structural_analyzer: spans on a hand-labelled set (tests/vectors/structure/label.py), measures, and the
+ * component. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,10 +15,13 @@
 
 static const char NAME[] = "structural_analyzer";
 
+static mr_structure_room room; /* of the last parse */
+
 static mr_arena *parse(mr_span text, mr_structure *out) {
     mr_arena *arena = mr_arena_new(NULL, 64u << 20);
     assert_non_null(arena);
-    assert_int_equal(mr_structure_parse(text, 4096, arena, out, NULL), MR_OK);
+    assert_int_equal(mr_structure_room_init(&room, arena, 4096, NULL), MR_OK);
+    assert_int_equal(mr_structure_parse(text, &room, out, NULL), MR_OK);
     return arena;
 }
 
@@ -76,9 +80,10 @@ static void check_tree(const mr_structure *s, size_t length) {
 /* Random pieces of markup: the tree always nests, whatever the text. */
 static void any_text_gives_a_tree(void **state) {
     (void)state;
-    static const char *const pieces[] = {"# ", "- ", "1. ", "\n", "\n\n", "    ", "```", "`", "{x}", "<y>", "[Z]", "Example:",
-                                         "Input:", "Output:", "e.g. ", "word", " ", "Do not.", "?", "---", "===", "(", ")",
-                                         "User:", "\xe3\x80\x82", "\xff", "\t", "${a}", "Title:", "~~~"};
+    static const char *const pieces[] = {
+        "# ",  "- ",       "1. ",    "\n",      "\n\n",         "    ", "```", "`",       "{x}",    "<y>",
+        "[Z]", "Example:", "Input:", "Output:", "e.g. ",        "word", " ",   "Do not.", "?",      "---",
+        "===", "(",        ")",      "User:",   "\xe3\x80\x82", "\xff", "\t",  "${a}",    "Title:", "~~~"};
     mr_rng rng;
     mr_rng_seed(&rng, 11);
     for (int round = 0; round < 3000; round++) {
@@ -101,9 +106,8 @@ static void any_text_gives_a_tree(void **state) {
 
 static mr_structure_measures measures_of(const char *text) {
     mr_structure s;
-    mr_structure_measures m;
     mr_arena *arena = parse(mr_span_of(text), &s);
-    assert_int_equal(mr_structure_measure(&s, mr_span_of(text), arena, &m, NULL), MR_OK);
+    mr_structure_measures m = mr_structure_measure(&s, mr_span_of(text), &room);
     mr_arena_free(&arena);
     return m;
 }
@@ -124,7 +128,9 @@ static void balance_is_one_for_a_star_and_falls_with_nesting(void **state) {
 static void nodes_beyond_the_limit_are_left_out_and_told(void **state) {
     (void)state;
     harness h = {0};
-    harness_text(&h, NAME, "{\"prompt\": \"- a\\n- b\\n- c\\n- d\\n- e\\n- f\\n- g\\n- h\\n- i\\n- j\\n- k\\n- l\\n- m\\n- n\\n- o\\n- p\\n- q\"}\n",
+    harness_text(&h, NAME,
+                 "{\"prompt\": \"- a\\n- b\\n- c\\n- d\\n- e\\n- f\\n- g\\n- h\\n- i\\n- j\\n- k\\n- l\\n- "
+                 "m\\n- n\\n- o\\n- p\\n- q\"}\n",
                  NULL);
     harness_set(&h, "max_nodes=16");
     harness_run(&h, 32, 1);
@@ -136,9 +142,11 @@ static void nodes_beyond_the_limit_are_left_out_and_told(void **state) {
 static void a_batch_gives_sums_and_a_tree_for_each_row(void **state) {
     (void)state;
     harness h = {0};
-    harness_text(&h, NAME,
-                 "{\"prompt\": \"You are a poet. Write at most 9 words about {topic}.\"}\n{\"prompt\": \"hello\"}\n"
-                 "{\"prompt\": \"- a\\n- b\"}\n", NULL);
+    harness_text(
+        &h, NAME,
+        "{\"prompt\": \"You are a poet. Write at most 9 words about {topic}.\"}\n{\"prompt\": \"hello\"}\n"
+        "{\"prompt\": \"- a\\n- b\"}\n",
+        NULL);
     harness_run(&h, 2, 1);
     assert_int_equal(harness_count(&h), 2);
     assert_true(harness_number(&h, 0, "with_role") == 0.5 && harness_number(&h, 0, "placeholders") == 1);
@@ -161,6 +169,36 @@ static void real_prompts_pass(void **state) {
     harness_free(&h);
 }
 
+/* The n-th allocation fails, for every n: a clean refusal and nothing left behind. */
+static void a_failing_allocation_is_reported(void **state) {
+    (void)state;
+    mr_status status = MR_E_MEMORY;
+    for (uint64_t n = 1; status != MR_OK; n++) {
+        harness h = {0};
+        mr_mem_failing failing;
+        mr_mem_failing_init(&failing, n);
+        harness_text(&h, NAME, "{\"prompt\": \"Say {x}.\\n\\n- a\\n- b\"}\n", NULL);
+        h.mem = &failing.mem;
+        status = harness_try(&h, 1000, 1);
+        harness_free(&h);
+        assert_true(status == MR_OK || status == MR_E_MEMORY);
+        assert_int_equal(failing.live, 0);
+        assert_true(n < 1000);
+    }
+}
+
+static void no_rows_give_an_empty_result(void **state) {
+    (void)state;
+    static const mr_span none[1];
+    mr_batch batch = {.columns = MR_COL_PROMPT};
+    batch.text[MR_TEXT_PROMPT] = none;
+    harness h = {0};
+    harness_batch(&h, NAME, &batch);
+    harness_run(&h, 32, 1);
+    assert_true(harness_number(&h, 0, "rows") == 0);
+    harness_free(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans_are_exact_on_the_labelled_set),
@@ -169,6 +207,8 @@ int main(void) {
         cmocka_unit_test(nodes_beyond_the_limit_are_left_out_and_told),
         cmocka_unit_test(a_batch_gives_sums_and_a_tree_for_each_row),
         cmocka_unit_test(real_prompts_pass),
+        cmocka_unit_test(a_failing_allocation_is_reported),
+        cmocka_unit_test(no_rows_give_an_empty_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* "name=value" as an option, for a row of each type. A value that is taken must be taken again as its own text. */
+/* "name=value" as an option, for a row of each type. A value that is taken must be taken again as its own
+ * text. */
 #include "common/option.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Any bytes as msgpack: scan, walk with the cursor, and write as JSON. What the scan takes, the cursor must take too. */
+/* Any bytes as msgpack: scan, walk with the cursor, and write as JSON. What the scan takes, the cursor must
+ * take too. */
 #include "common/json.h"
 #include "common/pack.h"
 
@@ -22,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     mr_buf_init(&out, NULL, 1 << 22);
     mr_status status = mr_json_from_pack(bytes, &out, &err);
     mr_json *v = NULL;
-    if (status == MR_OK && scanned == MR_OK && mr_json_parse(mr_buf_span(&out), 1 << 22, 64, &v, &err) == MR_OK)
+    if (status == MR_OK && scanned == MR_OK &&
+        mr_json_parse(mr_buf_span(&out), 1 << 22, 64, &v, &err) == MR_OK)
         mr_json_free(&v);
     mr_buf_free(&out);
     return 0;

@@ -9,11 +9,26 @@ enum { ATTEMPTS_A_LIFE = 1 << 13 };
 
 static void pump(sim_world *w);
 
+/* Sometimes the event finds no memory from its n-th allocation on; then it is given again. */
+static mr_status starved(sim_world *w, const mr_event *e) {
+    if (!sim_chance(w, w->p_starve)) return MR_E_MEMORY;
+    w->mem.fail_at = w->mem.count + sim_between(w, 1, 4);
+    mr_status status = mr_core_step(w->core, w->now, e, NULL);
+    w->mem.fail_at = 0;
+    return status;
+}
+
 static void event(sim_world *w, mr_event e) {
     mr_error err = {0};
-    if (mr_core_step(w->core, w->now, &e, &err) != MR_OK)
-        sim_broken(w, "the core refused an event: %s", err.text);
+    mr_status status = starved(w, &e);
+    if (status == MR_E_MEMORY) status = mr_core_step(w->core, w->now, &e, &err);
+    if (status != MR_OK) sim_broken(w, "the core refused an event: %s", err.text);
     pump(w);
+}
+
+void sim_core_free(sim_world *w) {
+    mr_core_free(&w->core);
+    if (w->mem.live) sim_broken(w, "the core left %lld allocations behind", (long long)w->mem.live);
 }
 
 /* ---- actions ---- */
@@ -137,7 +152,9 @@ static void recover_run(sim_world *w, uint64_t id) {
 }
 
 static void start(sim_world *w) {
-    mr_core_config config = {.first_attempt = 1 + w->broker_life * (uint64_t)ATTEMPTS_A_LIFE,
+    mr_mem_failing_init(&w->mem, 0);
+    mr_core_config config = {.mem = &w->mem.mem,
+                             .first_attempt = 1 + w->broker_life * (uint64_t)ATTEMPTS_A_LIFE,
                              .lost_after_ms = SIM_LOST_MS, .load_ahead = (uint32_t)sim_between(w, 0, 8),
                              .max_loads = (uint32_t)sim_between(w, 1, 40), .max_errors = 3, .max_crashes = 4,
                              .retry_base_ms = 50, .retry_max_ms = 1500, .seed = w->now};
@@ -169,7 +186,7 @@ static void crash(sim_world *w) {
         if (w->heap[i].kind == D_COMMIT && w->heap[i].broker_life == w->broker_life && !w->database_down &&
             sim_chance(w, 0.5))
             insert(w, &w->heap[i]);
-    mr_core_free(&w->core);
+    sim_core_free(w);
     w->broker_up = false;
     w->broker_life++;
     sim_at(w, sim_between(w, 50, 3000), (sim_item){.kind = B_START});
@@ -215,7 +232,7 @@ static void hello(sim_world *w, const sim_item *item) {
 
 static void result(sim_world *w, const sim_item *item) {
     w->results_in++;
-    uint64_t body = sim_handle_new(w, &w->bodies, item->value, &item->key);
+    uint64_t body = sim_handle_new(&w->bodies, item->value, &item->key);
     event(w, (mr_event){.type = MR_EV_RESULT, .peer = item->peer,
                         .as.result = {.attempt = item->attempt, .key = item->key, .status = item->status,
                                       .body = body, .text = item->status ? "it failed" : ""}});
@@ -277,7 +294,7 @@ static void loaded(sim_world *w, const sim_item *item) {
     if (item->key.level > 0 && !sim_merge_input(w, &item->key, false, &input))
         sim_broken(w, "a merge was begun before all its children were in the table");
     if (item->key.level > 0 && w->variant == SIM_WRONG_INPUT) input = mr_mix64(input);
-    uint64_t blob = sim_handle_new(w, &w->blobs, input, &item->key);
+    uint64_t blob = sim_handle_new(&w->blobs, input, &item->key);
     event(w, (mr_event){.type = MR_EV_LOADED, .as.loaded = {.work = item->work, .blob = blob}});
 }
 

@@ -3,12 +3,13 @@
  * every step:
  *   - no key has two result rows, and each row holds what the computation without faults gives;
  *   - a merge is loaded only when all its children are in the table;
- *   - an attempt number is never used twice; a worker gets the step before the work, and never more than its
- * credit;
+ *   - an attempt number is never used twice;
+ *   - a worker gets the step before the work, only what it offers, and never more than its credit;
  *   - what is answered `committed` or `stale` is in the table; every result gets one answer;
- *   - every body ends in one COMMIT or DROP_BODY, every input in one UNLOAD, no commit of a key runs beside
- * another;
+ *   - every body ends in one COMMIT or DROP_BODY, every input in one UNLOAD;
+ *   - no commit of a key runs beside another;
  *   - what was in the table when the broker started is not computed again;
+ *   - an event that found no memory has changed nothing, and a core leaves no memory behind;
  *   - every run ends as it must, and then nothing is left in the core or in a worker. */
 #ifndef MR_TESTS_SIMULATION_SIM_H
 #define MR_TESTS_SIMULATION_SIM_H

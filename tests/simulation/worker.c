@@ -63,6 +63,7 @@ static void welcome(sim_world *w, const sim_item *item) {
     me->session = item->session;
     me->credit = 0;
     memset(me->knows, 0, sizeof me->knows);
+    for (uint32_t i = 0; i < SIM_JOBS; i++) me->job[i].busy &= !me->job[i].stuck;
     give_credit(w, item->worker, me->slots > busy(me) ? me->slots - busy(me) : 0);
     if (w->variant == SIM_NO_RESEND) return;
     for (uint32_t i = 0; i < me->helds; i++) send_result(w, item->worker, &me->held[i]);
@@ -88,8 +89,8 @@ static void start_job(sim_world *w, const sim_item *item) {
     bool stuck = node->crashes < 1 && sim_chance(w, w->p_stuck);
     node->crashes += stuck;
     me->job[i] = (sim_job){true, stuck, {item->key, item->attempt, item->value, MR_OK}};
-    own(w, item->worker, stuck ? SIM_DEADLINE_MS + 2 * SIM_LOST_MS : duration(w, me),
-        (sim_item){.kind = W_JOB_DONE, .job = i, .attempt = item->attempt});
+    if (stuck) return; /* loops until it is cancelled, or the session ends */
+    own(w, item->worker, duration(w, me), (sim_item){.kind = W_JOB_DONE, .job = i, .attempt = item->attempt});
 }
 
 static void take_work(sim_world *w, const sim_item *item) {
@@ -112,7 +113,6 @@ static void take_work(sim_world *w, const sim_item *item) {
 
 static mr_status outcome(sim_world *w, const sim_job *job) {
     sim_node *node = sim_node_of(w, &job->work.key);
-    if (job->stuck) return MR_E_DEADLINE;
     if (node->poison) return MR_E_CRASHED;
     if (node->errors < 2 && sim_chance(w, w->p_error)) {
         node->errors++;
@@ -142,8 +142,9 @@ static void finish_job(sim_world *w, const sim_item *item) {
 static void cancel_job(sim_world *w, const sim_item *item) {
     sim_worker *me = &w->worker[item->worker];
     for (uint32_t i = 0; i < SIM_JOBS; i++) {
-        if (!me->job[i].busy || me->job[i].work.attempt != item->attempt || sim_chance(w, 0.3)) continue;
-        me->job[i].busy = false;
+        sim_job *job = &me->job[i];
+        if (!job->busy || job->work.attempt != item->attempt || (!job->stuck && sim_chance(w, 0.3))) continue;
+        job->busy = false;
         give_credit(w, item->worker, 1);
     }
 }

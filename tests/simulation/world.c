@@ -82,8 +82,7 @@ void sim_trace(const sim_world *w, const sim_item *i) {
 
 /* ---- handles ---- */
 
-uint64_t sim_handle_new(sim_world *w, sim_handles *h, uint64_t value, const mr_work_key *key) {
-    (void)w;
+uint64_t sim_handle_new(sim_handles *h, uint64_t value, const mr_work_key *key) {
     if (h->count == h->cap) {
         h->cap = h->cap ? h->cap * 2 : 256;
         h->item = realloc(h->item, h->cap * sizeof *h->item);
@@ -179,6 +178,7 @@ static void draw(sim_world *w) {
     static const double rates[] = {0, 0.01, 0.05, 0.2};
     double *p[] = {&w->p_lose, &w->p_duplicate, &w->p_error, &w->p_load_fails, &w->p_unknown};
     for (size_t i = 0; i < sizeof p / sizeof *p; i++) *p[i] = rates[sim_between(w, 0, 3)];
+    w->p_starve = sim_chance(w, 0.3) ? 0.05 : 0;
     w->p_stuck = sim_chance(w, 0.3) ? 0.005 : 0;
     for (uint64_t id = 1; id <= SIM_RUNS; id++) draw_run(w, id);
     for (uint32_t i = 0; i < SIM_WORKERS; i++) draw_worker(w, i);
@@ -273,9 +273,9 @@ void sim_run(uint64_t seed, sim_variant variant, bool trace, sim_report *out) {
         if (w->now > SIM_END_MS) sim_broken(w, "a run did not end, or a worker holds a result for ever");
     }
     if (!w->broken) check_end(w);
-    out->ok = !w->broken;
     out->end_ms = w->now;
-    mr_core_free(&w->core);
+    sim_core_free(w);
+    out->ok = !w->broken;
     free(w->heap);
     free(w->bodies.item);
     free(w->blobs.item);

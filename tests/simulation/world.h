@@ -20,8 +20,8 @@ enum {
     SIM_END_MS = 600000
 };
 
-/* What happens at a moment; the letter says where: B the broker, W a worker, D the database side.
- * B_HELLO to B_BYE come from a worker, W_WELCOME to W_CANCEL go to one; W_AGAIN: there is no session, say hello. */
+/* What happens at a moment; the letter says where: B the broker, W a worker, D the database side. B_HELLO to
+ * B_BYE come from a worker, W_WELCOME to W_CANCEL go to one; W_AGAIN: there is no session, say hello. */
 typedef enum sim_kind {
     B_HELLO, B_CREDIT, B_RESULT, B_RELEASE, B_HEARTBEAT, B_BYE,
     W_WELCOME, W_AGAIN, W_STEP, W_WORK, W_ACK, W_CANCEL,
@@ -34,16 +34,15 @@ typedef enum sim_kind {
 typedef struct sim_item {
     uint64_t at, order;
     sim_kind kind;
-    uint32_t worker,
-        life; /* life: of the process that it is for, or comes from; an older one's items vanish */
+    uint32_t worker, life; /* life: of the process it is for or comes from; an older one's items vanish */
     uint32_t broker_life;  /* the same for the broker */
     uint32_t session, peer, work, amount, job;
     mr_work_key key;
-    uint64_t attempt, handle, value;
+    uint64_t attempt, value;
     mr_status status;
     mr_verdict verdict;
     mr_run_state state;
-    bool failing, applied;
+    bool failing;
 } sim_item;
 
 typedef struct sim_held {
@@ -59,8 +58,9 @@ typedef struct sim_job {
 
 typedef struct sim_worker {
     bool up, keeps, has_session;
-    uint32_t life, peer, session, slots, credit,
-        components; /* components: bits; credit: given and not yet used */
+    uint32_t life, peer, session, slots;
+    uint32_t credit;     /* given and not yet used */
+    uint32_t components; /* bits */
     uint64_t paused_until;
     sim_held held[SIM_HELD];
     uint32_t helds;
@@ -108,17 +108,16 @@ typedef struct sim_world {
     sim_item *heap;
     size_t items, cap;
 
-    double p_lose, p_duplicate, p_error, p_stuck, p_load_fails, p_unknown;
+    double p_lose, p_duplicate, p_error, p_stuck, p_load_fails, p_unknown, p_starve;
     sim_worker worker[SIM_WORKERS];
     sim_run_row run[SIM_RUNS];
 
     mr_core *core;
+    mr_mem_failing mem;       /* the core's; some events get none and are given again */
     uint32_t broker_life, next_peer, next_session;
     bool broker_up, database_down;
-    uint64_t first_attempt;
     uint32_t sessions[4096];  /* by peer: its session; 0 none */
     uint8_t seen_attempts[1 << 16];
-    uint64_t base_attempt;
     uint64_t results_in, acks_out;
     sim_handles bodies, blobs;
     bool broken;
@@ -132,7 +131,7 @@ void sim_at(sim_world *w, uint64_t delay, sim_item item);
 bool sim_next(sim_world *w, sim_item *out);
 void sim_broken(sim_world *w, const char *fmt, ...) MR_PRINTF(2, 3);
 void sim_trace(const sim_world *w, const sim_item *item);
-uint64_t sim_handle_new(sim_world *w, sim_handles *h, uint64_t value, const mr_work_key *key);
+uint64_t sim_handle_new(sim_handles *h, uint64_t value, const mr_work_key *key);
 /* Closes it; what was not open is a fault. */
 uint64_t sim_handle_close(sim_world *w, sim_handles *h, uint64_t handle, const char *what);
 sim_node *sim_node_of(sim_world *w, const mr_work_key *key);
@@ -149,6 +148,8 @@ void sim_to_worker(sim_world *w, uint32_t worker, sim_item item);
 
 /* ---- shell.c ---- */
 void sim_broker_take(sim_world *w, const sim_item *item);
+/* The core is gone, and all its memory with it. */
+void sim_core_free(sim_world *w);
 void sim_database_take(sim_world *w, const sim_item *item);
 
 #endif

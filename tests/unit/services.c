@@ -20,8 +20,10 @@ static void with_database(const char *url, const char *name, char out[SERVICES_U
     const char *authority = strstr(url, "://"), *slash = authority ? strchr(authority + 3, '/') : NULL;
     const char *query = authority ? strchr(url, '?') : NULL;
     size_t head = slash ? (size_t)(slash - url) : query ? (size_t)(query - url) : strlen(url);
-    if (!authority) snprintf(out, SERVICES_URL, "%s dbname=%s", url, name);
-    else snprintf(out, SERVICES_URL, "%.*s/%s%s", (int)head, url, name, query ? query : "");
+    if (!authority)
+        snprintf(out, SERVICES_URL, "%s dbname=%s", url, name);
+    else
+        snprintf(out, SERVICES_URL, "%.*s/%s%s", (int)head, url, name, query ? query : "");
 }
 
 static mr_status run_on_server(const char *sql, mr_error *err) {
@@ -35,7 +37,8 @@ static mr_status run_on_server(const char *sql, mr_error *err) {
 mr_status services_database_new(char url[SERVICES_URL], mr_error *err) {
     char name[64], sql[128];
     if (!services_database_url()) return mr_fail(err, MR_E_NOT_FOUND, "there is no test database");
-    snprintf(name, sizeof name, "millrace_test_%d_%llu", (int)getpid(), (unsigned long long)mr_clock_monotonic_ns());
+    snprintf(name, sizeof name, "millrace_test_%d_%llu", (int)getpid(),
+             (unsigned long long)mr_clock_monotonic_ns());
     snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE template0 ENCODING 'UTF8'", name);
     MR_TRY(run_on_server(sql, err));
     with_database(services_database_url(), name, url);

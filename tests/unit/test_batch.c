@@ -18,7 +18,12 @@ static mr_batch example(mr_span texts[ROWS], const double *features) {
     texts[0] = mr_span_of("first");
     texts[1] = (mr_span){NULL, 0};
     texts[2] = mr_span_of("dritte \xc3\xa4");
-    mr_batch b = {.first = 1000, .rows = ROWS, .columns = ALL, .width = WIDTH, .features = features, .feature_names = names};
+    mr_batch b = {.first = 1000,
+                  .rows = ROWS,
+                  .columns = ALL,
+                  .width = WIDTH,
+                  .features = features,
+                  .feature_names = names};
     for (int i = 0; i < MR_TEXT_COLUMNS; i++) b.text[i] = texts;
     for (int i = 0; i < MR_NUMBER_COLUMNS; i++) b.number[i] = numbers;
     return b;
@@ -31,7 +36,8 @@ static void check_same(const mr_batch *a, const mr_batch *b) {
     assert_string_equal(b->feature_names[1], "two");
     for (int i = 0; i < MR_TEXT_COLUMNS; i++)
         for (int r = 0; r < ROWS; r++) assert_true(mr_span_eq(a->text[i][r], b->text[i][r]));
-    for (int i = 0; i < MR_NUMBER_COLUMNS; i++) assert_memory_equal(a->number[i], b->number[i], sizeof numbers);
+    for (int i = 0; i < MR_NUMBER_COLUMNS; i++)
+        assert_memory_equal(a->number[i], b->number[i], sizeof numbers);
 }
 
 static void rows_come_back_bit_for_bit_and_floats_take_half_the_room(void **state) {
@@ -64,7 +70,8 @@ static void only_wanted_columns_are_decoded(void **state) {
     in.columns = MR_COL_FEATURES | MR_COL_PROMPT | MR_COL_SCORE;
     mr_arena *arena = mr_arena_new(NULL, 1 << 20);
     assert_int_equal(mr_segment_encode(&in, &bytes), MR_OK);
-    assert_int_equal(mr_segment_decode(mr_buf_span(&bytes), MR_COL_PROMPT | MR_COL_TIME, arena, &out, &err), MR_OK);
+    assert_int_equal(mr_segment_decode(mr_buf_span(&bytes), MR_COL_PROMPT | MR_COL_TIME, arena, &out, &err),
+                     MR_OK);
     assert_int_equal(out.columns, MR_COL_PROMPT);
     assert_null(out.features);
     assert_null(out.number[MR_NUM_SCORE]);

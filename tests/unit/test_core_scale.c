@@ -1,7 +1,7 @@
 /* A run of many batches in one step: memory stays at bits, and each batch costs the same. */
 #include "tests/simulation/rig.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { BATCHES = 200 * 1000 };
 #else
 enum { BATCHES = 10 * 1000 * 1000 };

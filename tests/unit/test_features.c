@@ -21,7 +21,8 @@ static void expect(const char *text, int feature, double value) {
     float f[MR_FEATURES];
     of(text, f);
     if (fabs((double)f[feature] - value) > 1e-6 * (1 + fabs(value)))
-        fail_msg("%s of \"%s\" is %.9g, not %.9g", mr_feature_names[feature], text, (double)f[feature], value);
+        fail_msg("%s of \"%s\" is %.9g, not %.9g", mr_feature_names[feature], text, (double)f[feature],
+                 value);
 }
 
 static void lengths_and_words(void **state) {
@@ -52,9 +53,10 @@ static void readability_follows_the_formulas(void **state) {
 
 static void structure_is_counted(void **state) {
     (void)state;
-    static const char text[] = "# Task\nRequirements:\n- one\n* two\n3. three\nb) four\n\n```\n- not an item\n# nor a heading\n```\n"
-                               "Dear {name}, see [the plan](x) and [DATE] or <file-name> but not {\"a\": 1}.\n"
-                               "\"quoted\" and \xE2\x80\x9Ctoo\xE2\x80\x9D";
+    static const char text[] =
+        "# Task\nRequirements:\n- one\n* two\n3. three\nb) four\n\n```\n- not an item\n# nor a heading\n```\n"
+        "Dear {name}, see [the plan](x) and [DATE] or <file-name> but not {\"a\": 1}.\n"
+        "\"quoted\" and \xE2\x80\x9Ctoo\xE2\x80\x9D";
     expect(text, MR_F_HEADINGS, 2);
     expect(text, MR_F_LIST_ITEMS, 4);
     expect(text, MR_F_CODE_BLOCKS, 1);
@@ -80,10 +82,13 @@ static void entropy_is_that_of_shannon(void **state) {
     expect("a b c d", MR_F_WORD_ENTROPY, 2);
     expect("aaaaa", MR_F_TRIGRAM_REPEAT, 2.0 / 3);
     expect("\xC3\xA9\xC3\xA9\xE2\x82\xAC\xE2\x82\xAC", MR_F_CHAR_ENTROPY, 1);
-    expect("\xC3\xA9\xC3\xA9\xE2\x82\xAC" "a", MR_F_NON_ASCII_SHARE, 0.75);
+    expect("\xC3\xA9\xC3\xA9\xE2\x82\xAC"
+           "a",
+           MR_F_NON_ASCII_SHARE, 0.75);
 }
 
-/* Moving windows of 25 words against the definition, with words w0 .. w6 repeating: every window has 7 of 25. */
+/* Moving windows of 25 words against the definition, with words w0 .. w6 repeating: every window has 7 of 25.
+ */
 static void mattr_moves_over_windows(void **state) {
     (void)state;
     char text[1024] = "";
@@ -163,8 +168,10 @@ static void real_prompts_stay_in_range_and_equal_icu(void **state) {
 
 static void the_lexicon_finds_its_own_words(void **state) {
     (void)state;
-    static const char *const words[] = {"a", "about", "you", "yourself", "write", "must", "please", "example", "e.g", "within"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) assert_true(mr_lexicon(mr_span_of(words[i])) != 0);
+    static const char *const words[] = {"a",    "about",  "you",     "yourself", "write",
+                                        "must", "please", "example", "e.g",      "within"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        assert_true(mr_lexicon(mr_span_of(words[i])) != 0);
     assert_int_equal(mr_lexicon(mr_span_of("zebra")), 0);
     assert_int_equal(mr_lexicon(mr_span_of("")), 0);
 }

@@ -71,8 +71,9 @@ static void check_lines(mr_span bytes, size_t max_line, const char *expected) {
     for (;;) {
         assert_int_equal(mr_lines_next(&l, &line, &got, &err), MR_OK);
         if (!got) break;
-        mr_buf_printf(&seen, "%d@%d:%d%s%.*s|", (int)line.number, (int)line.offset, (int)line.length, line.too_long ? "!" : "=",
-                      (int)(line.text.len > 8 ? 8 : line.text.len), (const char *)line.text.data);
+        mr_buf_printf(&seen, "%d@%d:%d%s%.*s|", (int)line.number, (int)line.offset, (int)line.length,
+                      line.too_long ? "!" : "=", (int)(line.text.len > 8 ? 8 : line.text.len),
+                      (const char *)line.text.data);
     }
     mr_lines_close(&l);
     mr_buf_put(&seen, "", 1);
@@ -98,7 +99,8 @@ static void a_huge_line_is_passed_over_in_little_memory(void **state) {
     memcpy(bytes + n, "\ntwo\n", 5);
     char expected[100];
     snprintf(expected, sizeof expected, "1@0:3=one|2@4:%zu!zzzzzzzz|3@%zu:3=two|", n - 4, n + 1);
-    for (size_t max = 10; max < 1000000; max *= 7) check_lines((mr_span){(uint8_t *)bytes, n + 5}, max, expected);
+    for (size_t max = 10; max < 1000000; max *= 7)
+        check_lines((mr_span){(uint8_t *)bytes, n + 5}, max, expected);
     snprintf(expected, sizeof expected, "1@0:3=one|2@4:%zu!zzzzzzzz|", n - 4);
     check_lines((mr_span){(uint8_t *)bytes, n}, 1000, expected);
     free(bytes);

@@ -22,7 +22,7 @@ static bool python_is_there(void) {
 static void generated_files_are_fresh(void **state) {
     (void)state;
     if (!python_is_there()) skip();
-    assert_int_equal(run("python3 " MR_SOURCE_DIR "/proto/gen.py --check"), 0);
+    assert_int_equal(run("python3 '" MR_SOURCE_DIR "/proto/gen.py' --check"), 0);
 }
 
 /* In a copy: the generator finds a file that was changed and one that is gone, and mends both. */
@@ -32,7 +32,7 @@ static void stale_files_are_found_and_named(void **state) {
     char dir[] = "/tmp/millrace-fresh-XXXXXX", command[1024];
     assert_non_null(mkdtemp(dir));
     snprintf(command, sizeof command,
-             "cd %s && cp -r %s/proto . && check='python3 proto/gen.py --check' && python3 proto/gen.py && "
+             "cd %s && cp -r '%s/proto' . && check='python3 proto/gen.py --check' && python3 proto/gen.py && "
              "$check && "
              "echo >> proto/gen/wire.c && rm docs/protocol.md && ! $check > out && grep -q "
              "'^proto/gen/wire.c: ' out && "

@@ -28,8 +28,13 @@ static void equal_values_give_equal_text(void **state) {
     static const char *const cases[][2] = {
         {"{\"b\": [1, 2.0, true, null], \"a\": {\"z\": \"\\u00e4\\n\\u0007\", \"y\": 1e22}}",
          "{\"a\":{\"y\":1e+22,\"z\":\"\xc3\xa4\\n\\u0007\"},\"b\":[1,2.0,true,null]}"},
-        {" 0.1 ", "0.1"}, {"\"\\\"\\\\\"", "\"\\\"\\\\\""}, {"-9223372036854775808", "-9223372036854775808"}, {"[]", "[]"},
-        {"{}", "{}"}, {"0.30000000000000004", "0.30000000000000004"}, {"-0.0", "-0.0"}};
+        {" 0.1 ", "0.1"},
+        {"\"\\\"\\\\\"", "\"\\\"\\\\\""},
+        {"-9223372036854775808", "-9223372036854775808"},
+        {"[]", "[]"},
+        {"{}", "{}"},
+        {"0.30000000000000004", "0.30000000000000004"},
+        {"-0.0", "-0.0"}};
     mr_buf out;
     mr_buf_init(&out, NULL, 1 << 20);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -45,10 +50,20 @@ static void what_is_no_json_is_refused_with_its_place(void **state) {
     (void)state;
     static const struct {
         const char *text, *place;
-    } cases[] = {
-        {"", "line 1"}, {"{", "line 1"}, {"{\"a\":1,\n \"a\":2}", "line 2"}, {"NaN", "line 1"}, {"[Infinity]", "line 1"},
-        {"1e999", "line 1"}, {"99999999999999999999", "line 1"}, {"\"\xff\"", "line 1"}, {"\"\\u0000\"", "line 1"},
-        {"\"\\ud800\"", "line 1"}, {"1 2", "line 1"}, {"[1,]", "line 1, column 4"}, {"\n\n'a'", "line 3"}, {"01", "line 1"}};
+    } cases[] = {{"", "line 1"},
+                 {"{", "line 1"},
+                 {"{\"a\":1,\n \"a\":2}", "line 2"},
+                 {"NaN", "line 1"},
+                 {"[Infinity]", "line 1"},
+                 {"1e999", "line 1"},
+                 {"99999999999999999999", "line 1"},
+                 {"\"\xff\"", "line 1"},
+                 {"\"\\u0000\"", "line 1"},
+                 {"\"\\ud800\"", "line 1"},
+                 {"1 2", "line 1"},
+                 {"[1,]", "line 1, column 4"},
+                 {"\n\n'a'", "line 3"},
+                 {"01", "line 1"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mr_error err = {0};
         mr_json *v = NULL;
@@ -64,7 +79,8 @@ static void size_and_depth_have_limits(void **state) {
     mr_json *v;
     char *deep = malloc(100000);
     memset(deep, '[', 100000);
-    assert_int_equal(mr_json_parse((mr_span){(uint8_t *)deep, 100000}, 1 << 20, 1000000, &v, &err), MR_E_LIMIT);
+    assert_int_equal(mr_json_parse((mr_span){(uint8_t *)deep, 100000}, 1 << 20, 1000000, &v, &err),
+                     MR_E_LIMIT);
     free(deep);
     assert_int_equal(mr_json_parse(mr_span_of("[[1]]"), 100, 1, &v, &err), MR_E_LIMIT);
     assert_int_equal(mr_json_parse(mr_span_of("[11]"), 3, 1, &v, &err), MR_E_LIMIT);
@@ -74,7 +90,8 @@ static void size_and_depth_have_limits(void **state) {
 
 static void members_are_found_by_name_path_and_type(void **state) {
     (void)state;
-    mr_json *v = parse("{\"labels\": {\"intent\": \"pay\", \"n\": 3}, \"a.b\": 1.5, \"ok\": true, \"no\": null}");
+    mr_json *v =
+        parse("{\"labels\": {\"intent\": \"pay\", \"n\": 3}, \"a.b\": 1.5, \"ok\": true, \"no\": null}");
     mr_error err = {0};
     mr_span text;
     int64_t i;
@@ -102,7 +119,8 @@ static void members_are_found_by_name_path_and_type(void **state) {
 
 static void numbers_are_written_as_short_as_they_read_back(void **state) {
     (void)state;
-    static const double values[] = {0, -0.0, 1, 0.1, 1e22, 1.0 / 3, 5e-324, 1.7976931348623157e308, 0.1 + 0.2};
+    static const double values[] = {0,        -0.0, 1, 0.1, 1e22, 1.0 / 3, 5e-324, 1.7976931348623157e308,
+                                    0.1 + 0.2};
     mr_buf out;
     mr_buf_init(&out, NULL, 1000);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
@@ -157,7 +175,8 @@ static void msgpack_becomes_json_with_blocks_as_numbers(void **state) {
     uint8_t deep[200];
     memset(deep, 0x91, sizeof deep);
     assert_int_equal(mr_json_from_pack((mr_span){deep, sizeof deep}, &out, &err), MR_E_PROTOCOL);
-    assert_int_equal(mr_json_from_pack((mr_span){(const uint8_t *)"\x81\x01\x02", 3}, &out, &err), MR_E_PROTOCOL);
+    assert_int_equal(mr_json_from_pack((mr_span){(const uint8_t *)"\x81\x01\x02", 3}, &out, &err),
+                     MR_E_PROTOCOL);
     mr_buf_free(&pack);
     mr_buf_free(&out);
 }
@@ -199,8 +218,15 @@ static void broken_utf8_is_found_where_it_is(void **state) {
     static const struct {
         const char *text;
         size_t at;
-    } cases[] = {{"plain ascii and more", 20}, {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 9}, {"123456789\xff", 9}, {"\xc0\x80", 0},
-                 {"\xed\xa0\x80", 0}, {"\xf4\x90\x80\x80", 0}, {"a\xe2\x82", 1}, {"\x80", 0}, {"\xe0\x80\x80", 0}};
+    } cases[] = {{"plain ascii and more", 20},
+                 {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 9},
+                 {"123456789\xff", 9},
+                 {"\xc0\x80", 0},
+                 {"\xed\xa0\x80", 0},
+                 {"\xf4\x90\x80\x80", 0},
+                 {"a\xe2\x82", 1},
+                 {"\x80", 0},
+                 {"\xe0\x80\x80", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(mr_utf8_broken_at(mr_span_of(cases[i].text)), cases[i].at);
     assert_int_equal(mr_utf8_count(mr_span_of("\xc3\xa4 \xf0\x9f\x98\x80")), 3);

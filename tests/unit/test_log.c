@@ -9,20 +9,28 @@
 #include <cmocka.h>
 #include <unistd.h>
 
-static const mr_log_field fields[] = {MR_LOG_INT("held", -2), MR_LOG_TEXT("why", "no \"beat\"\n\x1b[0m\xff"), MR_LOG_NUM("s", 0.5),
-                                      MR_LOG_BOOL("ok", true), MR_LOG_TEXT("none", NULL), MR_LOG_NUM("nan", NAN), {0}};
+static const mr_log_field fields[] = {MR_LOG_INT("held", -2),
+                                      MR_LOG_TEXT("why", "no \"beat\"\n\x1b[0m\xff"),
+                                      MR_LOG_NUM("s", 0.5),
+                                      MR_LOG_BOOL("ok", true),
+                                      MR_LOG_TEXT("none", NULL),
+                                      MR_LOG_NUM("nan", NAN),
+                                      {0}};
 
 static void a_record_is_one_line_that_no_value_can_break(void **state) {
     (void)state;
     char line[MR_LOG_LINE];
     size_t n = mr_log_format(line, false, 0, MR_LOG_INFO, "worker:3", "worker_lost", fields);
     assert_int_equal(strlen(line), n);
-    assert_string_equal(line, "ts=1970-01-01T00:00:00.000000Z level=info obj=worker:3 event=worker_lost held=-2 "
-                              "why=\"no \\\"beat\\\"\\u000a\\u001b[0m\\ufffd\" s=0.5 ok=true none=\"\" nan=nan\n");
+    assert_string_equal(line,
+                        "ts=1970-01-01T00:00:00.000000Z level=info obj=worker:3 event=worker_lost held=-2 "
+                        "why=\"no \\\"beat\\\"\\u000a\\u001b[0m\\ufffd\" s=0.5 ok=true none=\"\" nan=nan\n");
     mr_log_format(line, true, 1500000000123456789, MR_LOG_WARN, "broker", "e", fields);
-    assert_string_equal(line, "{\"ts\":\"2017-07-14T02:40:00.123456Z\",\"level\":\"warn\",\"obj\":\"broker\",\"event\":\"e\","
-                              "\"held\":-2,\"why\":\"no \\\"beat\\\"\\u000a\\u001b[0m\\ufffd\",\"s\":0.5,\"ok\":true,\"none\":\"\","
-                              "\"nan\":null}\n");
+    assert_string_equal(
+        line,
+        "{\"ts\":\"2017-07-14T02:40:00.123456Z\",\"level\":\"warn\",\"obj\":\"broker\",\"event\":\"e\","
+        "\"held\":-2,\"why\":\"no \\\"beat\\\"\\u000a\\u001b[0m\\ufffd\",\"s\":0.5,\"ok\":true,\"none\":\"\","
+        "\"nan\":null}\n");
 }
 
 static void a_long_record_is_cut_between_pairs(void **state) {

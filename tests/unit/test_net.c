@@ -22,7 +22,8 @@ static int start(void **state) {
     mr_net_options options = {.identity = mr_span_of("w1"), .max_frame = 1 << 20};
     mr_error err = {0};
     *state = p;
-    if (mr_net_new(NULL, &p->net, &err) || mr_net_bind(p->net, MR_ROUTER, "tcp://127.0.0.1:*", &options, &p->router, &err) ||
+    if (mr_net_new(NULL, &p->net, &err) ||
+        mr_net_bind(p->net, MR_ROUTER, "tcp://127.0.0.1:*", &options, &p->router, &err) ||
         mr_net_connect(p->net, MR_DEALER, mr_socket_address(p->router), &options, &p->dealer, &err)) {
         print_error("%s\n", err.text);
         return -1;
@@ -98,13 +99,15 @@ static void an_unknown_peer_and_a_full_queue_leave_the_body_with_the_sender(void
     mr_error err;
     int released = 0;
     mr_net_body body = {"x", 1, count_release, &released};
-    assert_int_equal(mr_net_send(p->router, mr_span_of("nobody"), mr_span_of("e"), &body, &err), MR_E_NOT_FOUND);
+    assert_int_equal(mr_net_send(p->router, mr_span_of("nobody"), mr_span_of("e"), &body, &err),
+                     MR_E_NOT_FOUND);
     assert_int_equal(released, 0);
     mr_socket *lonely;
     mr_net_options options = {.send_queue = 2, .linger_ms = 1};
     assert_int_equal(mr_net_connect(p->net, MR_DEALER, "tcp://127.0.0.1:1", &options, &lonely, &err), MR_OK);
     mr_status status = MR_OK;
-    for (int i = 0; i < 10 && status == MR_OK; i++) status = mr_net_send(lonely, (mr_span){0}, mr_span_of("e"), NULL, &err);
+    for (int i = 0; i < 10 && status == MR_OK; i++)
+        status = mr_net_send(lonely, (mr_span){0}, mr_span_of("e"), NULL, &err);
     assert_int_equal(status, MR_E_FULL);
     assert_int_equal(mr_net_send(lonely, (mr_span){0}, mr_span_of("e"), &body, &err), MR_E_FULL);
     assert_int_equal(released, 0);
@@ -137,7 +140,8 @@ static void a_frame_over_the_limit_is_not_sent(void **state) {
     pair *p = *state;
     mr_error err;
     static uint8_t big[(1 << 20) + 1];
-    assert_int_equal(mr_net_send(p->dealer, (mr_span){0}, (mr_span){big, sizeof big}, NULL, &err), MR_E_LIMIT);
+    assert_int_equal(mr_net_send(p->dealer, (mr_span){0}, (mr_span){big, sizeof big}, NULL, &err),
+                     MR_E_LIMIT);
 }
 
 static void a_topic_reaches_its_subscribers(void **state) {
@@ -149,7 +153,8 @@ static void a_topic_reaches_its_subscribers(void **state) {
     assert_int_equal(mr_net_bind(p->net, MR_PUB, "tcp://127.0.0.1:*", NULL, &pub, &err), MR_OK);
     assert_int_equal(mr_net_connect(p->net, MR_SUB, mr_socket_address(pub), NULL, &sub, &err), MR_OK);
     assert_int_equal(mr_socket_subscribe(sub, mr_span_of("run."), &err), MR_OK);
-    for (int i = 0; i < 500 && !got; i++) { /* a subscription takes a moment to arrive; until then nothing is kept */
+    for (int i = 0; i < 500 && !got;
+         i++) { /* a subscription takes a moment to arrive; until then nothing is kept */
         mr_poll_item item = {.socket = sub};
         assert_int_equal(mr_net_send(pub, mr_span_of("batch.1"), mr_span_of("no"), NULL, &err), MR_OK);
         assert_int_equal(mr_net_send(pub, mr_span_of("run.1"), mr_span_of("yes"), NULL, &err), MR_OK);
@@ -170,10 +175,11 @@ static void addresses_beyond_this_machine_are_denied(void **state) {
         const char *address;
         mr_status status;
     } cases[] = {
-        {"tcp://0.0.0.0:5000", MR_E_DENIED}, {"tcp://*:5000", MR_E_DENIED},       {"tcp://10.0.0.1:5000", MR_E_DENIED},
-        {"tcp://127.evil.example:5", MR_E_DENIED}, {"tcp://example.org:5", MR_E_DENIED}, {"tcp://127.0.0.1", MR_E_INVALID},
-        {"udp://127.0.0.1:5", MR_E_INVALID}, {"", MR_E_INVALID},                  {"tcp://:5", MR_E_INVALID},
-        {"tcp://127.0.0.1:99999", MR_E_INVALID},
+        {"tcp://0.0.0.0:5000", MR_E_DENIED},  {"tcp://*:5000", MR_E_DENIED},
+        {"tcp://10.0.0.1:5000", MR_E_DENIED}, {"tcp://127.evil.example:5", MR_E_DENIED},
+        {"tcp://example.org:5", MR_E_DENIED}, {"tcp://127.0.0.1", MR_E_INVALID},
+        {"udp://127.0.0.1:5", MR_E_INVALID},  {"", MR_E_INVALID},
+        {"tcp://:5", MR_E_INVALID},           {"tcp://127.0.0.1:99999", MR_E_INVALID},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mr_socket *s = NULL;
@@ -188,7 +194,8 @@ static void two_on_one_address_is_one_clear_sentence(void **state) {
     mr_socket *s = NULL, *first;
     mr_error err = {0};
     char folder[] = "/tmp/millrace-net-XXXXXX", address[64];
-    assert_int_equal(mr_net_bind(p->net, MR_ROUTER, mr_socket_address(p->router), NULL, &s, &err), MR_E_EXISTS);
+    assert_int_equal(mr_net_bind(p->net, MR_ROUTER, mr_socket_address(p->router), NULL, &s, &err),
+                     MR_E_EXISTS);
     assert_non_null(strstr(err.text, "another process listens on tcp://127.0.0.1:"));
     assert_non_null(mkdtemp(folder));
     snprintf(address, sizeof address, "ipc://%s/s", folder);
@@ -227,7 +234,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bodies_travel_both_ways_and_can_be_taken_away, start, stop),
         cmocka_unit_test_setup_teardown(a_buffer_becomes_a_body, start, stop),
-        cmocka_unit_test_setup_teardown(an_unknown_peer_and_a_full_queue_leave_the_body_with_the_sender, start, stop),
+        cmocka_unit_test_setup_teardown(an_unknown_peer_and_a_full_queue_leave_the_body_with_the_sender,
+                                        start, stop),
         cmocka_unit_test_setup_teardown(messages_of_many_frames_are_dropped_whole, start, stop),
         cmocka_unit_test_setup_teardown(a_frame_over_the_limit_is_not_sent, start, stop),
         cmocka_unit_test_setup_teardown(a_topic_reaches_its_subscribers, start, stop),

@@ -7,22 +7,33 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* One line of tests/vectors/pack.txt, written by Python's msgpack 1.0.3: kind and value, then the first bytes. */
+/* One line of tests/vectors/pack.txt, written by Python's msgpack 1.0.3: kind and value, then the first
+ * bytes. */
 static void pack_named(mr_buf *b, const char *name) {
     static uint8_t xs[65536];
     memset(xs, 'x', sizeof xs);
     const char *arg = name + 2;
     mr_span text = {xs, strtoull(arg, NULL, 10)};
-    if (!strcmp(name, "nil")) mr_pack_nil(b);
-    else if (!strcmp(name, "true") || !strcmp(name, "false")) mr_pack_bool(b, *name == 't');
-    else if (*name == 'u') mr_pack_u64(b, strtoull(arg, NULL, 10));
-    else if (*name == 'i') mr_pack_i64(b, strtoll(arg, NULL, 10));
-    else if (*name == 'f') mr_pack_f64(b, strtod(arg, NULL));
-    else if (*name == 's') mr_pack_str(b, text);
-    else if (*name == 'b') mr_pack_bin(b, text);
-    else if (*name == 'a') mr_pack_array(b, (uint32_t)text.len);
-    else if (*name == 'm') mr_pack_map(b, (uint32_t)text.len);
-    else fail_msg("no such vector: %s", name);
+    if (!strcmp(name, "nil"))
+        mr_pack_nil(b);
+    else if (!strcmp(name, "true") || !strcmp(name, "false"))
+        mr_pack_bool(b, *name == 't');
+    else if (*name == 'u')
+        mr_pack_u64(b, strtoull(arg, NULL, 10));
+    else if (*name == 'i')
+        mr_pack_i64(b, strtoll(arg, NULL, 10));
+    else if (*name == 'f')
+        mr_pack_f64(b, strtod(arg, NULL));
+    else if (*name == 's')
+        mr_pack_str(b, text);
+    else if (*name == 'b')
+        mr_pack_bin(b, text);
+    else if (*name == 'a')
+        mr_pack_array(b, (uint32_t)text.len);
+    else if (*name == 'm')
+        mr_pack_map(b, (uint32_t)text.len);
+    else
+        fail_msg("no such vector: %s", name);
     if (*name == 'a' || *name == 'm')
         for (size_t i = 0; i < text.len && b->len < 8; i++) {
             if (*name == 'm') mr_pack_u64(b, i);
@@ -46,7 +57,8 @@ static void bytes_are_those_of_another_encoder(void **state) {
         mr_buf_clear(&b);
         pack_named(&b, line);
         size_t n = 0;
-        for (size_t i = 0; i < b.len && i < 8; i++) n += (size_t)snprintf(hex + n, sizeof hex - n, "%02x", b.data[i]);
+        for (size_t i = 0; i < b.len && i < 8; i++)
+            n += (size_t)snprintf(hex + n, sizeof hex - n, "%02x", b.data[i]);
         if (b.len > 8 && *line == 'f') snprintf(hex + n, sizeof hex - n, "%02x", b.data[8]);
         if (b.len > 8 && (*line == 'u' || *line == 'i')) snprintf(hex + n, sizeof hex - n, "%02x", b.data[8]);
         assert_string_equal(hex, expected);
@@ -100,7 +112,8 @@ static void values_come_back(void **state) {
     assert_int_equal(mr_unpack_str(&u, 4, &text, &err), MR_OK);
     assert_int_equal(mr_unpack_str(&u, 4, &none, &err), MR_OK);
     assert_int_equal(mr_unpack_bin(&u, 4, &bin, &err), MR_OK);
-    assert_true(yes && mr_span_eq(text, mr_span_of("text")) && none.len == 0 && mr_span_eq(bin, mr_span_of("bin")));
+    assert_true(yes && mr_span_eq(text, mr_span_of("text")) && none.len == 0 &&
+                mr_span_eq(bin, mr_span_of("bin")));
     mr_unpack value;
     assert_int_equal(mr_unpack_find(&u, "l", &value), MR_OK);
     assert_int_equal(mr_unpack_i64(&value, &i, &err), MR_OK);
@@ -143,21 +156,37 @@ static void lies_and_bombs_are_refused(void **state) {
         const char *bytes;
         size_t len;
     } bad[] = {
-        {"\xdd\xff\xff\xff\xff", 5},     {"\xdf\x80\x00\x00\x00\xc0", 6}, {"\xdb\xff\xff\xff\xff" "a", 6},
-        {"\xc6\x00\x00\x00\x02" "a", 6}, {"\xc1", 1},                     {"\xc7\x01\x01" "a", 4},
-        {"\xd4\x01" "a", 3},             {"\x92\xc0", 2},                 {"\x81\xc0", 2},
+        {"\xdd\xff\xff\xff\xff", 5},
+        {"\xdf\x80\x00\x00\x00\xc0", 6},
+        {"\xdb\xff\xff\xff\xff"
+         "a",
+         6},
+        {"\xc6\x00\x00\x00\x02"
+         "a",
+         6},
+        {"\xc1", 1},
+        {"\xc7\x01\x01"
+         "a",
+         4},
+        {"\xd4\x01"
+         "a",
+         3},
+        {"\x92\xc0", 2},
+        {"\x81\xc0", 2},
     };
     mr_error err;
     size_t length;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(mr_pack_scan((mr_span){(const uint8_t *)bad[i].bytes, bad[i].len}, 32, 1000, &length, &err),
-                         MR_E_PROTOCOL);
+        assert_int_equal(
+            mr_pack_scan((mr_span){(const uint8_t *)bad[i].bytes, bad[i].len}, 32, 1000, &length, &err),
+            MR_E_PROTOCOL);
     static uint8_t deep[100000];
     memset(deep, 0x91, sizeof deep);
     mr_unpack u;
     mr_unpack_init(&u, (mr_span){deep, sizeof deep});
     assert_int_equal(mr_unpack_skip(&u, &err), MR_E_PROTOCOL);
-    assert_int_equal(mr_pack_scan((mr_span){deep, sizeof deep}, UINT32_MAX, SIZE_MAX, &length, &err), MR_E_PROTOCOL);
+    assert_int_equal(mr_pack_scan((mr_span){deep, sizeof deep}, UINT32_MAX, SIZE_MAX, &length, &err),
+                     MR_E_PROTOCOL);
 }
 
 static void a_failed_buffer_stays_failed(void **state) {

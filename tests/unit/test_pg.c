@@ -23,8 +23,10 @@ static int start(void **state) {
         print_error("%s\n", err.text);
         return -1;
     }
-    return mr_pg_run(w->pg, "CREATE TABLE t (id int8 PRIMARY KEY, i4 int4, i2 int2, f float8, s text, b bytea, "
-                            "ok bool, j jsonb, at timestamptz, CHECK (i4 < 1000))", &err);
+    static const char sql[] =
+        "CREATE TABLE t (id int8 PRIMARY KEY, i4 int4, i2 int2, f float8, s text, b bytea, "
+        "ok bool, j jsonb, at timestamptz, CHECK (i4 < 1000))";
+    return mr_pg_run(w->pg, sql, &err) == MR_OK ? 0 : -1;
 }
 
 static int stop(void **state) {
@@ -46,9 +48,11 @@ static mr_pg *connection(void **state) {
     return w->pg;
 }
 
-static const mr_pg_statement insert = {
-    "insert", "INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9,
-    {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_FLOAT8, MR_PG_TEXT, MR_PG_BYTEA, MR_PG_BOOL, MR_PG_JSONB, MR_PG_TIME}};
+static const mr_pg_statement insert = {"insert",
+                                       "INSERT INTO t VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                                       9,
+                                       {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_FLOAT8, MR_PG_TEXT,
+                                        MR_PG_BYTEA, MR_PG_BOOL, MR_PG_JSONB, MR_PG_TIME}};
 static const mr_pg_statement select_all = {"select_all", "SELECT * FROM t ORDER BY id", 0, {0}};
 static const mr_pg_statement numbers = {"numbers", "SELECT generate_series(1, $1::int8)", 1, {MR_PG_INT8}};
 
@@ -129,9 +133,12 @@ static void failures_are_told_apart(void **state) {
 
 static const mr_pg_statement unnest = {
     "unnest",
-    "SELECT array_agg(a), sum(b), sum(c), sum(d), string_agg(e, ','), string_agg(f, ''::bytea), count(g), max(h), bool_and(i) "
-    "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS u (a, b, c, d, e, f, g, h, i)", 9,
-    {MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT2S, MR_PG_FLOAT8S, MR_PG_TEXTS, MR_PG_BYTEAS, MR_PG_JSONBS, MR_PG_TIMES, MR_PG_BOOLS}};
+    "SELECT array_agg(a), sum(b), sum(c), sum(d), string_agg(e, ','), string_agg(f, ''::bytea), count(g), "
+    "max(h), bool_and(i) "
+    "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) AS u (a, b, c, d, e, f, g, h, i)",
+    9,
+    {MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT2S, MR_PG_FLOAT8S, MR_PG_TEXTS, MR_PG_BYTEAS, MR_PG_JSONBS,
+     MR_PG_TIMES, MR_PG_BOOLS}};
 
 static void arrays_are_unnested_by_the_server(void **state) {
     mr_pg *pg = connection(state);
@@ -141,7 +148,8 @@ static void arrays_are_unnested_by_the_server(void **state) {
     const int16_t c[] = {1, 2, -300};
     const double d[] = {0.5, 0.25, 1e300};
     const bool null[] = {false, true, false}, i[] = {true, true, true};
-    const mr_span s[] = {mr_span_of("x"), mr_span_of("y"), mr_span_of("")}, j[] = {mr_span_of("1"), mr_span_of("{}"), mr_span_of("[]")};
+    const mr_span s[] = {mr_span_of("x"), mr_span_of("y"), mr_span_of("")},
+                  j[] = {mr_span_of("1"), mr_span_of("{}"), mr_span_of("[]")};
     mr_pg_params p;
     mr_pg_result *r;
     mr_pg_params_init(&p, NULL, 65536);
@@ -232,12 +240,14 @@ static void a_pipeline_gives_results_in_order_and_skips_after_a_failure(void **s
     put_row(&p, 1, 1);
     assert_int_equal(mr_pg_prepare(pg, &insert, &err), MR_OK);
     assert_int_equal(mr_pg_pipeline_begin(pg, &err), MR_OK);
-    for (int group = 0; group < 2; group++) { /* the second insert of the first group, and the first of the second, fail */
+    for (int group = 0; group < 2;
+         group++) { /* the second insert of the first group, and the first of the second, fail */
         for (int i = 0; i < 3; i++) assert_int_equal(mr_pg_pipeline_send(pg, &insert, &p, &err), MR_OK);
         assert_int_equal(mr_pg_pipeline_sync(pg, &err), MR_OK);
         put_row(&p, 2, 2000);
     }
-    const mr_status expected[] = {MR_OK, MR_E_EXISTS, MR_E_CANCELLED, MR_OK, MR_E_CONFLICT, MR_E_CANCELLED, MR_E_CANCELLED, MR_OK};
+    const mr_status expected[] = {MR_OK,         MR_E_EXISTS,    MR_E_CANCELLED, MR_OK,
+                                  MR_E_CONFLICT, MR_E_CANCELLED, MR_E_CANCELLED, MR_OK};
     for (size_t i = 0; i < 8; i++) {
         assert_int_equal(mr_pg_pipeline_next(pg, &r, &synced, &err), expected[i]);
         assert_int_equal(synced, i == 3 || i == 7);
@@ -266,7 +276,8 @@ static void commit_tells_what_became_of_it(void **state) {
 }
 
 static const mr_pg_statement own_pid = {"own_pid", "SELECT pg_backend_pid()", 0, {0}};
-static const mr_pg_statement terminate = {"terminate", "SELECT pg_terminate_backend($1, 5000)", 1, {MR_PG_INT4}};
+static const mr_pg_statement terminate = {
+    "terminate", "SELECT pg_terminate_backend($1, 5000)", 1, {MR_PG_INT4}};
 
 static void a_connection_lost_in_commit_is_unknown_and_can_be_made_again(void **state) {
     mr_pg *pg = connection(state), *other;
@@ -308,7 +319,8 @@ static void no_server_is_one_sentence_without_the_password(void **state) {
     mr_error err = {0};
     mr_pg *pg = NULL;
     mr_buf text;
-    assert_int_equal(mr_pg_connect("postgresql://me:hunter2@127.0.0.1:1/db", NULL, NULL, &pg, &err), MR_E_UNAVAILABLE);
+    assert_int_equal(mr_pg_connect("postgresql://me:hunter2@127.0.0.1:1/db", NULL, NULL, &pg, &err),
+                     MR_E_UNAVAILABLE);
     assert_null(strstr(err.text, "hunter2"));
     assert_non_null(strstr(err.text, "me@127.0.0.1:1/db"));
     assert_int_equal(mr_pg_connect("postgresql://me:hunter2@[broken", NULL, NULL, &pg, &err), MR_E_INVALID);

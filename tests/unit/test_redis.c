@@ -32,10 +32,14 @@ static void the_breaker_opens_tries_once_and_closes(void **state) {
 
 static void urls_are_understood_or_refused(void **state) {
     (void)state;
-    static const char *const good[][2] = {{"redis://h:1/2", "h:1/2"}, {"redis://h", "h:6379/0"}, {"redis://u:p%40@h:7/", "h:7/0"},
-                                          {"unix:///a/b.sock", "/a/b.sock/0"}, {"unix:///a?db=3", "/a/3"}};
-    static const char *const bad[] = {"", "http://h", "redis://", "redis://h:0", "redis://h:x", "redis://h:99999", "unix://a",
-                                      "redis://h/-1", "unix:///a?x=1"};
+    static const char *const good[][2] = {{"redis://h:1/2", "h:1/2"},
+                                          {"redis://h", "h:6379/0"},
+                                          {"redis://u:p%40@h:7/", "h:7/0"},
+                                          {"unix:///a/b.sock", "/a/b.sock/0"},
+                                          {"unix:///a?db=3", "/a/3"}};
+    static const char *const bad[] = {
+        "",         "http://h",     "redis://",     "redis://h:0", "redis://h:x", "redis://h:99999",
+        "unix://a", "redis://h/-1", "unix:///a?x=1"};
     mr_error err;
     mr_redis *r;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {

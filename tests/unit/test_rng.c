@@ -20,8 +20,9 @@ static void a_seed_gives_the_same_stream_and_others_differ(void **state) {
     assert_int_equal(equal, 0);
 }
 
-/* The first three values of xoshiro256** from the state {1, 2, 3, 4}, as computed by hand from its definition:
- * rotl(2 * 5, 7) * 9 = 11520; then s[1] is 0; then s[1] is 262149, and rotl(1310745, 7) * 9 = 1509978240. */
+/* The first three values of xoshiro256** from the state {1, 2, 3, 4}, as computed by hand from its
+ * definition: rotl(2 * 5, 7) * 9 = 11520; then s[1] is 0; then s[1] is 262149, and rotl(1310745, 7) * 9 =
+ * 1509978240. */
 static void the_generator_is_xoshiro256_starstar(void **state) {
     (void)state;
     mr_rng r = {{1, 2, 3, 4}};

@@ -17,20 +17,50 @@ typedef struct config {
 } config;
 
 static const mr_option table[] = {
-    {.name = "color", .type = MR_OPT_BOOL, .offset = offsetof(config, color), .def = "true", .help = "Colour the output"},
-    {.name = "workers", .type = MR_OPT_INT, .offset = offsetof(config, workers), .def = "4", .min = 1, .max = 64, .unit = "processes",
-     .flag = 'w', .help = "How many workers are started"},
-    {.name = "batch_size", .type = MR_OPT_INT, .offset = offsetof(config, batch_size), .def = "32", .min = 1, .max = 1e6, .unit = "rows",
-     .group = "run", .help = "Rows in a batch"},
-    {.name = "database_url", .type = MR_OPT_TEXT, .offset = offsetof(config, url), .help = "Where the database is"},
-    {.name = "password", .type = MR_OPT_TEXT, .offset = offsetof(config, password), .secret = true, .help = "Secret"},
+    {.name = "color",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(config, color),
+     .def = "true",
+     .help = "Colour the output"},
+    {.name = "workers",
+     .type = MR_OPT_INT,
+     .offset = offsetof(config, workers),
+     .def = "4",
+     .min = 1,
+     .max = 64,
+     .unit = "processes",
+     .flag = 'w',
+     .help = "How many workers are started"},
+    {.name = "batch_size",
+     .type = MR_OPT_INT,
+     .offset = offsetof(config, batch_size),
+     .def = "32",
+     .min = 1,
+     .max = 1e6,
+     .unit = "rows",
+     .group = "run",
+     .help = "Rows in a batch"},
+    {.name = "database_url",
+     .type = MR_OPT_TEXT,
+     .offset = offsetof(config, url),
+     .help = "Where the database is"},
+    {.name = "password",
+     .type = MR_OPT_TEXT,
+     .offset = offsetof(config, password),
+     .secret = true,
+     .help = "Secret"},
     {.name = "tags", .type = MR_OPT_LIST, .offset = offsetof(config, tags), .help = "Words"},
     MR_OPTION_END,
 };
-static const mr_option other[] = {{.name = "slots", .type = MR_OPT_INT, .help = "h", .group = "worker"}, MR_OPTION_END};
+static const mr_option other[] = {{.name = "slots", .type = MR_OPT_INT, .help = "h", .group = "worker"},
+                                  MR_OPTION_END};
 static const mr_option *const others[] = {other, NULL};
-static const mr_usage usage = {.program = "millrace test", .operands = "PATH...", .summary = "Tests flags.",
-                               .example = "  millrace test a\n", .min_operands = 1, .max_operands = 3};
+static const mr_usage usage = {.program = "millrace test",
+                               .operands = "PATH...",
+                               .summary = "Tests flags.",
+                               .example = "  millrace test a\n",
+                               .min_operands = 1,
+                               .max_operands = 3};
 
 static mr_status parse(config *c, mr_args *args, mr_error *err, const char *line) {
     static char copy[1000];
@@ -49,7 +79,8 @@ static void flags_in_every_form_are_read(void **state) {
     static config c;
     static mr_args args;
     mr_error err = {0};
-    if (parse(&c, &args, &err, "x a --workers=8 --no-color --batch-size 64 b --tags=u --tags v")) fail_msg("%s", err.text);
+    if (parse(&c, &args, &err, "x a --workers=8 --no-color --batch-size 64 b --tags=u --tags v"))
+        fail_msg("%s", err.text);
     assert_true(c.workers == 8 && !c.color && c.batch_size == 64 && c.tags.count == 2);
     assert_int_equal(args.count, 2);
     assert_string_equal(args.operands[0], "a");
@@ -70,12 +101,15 @@ static void a_wrong_command_line_is_one_sentence(void **state) {
     static const struct {
         const char *line, *says;
         mr_status status;
-    } cases[] = {
-        {"x a --wrokers=3", "did you mean --workers", MR_E_USAGE}, {"x a --zzzzzz", "there is no flag '--zzzzzz'", MR_E_USAGE},
-        {"x a -q", "there is no flag '-q'", MR_E_USAGE},           {"x a --workers", "needs a value", MR_E_USAGE},
-        {"x a -w", "needs a value", MR_E_USAGE},                   {"x a --workers=0", "1 to 64 processes", MR_E_INVALID},
-        {"x a --password=p", "is a secret", MR_E_USAGE},           {"x", "needs PATH", MR_E_USAGE},
-        {"x a b c d", "has no use for 'd'", MR_E_USAGE}};
+    } cases[] = {{"x a --wrokers=3", "did you mean --workers", MR_E_USAGE},
+                 {"x a --zzzzzz", "there is no flag '--zzzzzz'", MR_E_USAGE},
+                 {"x a -q", "there is no flag '-q'", MR_E_USAGE},
+                 {"x a --workers", "needs a value", MR_E_USAGE},
+                 {"x a -w", "needs a value", MR_E_USAGE},
+                 {"x a --workers=0", "1 to 64 processes", MR_E_INVALID},
+                 {"x a --password=p", "is a secret", MR_E_USAGE},
+                 {"x", "needs PATH", MR_E_USAGE},
+                 {"x a b c d", "has no use for 'd'", MR_E_USAGE}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mr_error err = {0};
         assert_int_equal(parse(&c, &args, &err, cases[i].line), cases[i].status);
@@ -85,8 +119,12 @@ static void a_wrong_command_line_is_one_sentence(void **state) {
 
 static void help_is_made_from_the_table(void **state) {
     (void)state;
-    static const char *const says[] = {"Usage: millrace test [FLAG...] PATH...", "-w, --workers=N", "1 to 64 processes;\n                            default 4)",
-                                       "--[no-]color", "--help", "Example:\n  millrace test a\n"};
+    static const char *const says[] = {"Usage: millrace test [FLAG...] PATH...",
+                                       "-w, --workers=N",
+                                       "1 to 64 processes;\n                            default 4)",
+                                       "--[no-]color",
+                                       "--help",
+                                       "Example:\n  millrace test a\n"};
     mr_buf out;
     mr_buf_init(&out, NULL, 1 << 16);
     mr_argv_help(table, &usage, &out);
@@ -114,8 +152,10 @@ static int remove_file(void **state) {
     return 0;
 }
 
-static mr_status load(const char *yaml, const char *const *environment, const mr_args *args, config *c, mr_origins *o, mr_error *err) {
-    mr_settings_input in = {.args = args, .environment = environment, .file = yaml ? file : NULL, .others = others};
+static mr_status load(const char *yaml, const char *const *environment, const mr_args *args, config *c,
+                      mr_origins *o, mr_error *err) {
+    mr_settings_input in = {
+        .args = args, .environment = environment, .file = yaml ? file : NULL, .others = others};
     if (yaml) assert_int_equal(mr_file_write(file, mr_span_of(yaml), 0600, err), MR_OK);
     *c = (config){0};
     return mr_settings_load(table, c, &in, o, err);
@@ -136,11 +176,17 @@ static void flags_beat_environment_beats_file_beats_defaults(void **state) {
     static mr_args args;
     static mr_origins o;
     mr_error err = {0};
-    const char *const environment[] = {"HOME=/", "MILLRACE_DATABASE_URL=env", "MILLRACE_WORKERS=7", "MILLRACE_TEST_X=1", "MILLRACE_SLOTS=1",
-                                       "MILLRACE_TAGS=x,y", NULL};
+    const char *const environment[] = {"HOME=/",
+                                       "MILLRACE_DATABASE_URL=env",
+                                       "MILLRACE_WORKERS=7",
+                                       "MILLRACE_TEST_X=1",
+                                       "MILLRACE_SLOTS=1",
+                                       "MILLRACE_TAGS=x,y",
+                                       NULL};
     assert_int_equal(parse(&unused, &args, &err, "x a --workers=9"), MR_OK);
-    mr_status status = load("database_url: file\nworkers: 5\nrun:\n  batch_size: 100\nworker:\n  slots: 3\ntags: [a, b, c]\n", environment,
-                            &args, &c, &o, &err);
+    mr_status status = load(
+        "database_url: file\nworkers: 5\nrun:\n  batch_size: 100\nworker:\n  slots: 3\ntags: [a, b, c]\n",
+        environment, &args, &c, &o, &err);
     if (status) fail_msg("%s", err.text);
     assert_int_equal(c.workers, 9);
     assert_int_equal(c.batch_size, 100);
@@ -158,15 +204,14 @@ static void an_unknown_or_bad_setting_is_named_with_its_place(void **state) {
     static const struct {
         const char *yaml, *variable, *says;
         mr_status status;
-    } cases[] = {
-        {"worker_count: 1\n", NULL, ".yaml:1:15: there is no setting 'worker_count'", MR_E_USAGE},
-        {"wrkers: 1\n", NULL, "did you mean 'workers'", MR_E_USAGE},
-        {"run:\n  batch_sise: 1\n", NULL, "did you mean 'run.batch_size'", MR_E_USAGE},
-        {"workers: many\n", NULL, ".yaml:1:10: option workers", MR_E_INVALID},
-        {"workers: [1, 2]\n", NULL, "one value", MR_E_INVALID},
-        {"just text\n", NULL, "name: value", MR_E_INVALID},
-        {NULL, "MILLRACE_WRKERS=1", "did you mean 'MILLRACE_WORKERS'", MR_E_USAGE},
-        {NULL, "MILLRACE_WORKERS=0", "environment MILLRACE_WORKERS: option workers", MR_E_INVALID}};
+    } cases[] = {{"worker_count: 1\n", NULL, ".yaml:1:15: there is no setting 'worker_count'", MR_E_USAGE},
+                 {"wrkers: 1\n", NULL, "did you mean 'workers'", MR_E_USAGE},
+                 {"run:\n  batch_sise: 1\n", NULL, "did you mean 'run.batch_size'", MR_E_USAGE},
+                 {"workers: many\n", NULL, ".yaml:1:10: option workers", MR_E_INVALID},
+                 {"workers: [1, 2]\n", NULL, "one value", MR_E_INVALID},
+                 {"just text\n", NULL, "name: value", MR_E_INVALID},
+                 {NULL, "MILLRACE_WRKERS=1", "did you mean 'MILLRACE_WORKERS'", MR_E_USAGE},
+                 {NULL, "MILLRACE_WORKERS=0", "environment MILLRACE_WORKERS: option workers", MR_E_INVALID}};
     static config c;
     static mr_origins o;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

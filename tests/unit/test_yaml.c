@@ -13,13 +13,17 @@ static mr_status parse(mr_span text, mr_arena *arena, mr_yaml *doc, mr_error *er
 
 static void a_file_is_a_flat_list_with_places(void **state) {
     (void)state;
-    static const char text[] = "# comment\nbroker:\n  address: \"tcp://127.0.0.1:1\"\n  tags: [a, 'b c']\nsteps:\n"
-                               "  - name: one\n    with: {k: 5}\n  - name: ~\n";
+    static const char text[] =
+        "# comment\nbroker:\n  address: \"tcp://127.0.0.1:1\"\n  tags: [a, 'b c']\nsteps:\n"
+        "  - name: one\n    with: {k: 5}\n  - name: ~\n";
     static const struct {
         const char *path, *value;
         unsigned line;
-    } expected[] = {{"broker.address", "tcp://127.0.0.1:1", 3}, {"broker.tags.1", "b c", 4}, {"steps.0.name", "one", 6},
-                    {"steps.0.with.k", "5", 7}, {"steps.1.name", "~", 8}};
+    } expected[] = {{"broker.address", "tcp://127.0.0.1:1", 3},
+                    {"broker.tags.1", "b c", 4},
+                    {"steps.0.name", "one", 6},
+                    {"steps.0.with.k", "5", 7},
+                    {"steps.1.name", "~", 8}};
     mr_arena *arena = mr_arena_new(NULL, 1 << 20);
     mr_yaml doc;
     mr_error err = {0};
@@ -42,11 +46,19 @@ static void what_hides_or_repeats_is_refused_with_its_place(void **state) {
     (void)state;
     static const struct {
         const char *text, *says;
-    } cases[] = {
-        {"a: &x 1", "f.yaml:1:4: anchors"}, {"a: &x [1]\nb: *x", "anchors"}, {"b: *x", "f.yaml:1:4: aliases"},
-        {"a: 1\nb: 2\na: 3\n", "f.yaml:3:1: the key 'a' is given twice"}, {"a: !!int 5", "tags"}, {"? [a]\n: 1", "a key must be text"},
-        {"a: 1\n---\nb: 2", "f.yaml:2:1: only one document"}, {"a: [1", "f.yaml:"}, {"a: \"\\0\"", "NUL"}, {"\"\": 1", "empty key"},
-        {"a: \xff", "byte 4"}, {"[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "deeper than 16"}, {"\ta: 1", "f.yaml:1:1"}};
+    } cases[] = {{"a: &x 1", "f.yaml:1:4: anchors"},
+                 {"a: &x [1]\nb: *x", "anchors"},
+                 {"b: *x", "f.yaml:1:4: aliases"},
+                 {"a: 1\nb: 2\na: 3\n", "f.yaml:3:1: the key 'a' is given twice"},
+                 {"a: !!int 5", "tags"},
+                 {"? [a]\n: 1", "a key must be text"},
+                 {"a: 1\n---\nb: 2", "f.yaml:2:1: only one document"},
+                 {"a: [1", "f.yaml:"},
+                 {"a: \"\\0\"", "NUL"},
+                 {"\"\": 1", "empty key"},
+                 {"a: \xff", "byte 4"},
+                 {"[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "deeper than 16"},
+                 {"\ta: 1", "f.yaml:1:1"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mr_arena *arena = mr_arena_new(NULL, 1 << 20);
         mr_yaml doc;
@@ -69,7 +81,8 @@ static void nothing_is_fine_and_too_much_is_not(void **state) {
     memset(text, '\n', n);
     assert_int_equal(parse((mr_span){(uint8_t *)text, n}, arena, &doc, &err), MR_E_LIMIT);
     for (size_t i = 0; i < 3 * (MR_YAML_NODES + 1); i += 3) memcpy(text + i, "- \n", 3);
-    assert_int_equal(parse((mr_span){(uint8_t *)text, 3 * (MR_YAML_NODES + 1)}, arena, &doc, &err), MR_E_LIMIT);
+    assert_int_equal(parse((mr_span){(uint8_t *)text, 3 * (MR_YAML_NODES + 1)}, arena, &doc, &err),
+                     MR_E_LIMIT);
     free(text);
     assert_int_equal(mr_yaml_read("/nonexistent/file.yaml", arena, &doc, &err), MR_E_NOT_FOUND);
     mr_arena_free(&arena);

@@ -1,8 +1,9 @@
-/* linguistic_analyzer: readability, lexical diversity, complexity and entities of prompts, and for each measure the cut
- * that best separates successes from failures. docs/components/linguistic_analyzer.md
+/* linguistic_analyzer: readability, lexical diversity, complexity and entities of prompts, and for each
+ * measure the cut that best separates successes from failures. docs/components/linguistic_analyzer.md
  *
- * A partial is integers only (histograms, counts, sums in fixed point), so any batching gives the same bytes. The cut is
- * chosen on one half of the rows and judged on the other; which half a row is in follows from its position. */
+ * A partial is integers only (histograms, counts, sums in fixed point), so any batching gives the same bytes.
+ * The cut is chosen on one half of the rows and judged on the other; which half a row is in follows from its
+ * position. */
 #include "worker/component.h"
 #include "worker/kit/columns.h"
 #include "worker/kit/dist.h"
@@ -20,11 +21,23 @@ typedef struct config {
 /* ---- measures ---- */
 
 enum {
-    M_FLESCH, M_KINCAID, M_FOG, M_SMOG, M_ARI, M_COLEMAN, M_MTLD, M_WORDS, M_SENTENCE_WORDS, M_LONG_WORDS, M_SUBORDINATION,
+    M_FLESCH,
+    M_KINCAID,
+    M_FOG,
+    M_SMOG,
+    M_ARI,
+    M_COLEMAN,
+    M_MTLD,
+    M_WORDS,
+    M_SENTENCE_WORDS,
+    M_LONG_WORDS,
+    M_SUBORDINATION,
     MEASURES
 };
 
-static const struct { const char *name, *unit, *words; } measures[MEASURES] = {
+static const struct {
+    const char *name, *unit, *words;
+} measures[MEASURES] = {
     {"flesch_ease", "points", "Flesch reading ease"},
     {"kincaid_grade", "grades", "Flesch-Kincaid grade"},
     {"gunning_fog", "grades", "Gunning fog"},
@@ -38,8 +51,8 @@ static const struct { const char *name, *unit, *words; } measures[MEASURES] = {
     {"subordination", "per sentence", "subordinate clauses per sentence"},
 };
 
-static mr_status measure_row(mr_text *t, mr_span text, const config *c, mr_mtld_room *room, double v[MEASURES],
-                             mr_error *err) {
+static mr_status measure_row(mr_text *t, mr_span text, const config *c, mr_mtld_room *room,
+                             double v[MEASURES], mr_error *err) {
     mr_reading w;
     MR_TRY(mr_readability_count(t, text, &w, err));
     for (int i = 0; i < MEASURES; i++) v[i] = NAN;
@@ -132,7 +145,8 @@ static mr_status add_counts(mr_unpack *u, uint64_t *v, uint32_t n, mr_error *err
     uint64_t x;
     for (uint32_t i = 0; i < n; i++) {
         MR_TRY(mr_unpack_u64(u, UINT64_MAX >> 2, &x, err));
-        if (__builtin_add_overflow(v[i], x, &v[i])) return mr_fail(err, MR_E_LIMIT, "a count of the partials overflows");
+        if (__builtin_add_overflow(v[i], x, &v[i]))
+            return mr_fail(err, MR_E_LIMIT, "a count of the partials overflows");
     }
     return MR_OK;
 }
@@ -176,7 +190,7 @@ typedef struct cut {
     bool found; /* enough rows on both sides, in both halves */
     double at, youden;
     sides judged;
-    double low, high;       /* interval of rate from the cut on minus rate below, at the option's level */
+    double low, high; /* interval of rate from the cut on minus rate below, at the option's level */
     bool clear; /* the interval at the level corrected for the number of measures leaves out 0, on J's side */
     double odds, odds_low, odds_high;
 } cut;
@@ -192,13 +206,15 @@ static sides sides_at(const state *s, int m, int half, unsigned bin) {
     return r;
 }
 
-/* Share of successes from the cut on less share of failures from the cut on (Youden 1950); 0 when a side is too small. */
+/* Share of successes from the cut on less share of failures from the cut on (Youden 1950); 0 when a side is
+ * too small. */
 static double youden(const sides *r, uint64_t successes, uint64_t failures, uint64_t min_side) {
     if (r->n[0] < min_side || r->n[1] < min_side || !successes || !failures) return 0;
     return (double)r->success[1] / (double)successes - (double)(r->n[1] - r->success[1]) / (double)failures;
 }
 
-/* The bin with rows at whose lower edge the fitting half separates best; the lowest of equals. `best`: J with its sign. */
+/* The bin with rows at whose lower edge the fitting half separates best; the lowest of equals. `best`: J with
+ * its sign. */
 static unsigned best_bin(const state *s, int m, uint64_t min_side, double *best) {
     const mr_histogram *failure = cell_of(s, m, FIT_FAILURE), *success = cell_of(s, m, FIT_SUCCESS);
     sides all = sides_at(s, m, FIT_FAILURE, 0), now = {{0, all.n[1]}, {0, all.success[1]}};
@@ -221,7 +237,9 @@ static unsigned best_bin(const state *s, int m, uint64_t min_side, double *best)
     return at;
 }
 
-static double rate(const sides *r, int side) { return r->n[side] ? (double)r->success[side] / (double)r->n[side] : NAN; }
+static double rate(const sides *r, int side) {
+    return r->n[side] ? (double)r->success[side] / (double)r->n[side] : NAN;
+}
 
 static void put_odds(cut *c, double level) {
     double a = (double)c->judged.success[1], b = (double)(c->judged.n[1] - c->judged.success[1]);
@@ -245,8 +263,10 @@ static cut calibrate(const state *s, int m, const config *o) {
     const sides *r = &c.judged;
     double low, high, strict = 1 - (1 - o->level) / MEASURES;
     c.at = mr_histogram_low(bin);
-    mr_newcombe((double)r->success[0], (double)r->n[0], (double)r->success[1], (double)r->n[1], o->level, &c.low, &c.high);
-    mr_newcombe((double)r->success[0], (double)r->n[0], (double)r->success[1], (double)r->n[1], strict, &low, &high);
+    mr_newcombe((double)r->success[0], (double)r->n[0], (double)r->success[1], (double)r->n[1], o->level,
+                &c.low, &c.high);
+    mr_newcombe((double)r->success[0], (double)r->n[0], (double)r->success[1], (double)r->n[1], strict, &low,
+                &high);
     c.clear = c.youden > 0 ? low > 0 : high < 0;
     put_odds(&c, o->level);
     return c;
@@ -288,9 +308,11 @@ static void put_finding(mr_out *out, int m, const cut *c, double level) {
     bool less = rate(&c->judged, 0) < rate(&c->judged, 1);
     double points = 100 * fabs(rate(&c->judged, 1) - rate(&c->judged, 0));
     mr_out_finding(out, fmin(1, points / 100 + 0.1),
-                   "prompts with %s below %.4g succeed %.0f points %s often (%g %% interval %.0f to %.0f; %llu rows below "
-                   "and %llu from it on, none of which chose the cut)", measures[m].words, c->at, points,
-                   less ? "less" : "more", 100 * level, 100 * (less ? c->low : -c->high), 100 * (less ? c->high : -c->low),
+                   "prompts with %s below %.4g succeed %.0f points %s often (%g %% interval %.0f to %.0f; "
+                   "%llu rows below "
+                   "and %llu from it on, none of which chose the cut)",
+                   measures[m].words, c->at, points, less ? "less" : "more", 100 * level,
+                   100 * (less ? c->low : -c->high), 100 * (less ? c->high : -c->low),
                    (unsigned long long)c->judged.n[0], (unsigned long long)c->judged.n[1]);
 }
 
@@ -301,9 +323,12 @@ static uint64_t pool(const state *s, int m, mr_histogram *all) {
     return mr_histogram_total(all);
 }
 
-static double put_measure(mr_out *out, const state *s, int m, const config *c, const cut *threshold, mr_histogram *all) {
-    static const struct { const char *name; double p; } cuts[] = {
-        {"p5", 0.05}, {"p33", 1.0 / 3}, {"p50", 0.5}, {"p67", 2.0 / 3}, {"p95", 0.95}};
+static double put_measure(mr_out *out, const state *s, int m, const config *c, const cut *threshold,
+                          mr_histogram *all) {
+    static const struct {
+        const char *name;
+        double p;
+    } cuts[] = {{"p5", 0.05}, {"p33", 1.0 / 3}, {"p50", 0.5}, {"p67", 2.0 / 3}, {"p95", 0.95}};
     uint64_t n = pool(s, m, all);
     mr_out_open_map(out, NULL);
     mr_out_text(out, "measure", "%s", measures[m].name);
@@ -331,12 +356,17 @@ static void put_entities(mr_out *out, const state *s) {
 
 static void put_descriptions(mr_out *out, const state *s, const double median[MEASURES]) {
     if (s->rows == s->empty) return;
-    mr_out_finding(out, 0.2, "the median prompt has %.0f words, reads at Flesch-Kincaid grade %.1f and Flesch ease %.0f (%llu prompts)",
-                   median[M_WORDS], median[M_KINCAID], median[M_FLESCH], (unsigned long long)(s->rows - s->empty));
+    mr_out_finding(out, 0.2,
+                   "the median prompt has %.0f words, reads at Flesch-Kincaid grade %.1f and Flesch ease "
+                   "%.0f (%llu prompts)",
+                   median[M_WORDS], median[M_KINCAID], median[M_FLESCH],
+                   (unsigned long long)(s->rows - s->empty));
     uint64_t personal = s->entity_rows[MR_ENTITY_EMAIL] + s->entity_rows[MR_ENTITY_PHONE];
     if (personal)
-        mr_out_finding(out, 0.3, "%llu prompts hold an e-mail address and %llu something like a telephone number",
-                       (unsigned long long)s->entity_rows[MR_ENTITY_EMAIL], (unsigned long long)s->entity_rows[MR_ENTITY_PHONE]);
+        mr_out_finding(out, 0.3,
+                       "%llu prompts hold an e-mail address and %llu something like a telephone number",
+                       (unsigned long long)s->entity_rows[MR_ENTITY_EMAIL],
+                       (unsigned long long)s->entity_rows[MR_ENTITY_PHONE]);
 }
 
 static mr_status put_result(mr_ctx *ctx, const state *s, const config *c, mr_out *out) {
@@ -365,8 +395,8 @@ static mr_status put_result(mr_ctx *ctx, const state *s, const config *c, mr_out
 
 /* ---- the component ---- */
 
-static mr_status measure_batch(mr_ctx *ctx, const config *c, const mr_batch *b, mr_text *t, mr_mtld_room *room,
-                               state *s) {
+static mr_status measure_batch(mr_ctx *ctx, const config *c, const mr_batch *b, mr_text *t,
+                               mr_mtld_room *room, state *s) {
     double v[MEASURES];
     mr_error err;
     for (uint32_t i = 0; i < b->rows; i++) {
@@ -374,7 +404,8 @@ static mr_status measure_batch(mr_ctx *ctx, const config *c, const mr_batch *b, 
         MR_TRY(mr_tick(ctx));
         mr_status status = measure_row(t, text, c, room, v, &err);
         if (status == MR_E_MEMORY) return status;
-        if (status != MR_OK) return mr_refuse(ctx, status, "row %llu: %s", (unsigned long long)(b->first + i), err.text);
+        if (status != MR_OK)
+            return mr_refuse(ctx, status, "row %llu: %s", (unsigned long long)(b->first + i), err.text);
         add_row(s, v, cell_for(b, i, c));
         add_entities(s, text);
         mr_ctx_progress(ctx, (double)(i + 1) / b->rows);
@@ -412,17 +443,40 @@ static mr_status merge(mr_ctx *ctx, const void *options, const mr_partials *p, m
     return MR_OK;
 }
 
-static const char *const capabilities[] = {"readability", "lexical diversity", "entities", "calibrated thresholds", NULL};
+static const char *const capabilities[] = {"readability", "lexical diversity", "entities",
+                                           "calibrated thresholds", NULL};
 
 static const mr_option options_[] = {
-    {.name = "level", .type = MR_OPT_NUMBER, .offset = offsetof(config, level), .def = "0.95", .min = 0.5, .max = 0.999,
+    {.name = "level",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, level),
+     .def = "0.95",
+     .min = 0.5,
+     .max = 0.999,
      .help = "confidence level of the intervals"},
-    {.name = "score_cut", .type = MR_OPT_NUMBER, .offset = offsetof(config, score_cut), .def = "0.5", .min = 0, .max = 1,
+    {.name = "score_cut",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, score_cut),
+     .def = "0.5",
+     .min = 0,
+     .max = 1,
      .help = "a score from here on is a success, for rows without the column success"},
-    {.name = "min_side", .type = MR_OPT_INT, .offset = offsetof(config, min_side), .def = "20", .min = 2, .max = 1000000,
-     .unit = "rows", .help = "fewest rows on each side of a cut, in each half of the labelled rows"},
-    {.name = "mtld_words", .type = MR_OPT_INT, .offset = offsetof(config, mtld_words), .def = "50", .min = 10, .max = 10000,
-     .unit = "words", .help = "shortest prompt for which MTLD is computed"},
+    {.name = "min_side",
+     .type = MR_OPT_INT,
+     .offset = offsetof(config, min_side),
+     .def = "20",
+     .min = 2,
+     .max = 1000000,
+     .unit = "rows",
+     .help = "fewest rows on each side of a cut, in each half of the labelled rows"},
+    {.name = "mtld_words",
+     .type = MR_OPT_INT,
+     .offset = offsetof(config, mtld_words),
+     .def = "50",
+     .min = 10,
+     .max = 10000,
+     .unit = "words",
+     .help = "shortest prompt for which MTLD is computed"},
     MR_OPTION_END,
 };
 
@@ -432,18 +486,23 @@ static const mr_field outputs[] = {
     {"labelled", MR_FIELD_INTEGER, "rows", "prompts with a success or a score", MR_FOLD_NONE},
     {"successes", MR_FIELD_INTEGER, "rows", "labelled prompts that succeeded", MR_FOLD_NONE},
     {"calibrated", MR_FIELD_INTEGER, "measures", "measures with a threshold", MR_FOLD_NONE},
-    {"measures", MR_FIELD_LIST, NULL, "for each measure a map: measure, unit, n, mean, p5, p33, p50, p67, p95, threshold "
-     "(nil, or cut, youden_j, below and from with n, success_rate and Wilson interval, difference with Newcombe interval, "
-     "odds_ratio with Wald interval, clear)", MR_FOLD_NONE},
+    {"measures", MR_FIELD_LIST, NULL,
+     "for each measure a map: measure, unit, n, mean, p5, p33, p50, p67, p95, threshold "
+     "(nil, or cut, youden_j, below and from with n, success_rate and Wilson interval, difference with "
+     "Newcombe interval, "
+     "odds_ratio with Wald interval, clear)",
+     MR_FOLD_NONE},
     {"entities", MR_FIELD_LIST, NULL, "for each kind a map: kind, count, rows with one", MR_FOLD_NONE},
     {0},
 };
 
 static const mr_example examples[] = {
-    {"one sentence of six words, one syllable each", "{\"prompt\": \"The cat sat on the mat.\"}\n", NULL, NULL,
-     "{\"rows\": 1, \"empty\": 0, \"labelled\": 0, \"calibrated\": 0}"},
-    {"entities are counted, never shown", "{\"prompt\": \"Pay $5 to a@b.org by 2024-05-31, see https://b.org\"}\n", NULL, NULL,
-     "{\"entities\": [{\"kind\": \"url\", \"count\": 1, \"rows\": 1}, {\"kind\": \"email\", \"count\": 1, \"rows\": 1}, "
+    {"one sentence of six words, one syllable each", "{\"prompt\": \"The cat sat on the mat.\"}\n", NULL,
+     NULL, "{\"rows\": 1, \"empty\": 0, \"labelled\": 0, \"calibrated\": 0}"},
+    {"entities are counted, never shown",
+     "{\"prompt\": \"Pay $5 to a@b.org by 2024-05-31, see https://b.org\"}\n", NULL, NULL,
+     "{\"entities\": [{\"kind\": \"url\", \"count\": 1, \"rows\": 1}, {\"kind\": \"email\", \"count\": 1, "
+     "\"rows\": 1}, "
      "{\"kind\": \"date\", \"count\": 1, \"rows\": 1}, {\"kind\": \"money\", \"count\": 1, \"rows\": 1}, "
      "{\"kind\": \"percent\", \"count\": 0, \"rows\": 0}, {\"kind\": \"phone\", \"count\": 0, \"rows\": 0}, "
      "{\"kind\": \"number\", \"count\": 0, \"rows\": 0}]}"},
@@ -452,7 +511,8 @@ static const mr_example examples[] = {
 
 const mr_component mr_component_linguistic_analyzer = {
     .name = "linguistic_analyzer",
-    .summary = "readability, lexical diversity, complexity and entities, with thresholds calibrated on labelled rows",
+    .summary = "readability, lexical diversity, complexity and entities, with thresholds calibrated on "
+               "labelled rows",
     .kind = MR_ANALYZER,
     .shape = MR_MERGE,
     .tier = 3,

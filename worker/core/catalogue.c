@@ -42,9 +42,12 @@ static bool bounded(const mr_option *o) { return o->min != 0 || o->max != 0; }
 
 static void put_bound(mr_buf *b, const mr_option *o, const char *name, double v) {
     mr_pack_text(b, name);
-    if (!bounded(o)) mr_pack_nil(b);
-    else if (o->type == MR_OPT_INT) mr_pack_i64(b, (int64_t)v);
-    else mr_pack_f64(b, v);
+    if (!bounded(o))
+        mr_pack_nil(b);
+    else if (o->type == MR_OPT_INT)
+        mr_pack_i64(b, (int64_t)v);
+    else
+        mr_pack_f64(b, v);
 }
 
 static void put_options(mr_buf *b, const mr_option *options) {
@@ -109,8 +112,10 @@ mr_status mr_catalogue_json(const mr_component *const *table, mr_buf *out, mr_er
     for (; table[n]; n++) put_component(&pack, table[n]);
     mr_pack_patch(&pack, at, n);
     mr_status status = mr_buf_status(&pack);
-    if (status != MR_OK) mr_fail_text(err, status, "no memory for the catalogue of components");
-    else status = mr_json_from_pack(mr_buf_span(&pack), out, err);
+    if (status != MR_OK)
+        mr_fail_text(err, status, "no memory for the catalogue of components");
+    else
+        status = mr_json_from_pack(mr_buf_span(&pack), out, err);
     mr_buf_free(&pack);
     return status;
 }
@@ -173,8 +178,9 @@ static void put_option_table(mr_buf *out, const mr_option *options) {
 
 void mr_catalogue_describe(const mr_component *c, mr_buf *out) {
     mr_buf_printf(out, "%s: %s\n", c->name, c->summary);
-    mr_buf_printf(out, "%s, tier %u, %s, version %u; at most %u ms and %u MiB a call\n", mr_kind_name(c->kind), c->tier,
-                  mr_shape_name(c->shape), c->version, c->deadline_ms, c->memory_mb);
+    mr_buf_printf(out, "%s, tier %u, %s, version %u; at most %u ms and %u MiB a call\n",
+                  mr_kind_name(c->kind), c->tier, mr_shape_name(c->shape), c->version, c->deadline_ms,
+                  c->memory_mb);
     put_roles(out, "columns it needs", c->columns);
     put_roles(out, "columns it uses when they are there", c->columns_wanted & ~c->columns);
     mr_buf_text(out, c->options && c->options->name ? "options (--set NAME=VALUE):\n" : "no options\n");
@@ -191,7 +197,8 @@ void mr_catalogue_describe(const mr_component *c, mr_buf *out) {
     mr_text_table_end(&t, 2, out);
 }
 
-_Static_assert((int)MR_FOLD_MAX == (int)MR_SHOW_MAX && (int)MR_FOLD_MEAN == (int)MR_SHOW_MEAN, "the same order of folds");
+_Static_assert((int)MR_FOLD_MAX == (int)MR_SHOW_MAX && (int)MR_FOLD_MEAN == (int)MR_SHOW_MEAN,
+               "the same order of folds");
 
 mr_show mr_catalogue_show(const mr_component *c, mr_show_field *fields) {
     mr_show show = {.name = c->name, .summary = c->summary, .fields = fields};

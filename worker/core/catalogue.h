@@ -5,9 +5,9 @@
 #include "common/show.h"
 #include "worker/component.h"
 
-/* The components as one JSON list: name, version, kind, shape, tier, summary, columns, columns_wanted, batch_rows,
- * capabilities, depends_on, options, outputs, deadline_ms, memory_mb, applies. This form is stable; members are only
- * added. `table` is NULL-terminated. */
+/* The components as one JSON list: name, version, kind, shape, tier, summary, columns, columns_wanted,
+ * batch_rows, capabilities, depends_on, options, outputs, deadline_ms, memory_mb, applies. This form is
+ * stable; members are only added. `table` is NULL-terminated. */
 mr_status mr_catalogue_json(const mr_component *const *table, mr_buf *out, mr_error *err) MR_MUST_CHECK;
 /* A line each: name, kind, tier, shape, version, summary. */
 void mr_catalogue_table(const mr_component *const *table, mr_buf *out);

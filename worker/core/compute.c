@@ -124,9 +124,15 @@ static mr_status run_process(const task *t, mr_call *call, mr_outcome *out, mr_e
 static mr_status run_task(const compute *c, const task *t, mr_outcome *out, mr_error *err) {
     void *config = mr_config_new(t->component, NULL);
     if (!config) return mr_fail(err, MR_E_MEMORY, "no memory for the options");
-    mr_call call = {.component = t->component, .config = config, .seed = t->job.seed, .level = t->job.level,
-                    .index = t->job.index, .last = t->job.last, .deadline_ms = t->job.deadline_ms,
-                    .watch = {.stop = &c->shared->stop, .progress = tell_progress, .log = tell_log, .self = c->shared}};
+    mr_call call = {
+        .component = t->component,
+        .config = config,
+        .seed = t->job.seed,
+        .level = t->job.level,
+        .index = t->job.index,
+        .last = t->job.last,
+        .deadline_ms = t->job.deadline_ms,
+        .watch = {.stop = &c->shared->stop, .progress = tell_progress, .log = tell_log, .self = c->shared}};
     mr_status status = mr_config_unpack(t->component, config, t->options, err);
     if (status == MR_OK)
         status = t->job.level ? run_merge(t, &call, out, err) : run_process(t, &call, out, err);
@@ -163,9 +169,13 @@ static int bytes_of(const mr_outcome *o, mr_slot_done *done) {
     return ok ? fd : -1;
 }
 
-static mr_status answer(int socket, const task *t, mr_status status, const mr_outcome *o, const mr_error *err) {
-    mr_slot_done done = {.attempt = t->job.attempt, .status = status, .partial = o->partial,
-                        .compute_us = o->compute_us, .peak_bytes = o->peak_bytes};
+static mr_status answer(int socket, const task *t, mr_status status, const mr_outcome *o,
+                        const mr_error *err) {
+    mr_slot_done done = {.attempt = t->job.attempt,
+                         .status = status,
+                         .partial = o->partial,
+                         .compute_us = o->compute_us,
+                         .peak_bytes = o->peak_bytes};
     int fd = -1;
     if (status == MR_OK && (fd = bytes_of(o, &done)) < 0) {
         done = (mr_slot_done){.attempt = t->job.attempt, .status = MR_E_MEMORY};
@@ -193,8 +203,8 @@ static mr_status take_job(const compute *c, task *t, int fd) {
     return status;
 }
 
-/* Ctrl-C reaches the whole process group, but only the worker decides what becomes of a job; and when the worker is
- * gone, nobody wants the job. */
+/* Ctrl-C reaches the whole process group, but only the worker decides what becomes of a job; and when the
+ * worker is gone, nobody wants the job. */
 static void settle_in(void) {
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);

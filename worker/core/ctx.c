@@ -15,8 +15,10 @@ uint64_t mr_ctx_seed(const mr_ctx *ctx) { return ctx->seed; }
 
 mr_status mr_tick(mr_ctx *ctx) {
     if (ctx->stopped != MR_OK) return ctx->stopped;
-    if (ctx->watch.stop) ctx->stopped = (mr_status)atomic_load_explicit(ctx->watch.stop, memory_order_relaxed);
-    if (ctx->stopped == MR_OK && ctx->ticks++ % TICKS_PER_LOOK == 0 && mr_clock_monotonic_ns() >= ctx->deadline_ns)
+    if (ctx->watch.stop)
+        ctx->stopped = (mr_status)atomic_load_explicit(ctx->watch.stop, memory_order_relaxed);
+    if (ctx->stopped == MR_OK && ctx->ticks++ % TICKS_PER_LOOK == 0 &&
+        mr_clock_monotonic_ns() >= ctx->deadline_ns)
         ctx->stopped = MR_E_DEADLINE;
     return ctx->stopped;
 }

@@ -21,7 +21,7 @@ struct mr_ctx {
     uint64_t seed;
     uint64_t deadline_ns; /* on the monotonic clock */
     uint32_t ticks;
-    double progress; /* what was last told */
+    double progress;   /* what was last told */
     mr_status stopped; /* what mr_tick has returned; it stays */
     mr_error refusal;
     mr_watch watch;

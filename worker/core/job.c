@@ -32,14 +32,16 @@ mr_status mr_slot_send(int socket, const void *message, size_t size, int fd) {
 static int descriptor_of(struct msghdr *msg) {
     struct cmsghdr *head = CMSG_FIRSTHDR(msg);
     int fd = -1;
-    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(head), sizeof fd);
+    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+        memcpy(&fd, CMSG_DATA(head), sizeof fd);
     return fd;
 }
 
 mr_status mr_slot_receive(int socket, void *message, size_t size, int flags, size_t *got, int *fd) {
     struct iovec part = {.iov_base = message, .iov_len = size};
     control c = {0};
-    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = c.bytes, .msg_controllen = sizeof c.bytes};
+    struct msghdr msg = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = c.bytes, .msg_controllen = sizeof c.bytes};
     ssize_t n;
     *got = 0;
     *fd = -1;

@@ -1,5 +1,6 @@
-/* job.h: what the worker and its compute processes say to each other, over a SOCK_SEQPACKET pair: one mr_slot_job there, one
- * mr_slot_done back. The bytes lie in a memfd that is passed beside each, so no side ever waits for the other to read. */
+/* job.h: what the worker and its compute processes say to each other, over a SOCK_SEQPACKET pair: one
+ * mr_slot_job there, one mr_slot_done back. The bytes lie in a memfd that is passed beside each, so no side
+ * ever waits for the other to read. */
 #ifndef MR_WORKER_CORE_JOB_H
 #define MR_WORKER_CORE_JOB_H
 
@@ -10,8 +11,8 @@
 /* Descriptors of a compute process from its birth. */
 enum { MR_SLOT_SOCKET = 3, MR_SLOT_SHARED = 4 };
 
-/* The memfd holds `options_len` bytes of options (msgpack map of name to text), then `input_len` bytes of input: a
- * segment at level 0, else a msgpack array of partials, each a binary. */
+/* The memfd holds `options_len` bytes of options (msgpack map of name to text), then `input_len` bytes of
+ * input: a segment at level 0, else a msgpack array of partials, each a binary. */
 typedef struct mr_slot_job {
     uint64_t attempt, seed;
     uint32_t component; /* its place in the table of components */
@@ -43,9 +44,11 @@ typedef struct mr_slot_shared {
     _Atomic uint32_t progress; /* of the running job, in millionths */
 } mr_slot_shared;
 
-/* One message with at most one descriptor (-1: none) beside it; blocks. E_IO, with errno, when the other side is gone. */
+/* One message with at most one descriptor (-1: none) beside it; blocks. E_IO, with errno, when the other side
+ * is gone. */
 mr_status mr_slot_send(int socket, const void *message, size_t size, int fd);
-/* *got is 0 at the end of the stream. A descriptor that came is in *fd, else -1. E_IO; E_TIMEOUT nothing there yet. */
+/* *got is 0 at the end of the stream. A descriptor that came is in *fd, else -1. E_IO; E_TIMEOUT nothing
+ * there yet. */
 mr_status mr_slot_receive(int socket, void *message, size_t size, int flags, size_t *got, int *fd);
 
 /* The body of a compute process: takes jobs until the other side closes. Returns the exit code. */

@@ -38,16 +38,23 @@ mr_status mr_link_send(mr_link *l, const mr_wire *message, mr_span body) {
     if (status == MR_OK) status = l->port.send(l->port.self, mr_buf_span(&envelope), body);
     mr_buf_free(&envelope);
     if (status != MR_OK && status != MR_E_FULL)
-        MR_LOG(l->config.log, MR_LOG_ERROR, "link", "send_failed", MR_LOG_TEXT("message", mr_msg_name((uint8_t)message->type)),
+        MR_LOG(l->config.log, MR_LOG_ERROR, "link", "send_failed",
+               MR_LOG_TEXT("message", mr_msg_name((uint8_t)message->type)),
                MR_LOG_TEXT("status", mr_status_of((int)status)->name));
     return status;
 }
 
 static mr_wire_offer offer_of(const mr_component *c) {
-    return (mr_wire_offer){.name = mr_span_of(c->name), .version = c->version, .kind = (uint8_t)c->kind,
-                           .shape = (uint8_t)c->shape, .tier = (uint8_t)c->tier, .columns = c->columns,
-                           .columns_wanted = c->columns_wanted, .batch_rows = c->batch_rows,
-                           .deadline_ms = c->deadline_ms, .memory_mb = c->memory_mb};
+    return (mr_wire_offer){.name = mr_span_of(c->name),
+                           .version = c->version,
+                           .kind = (uint8_t)c->kind,
+                           .shape = (uint8_t)c->shape,
+                           .tier = (uint8_t)c->tier,
+                           .columns = c->columns,
+                           .columns_wanted = c->columns_wanted,
+                           .batch_rows = c->batch_rows,
+                           .deadline_ms = c->deadline_ms,
+                           .memory_mb = c->memory_mb};
 }
 
 static mr_status send_hello(mr_link *l) {
@@ -55,8 +62,11 @@ static mr_status send_hello(mr_link *l) {
     uint32_t n = 0;
     for (; l->config.table[n] && n < MR_MAX_HELLO_OFFERS; n++) offers[n] = offer_of(l->config.table[n]);
     mr_wire m = {.type = MR_MSG_HELLO,
-                 .as.hello = {.role = 1, .name = mr_codec_text_cut(mr_span_of(l->config.name), MR_MAX_HELLO_NAME),
-                              .build = mr_span_of(MR_VERSION), .slots = l->config.slots, .offers = offers,
+                 .as.hello = {.role = 1,
+                              .name = mr_codec_text_cut(mr_span_of(l->config.name), MR_MAX_HELLO_NAME),
+                              .build = mr_span_of(MR_VERSION),
+                              .slots = l->config.slots,
+                              .offers = offers,
                               .offer_count = n}};
     return mr_link_send(l, &m, l->config.catalogue);
 }
@@ -68,7 +78,8 @@ static uint32_t running(const mr_link *l) {
 }
 
 static void beat(mr_link *l, uint64_t now_ms) {
-    mr_wire m = {.type = MR_MSG_HEARTBEAT, .as.heartbeat = {.busy = (uint16_t)running(l), .held = l->held_count}};
+    mr_wire m = {.type = MR_MSG_HEARTBEAT,
+                 .as.heartbeat = {.busy = (uint16_t)running(l), .held = l->held_count}};
     if (now_ms < l->beat_at_ms || mr_link_send(l, &m, (mr_span){0}) != MR_OK) return;
     l->beat_at_ms = now_ms + l->heartbeat_ms / 2;
 }
@@ -81,7 +92,8 @@ void mr_link_progress(mr_link *l, uint64_t attempt, double done) {
 
 /* ---- the session ---- */
 
-/* What has not started belongs to the session and is lost with it; what runs goes on, and results are kept. */
+/* What has not started belongs to the session and is lost with it; what runs goes on, and results are kept.
+ */
 void mr_link_lose(mr_link *l, uint64_t now_ms, const char *why) {
     if (l->session == SESSION_CLOSED) return;
     uint64_t bound = l->config.backoff_ms;
@@ -122,18 +134,30 @@ static void on_welcome(mr_link *l, uint64_t now_ms, const mr_wire_welcome *w) {
 static void on_refuse(mr_link *l, uint64_t now_ms, const mr_wire_refuse *r) {
     char text[MR_MAX_REFUSE_TEXT + 1];
     snprintf(text, sizeof text, "%.*s", MR_SPAN_ARG(r->text));
-    MR_LOG(l->config.log, MR_LOG_WARN, "link", "refused", MR_LOG_TEXT("reason", text), MR_LOG_BOOL("fatal", r->fatal));
+    MR_LOG(l->config.log, MR_LOG_WARN, "link", "refused", MR_LOG_TEXT("reason", text),
+           MR_LOG_BOOL("fatal", r->fatal));
     if (r->fatal) mr_link_lose(l, now_ms, "the broker closed the session");
 }
 
 static void take_open(mr_link *l, uint64_t now_ms, const mr_wire *m, mr_span body) {
     switch (m->type) {
-    case MR_MSG_STEP: mr_link_on_step(l, &m->as.step); break;
-    case MR_MSG_WORK: mr_link_on_work(l, now_ms, &m->as.work, body); break;
-    case MR_MSG_BLOB: mr_link_on_blob(l, now_ms, &m->as.blob, body); break;
-    case MR_MSG_ACK: mr_link_on_ack(l, now_ms, &m->as.ack); break;
-    case MR_MSG_CANCEL: mr_link_on_cancel(l, now_ms, &m->as.cancel); break;
-    default: break; /* a heartbeat, or something that a newer broker says */
+    case MR_MSG_STEP:
+        mr_link_on_step(l, &m->as.step);
+        break;
+    case MR_MSG_WORK:
+        mr_link_on_work(l, now_ms, &m->as.work, body);
+        break;
+    case MR_MSG_BLOB:
+        mr_link_on_blob(l, now_ms, &m->as.blob, body);
+        break;
+    case MR_MSG_ACK:
+        mr_link_on_ack(l, now_ms, &m->as.ack);
+        break;
+    case MR_MSG_CANCEL:
+        mr_link_on_cancel(l, now_ms, &m->as.cancel);
+        break;
+    default:
+        break; /* a heartbeat, or something that a newer broker says */
     }
 }
 
@@ -149,22 +173,29 @@ void mr_link_message(mr_link *l, uint64_t now_ms, mr_span envelope, mr_span body
         return;
     }
     l->heard_ms = now_ms;
-    if (m.type == MR_MSG_WELCOME) on_welcome(l, now_ms, &m.as.welcome);
-    else if (m.type == MR_MSG_REFUSE) on_refuse(l, now_ms, &m.as.refuse);
-    else if (m.type == MR_MSG_BYE) mr_link_lose(l, now_ms, "the broker said bye");
-    else if (l->session == SESSION_OPEN) take_open(l, now_ms, &m, body);
+    if (m.type == MR_MSG_WELCOME)
+        on_welcome(l, now_ms, &m.as.welcome);
+    else if (m.type == MR_MSG_REFUSE)
+        on_refuse(l, now_ms, &m.as.refuse);
+    else if (m.type == MR_MSG_BYE)
+        mr_link_lose(l, now_ms, "the broker said bye");
+    else if (l->session == SESSION_OPEN)
+        take_open(l, now_ms, &m, body);
 }
 
 void mr_link_done(mr_link *l, uint64_t now_ms, const mr_slot_done *done, mr_buf *body) {
     link_item *item = mr_link_item_find(l, done->attempt);
-    if (item) mr_link_hold(l, now_ms, item, done, body);
-    else mr_buf_free(body); /* it was released */
+    if (item)
+        mr_link_hold(l, now_ms, item, done, body);
+    else
+        mr_buf_free(body); /* it was released */
 }
 
 void mr_link_tick(mr_link *l, uint64_t now_ms) {
     if (l->closed) return;
     if (l->session == SESSION_CLOSED && now_ms >= l->retry_at_ms) open_session(l, now_ms);
-    if (l->session == SESSION_HELLO && now_ms >= l->hello_until_ms) mr_link_lose(l, now_ms, "no welcome in time");
+    if (l->session == SESSION_HELLO && now_ms >= l->hello_until_ms)
+        mr_link_lose(l, now_ms, "no welcome in time");
     if (l->session == SESSION_OPEN && now_ms - l->heard_ms >= l->lost_after_ms)
         mr_link_lose(l, now_ms, "nothing heard from the broker");
     mr_link_start_ready(l, now_ms);
@@ -187,7 +218,8 @@ void mr_link_drain(mr_link *l, uint64_t now_ms) {
 bool mr_link_drained(const mr_link *l) { return l->draining && l->item_count == 0 && l->held_count == 0; }
 
 void mr_link_close(mr_link *l, const char *reason) {
-    mr_wire m = {.type = MR_MSG_BYE, .as.bye = {.reason = mr_codec_text_cut(mr_span_of(reason), MR_MAX_BYE_REASON)}};
+    mr_wire m = {.type = MR_MSG_BYE,
+                 .as.bye = {.reason = mr_codec_text_cut(mr_span_of(reason), MR_MAX_BYE_REASON)}};
     mr_link_release(l, true, true);
     if (l->session == SESSION_OPEN && mr_link_send(l, &m, (mr_span){0}) != MR_OK)
         MR_LOG(l->config.log, MR_LOG_WARN, "link", "bye_unsent"); /* the broker finds out by silence */

@@ -1,8 +1,9 @@
-/* link.h: a worker's side of the protocol, as a state machine: messages, ends of jobs and the time go in; messages and
- * jobs go out through a port. No socket, process, clock or cache of its own, so that it also runs in a simulator.
+/* link.h: a worker's side of the protocol, as a state machine: messages, ends of jobs and the time go in;
+ * messages and jobs go out through a port. No socket, process, clock or cache of its own, so that it also
+ * runs in a simulator.
  *
- * Every attempt that a worker takes is answered once: by a result, which is kept and sent again until the broker
- * acknowledges it, or by a release. */
+ * Every attempt that a worker takes is answered once: by a result, which is kept and sent again until the
+ * broker acknowledges it, or by a release. */
 #ifndef MR_WORKER_CORE_LINK_H
 #define MR_WORKER_CORE_LINK_H
 
@@ -21,7 +22,8 @@ typedef struct mr_link_port {
     mr_status (*start)(void *self, const mr_slot_job *job, mr_span options, mr_span input, mr_error *err);
     /* Asks a running job to end; its end still comes. */
     void (*stop)(void *self, uint64_t attempt, mr_status why);
-    /* Appends the blob of that hash from the cache; false when it is not there. The link checks the bytes. NULL: none */
+    /* Appends the blob of that hash from the cache; false when it is not there. The link checks the bytes.
+     * NULL: none */
     bool (*cached)(void *self, const mr_hash *hash, uint64_t size, mr_buf *out);
 } mr_link_port;
 
@@ -30,22 +32,23 @@ typedef struct mr_link_config {
     const char *name;                 /* of this worker */
     mr_span catalogue;                /* JSON, the body of the hello */
     uint16_t slots;
-    uint32_t prefetch;       /* attempts that are held for each slot, the running one included */
-    uint32_t held_max;       /* unacknowledged results above which no more work is taken */
+    uint32_t prefetch; /* attempts that are held for each slot, the running one included */
+    uint32_t held_max; /* unacknowledged results above which no more work is taken */
     size_t held_bytes_max;
-    size_t input_max;        /* bytes of one input */
-    uint32_t resend_ms;      /* how long an acknowledgement or a blob is waited for */
-    uint32_t hello_ms;       /* how long a welcome is waited for */
+    size_t input_max;                    /* bytes of one input */
+    uint32_t resend_ms;                  /* how long an acknowledgement or a blob is waited for */
+    uint32_t hello_ms;                   /* how long a welcome is waited for */
     uint32_t backoff_ms, backoff_max_ms; /* pause before a new connection: random up to base * 2^n */
-    uint64_t seed;           /* of that randomness */
+    uint64_t seed;                       /* of that randomness */
     const mr_mem *mem;
-    const mr_log *log;       /* NULL for none */
+    const mr_log *log; /* NULL for none */
 } mr_link_config;
 
 typedef struct mr_link mr_link;
 
 /* What is in `config` is borrowed. E_MEMORY. */
-mr_status mr_link_new(const mr_link_config *config, const mr_link_port *port, mr_link **out, mr_error *err) MR_MUST_CHECK;
+mr_status mr_link_new(const mr_link_config *config, const mr_link_port *port, mr_link **out,
+                      mr_error *err) MR_MUST_CHECK;
 void mr_link_free(mr_link **link);
 
 /* A message came from the broker. */

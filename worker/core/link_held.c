@@ -17,7 +17,8 @@ static void describe(link_held *h, const mr_slot_done *done) {
         memcpy(h->names[i][0], a->name, sizeof a->name);
         memcpy(h->names[i][1], a->media_type, sizeof a->media_type);
         h->artifacts[i] = (mr_wire_artifact_item){.name = mr_span_of(h->names[i][0]),
-                                                  .media_type = mr_span_of(h->names[i][1]), .size = a->size,
+                                                  .media_type = mr_span_of(h->names[i][1]),
+                                                  .size = a->size,
                                                   .hash = mr_hash_of((mr_span){bytes + at, a->size})};
         at += a->size;
     }
@@ -48,11 +49,18 @@ void mr_link_hold(mr_link *l, uint64_t now_ms, link_item *item, const mr_slot_do
         mr_buf_init(body, l->config.mem, body->max);
     }
     snprintf(h->text, sizeof h->text, "%s", done->text);
-    h->result = (mr_wire_result_item){.attempt = w->attempt, .run = w->run, .step = w->step, .level = w->level,
-                                      .index = w->index, .status = (uint16_t)done->status, .partial = !w->last,
-                                      .compute_us = done->compute_us, .peak_kb = done->peak_bytes / 1024,
-                                      .size = done->size,
-                                      .text = mr_codec_text_cut(mr_span_of(h->text), MR_MAX_RESULT_ITEM_TEXT)};
+    h->result =
+        (mr_wire_result_item){.attempt = w->attempt,
+                              .run = w->run,
+                              .step = w->step,
+                              .level = w->level,
+                              .index = w->index,
+                              .status = (uint16_t)done->status,
+                              .partial = !w->last,
+                              .compute_us = done->compute_us,
+                              .peak_kb = done->peak_bytes / 1024,
+                              .size = done->size,
+                              .text = mr_codec_text_cut(mr_span_of(h->text), MR_MAX_RESULT_ITEM_TEXT)};
     describe(h, done);
     h->send_at_ms = now_ms;
     append(l, h);

@@ -1,4 +1,5 @@
-/* link_state.h: the inside of mr_link, shared by link.c (session), link_work.c (attempts) and link_held.c (results). */
+/* link_state.h: the inside of mr_link, shared by link.c (session), link_work.c (attempts) and link_held.c
+ * (results). */
 #ifndef MR_WORKER_CORE_LINK_STATE_H
 #define MR_WORKER_CORE_LINK_STATE_H
 

@@ -36,10 +36,15 @@ static int32_t component_place(const mr_link *l, mr_span name) {
 
 void mr_link_on_step(mr_link *l, const mr_wire_step *step) {
     link_step *s = step_find(l, step->run, step->step);
-    if (s) mr_buf_free(&s->options);
-    else s = step_place(l);
+    if (s)
+        mr_buf_free(&s->options);
+    else
+        s = step_place(l);
     if (!s) return; /* its work is then answered as of an unknown step */
-    *s = (link_step){.run = step->run, .step = step->step, .seed = step->seed, .version = step->version,
+    *s = (link_step){.run = step->run,
+                     .step = step->step,
+                     .seed = step->seed,
+                     .version = step->version,
                      .component = component_place(l, step->component)};
     snprintf(s->name, sizeof s->name, "%.*s", MR_SPAN_ARG(step->component));
     mr_buf_init(&s->options, l->config.mem, MR_MAX_STEP_OPTIONS);
@@ -57,7 +62,8 @@ static mr_status step_check(mr_link *l, const mr_wire_work_item *w, char *text, 
     const link_step *s = step_find(l, w->run, w->step);
     text[0] = 0;
     if (!s || mr_buf_status(&s->options) != MR_OK) {
-        snprintf(text, room, "the worker was not told what step %u of run %llu is", w->step, (unsigned long long)w->run);
+        snprintf(text, room, "the worker was not told what step %u of run %llu is", w->step,
+                 (unsigned long long)w->run);
         return MR_E_NOT_FOUND;
     }
     if (s->component < 0) {
@@ -135,7 +141,9 @@ static void ask(mr_link *l, uint64_t now_ms, link_item *item) {
     item->request = ++l->next_request;
     item->asked_ms = now_ms;
     mr_wire m = {.type = MR_MSG_FETCH,
-                 .as.fetch = {.request = item->request, .attempt = item->work.attempt, .offset = item->input.len,
+                 .as.fetch = {.request = item->request,
+                              .attempt = item->work.attempt,
+                              .offset = item->input.len,
                               .length = left < LINK_FETCH_CHUNK ? (uint32_t)left : LINK_FETCH_CHUNK}};
     if (mr_link_send(l, &m, (mr_span){0}) != MR_OK) item->asked_ms = 0; /* again at the next tick */
 }
@@ -146,15 +154,19 @@ void mr_link_fetch_again(mr_link *l, uint64_t now_ms) {
 }
 
 static void check_input(mr_link *l, uint64_t now_ms, link_item *item) {
-    if (input_is_sound(item)) item->state = ITEM_READY;
-    else mr_link_answer(l, now_ms, item, MR_E_CORRUPT, "the input's bytes do not match their hash");
+    if (input_is_sound(item))
+        item->state = ITEM_READY;
+    else
+        mr_link_answer(l, now_ms, item, MR_E_CORRUPT, "the input's bytes do not match their hash");
 }
 
 static void get_input(mr_link *l, uint64_t now_ms, link_item *item, mr_span bytes) {
     if (item->work.inlined) {
         mr_buf_put(&item->input, bytes.data, bytes.len);
-        if (mr_buf_status(&item->input) != MR_OK) mr_link_answer(l, now_ms, item, MR_E_MEMORY, "no memory for the input");
-        else check_input(l, now_ms, item);
+        if (mr_buf_status(&item->input) != MR_OK)
+            mr_link_answer(l, now_ms, item, MR_E_MEMORY, "no memory for the input");
+        else
+            check_input(l, now_ms, item);
         return;
     }
     if (l->port.cached && l->port.cached(l->port.self, &item->work.hash, item->work.size, &item->input) &&
@@ -182,9 +194,12 @@ void mr_link_on_blob(mr_link *l, uint64_t now_ms, const mr_wire_blob *blob, mr_s
         return;
     }
     mr_buf_put(&i->input, body.data, body.len);
-    if (mr_buf_status(&i->input) != MR_OK) mr_link_answer(l, now_ms, i, MR_E_MEMORY, "no memory for the input");
-    else if (i->input.len < i->work.size) ask(l, now_ms, i);
-    else check_input(l, now_ms, i);
+    if (mr_buf_status(&i->input) != MR_OK)
+        mr_link_answer(l, now_ms, i, MR_E_MEMORY, "no memory for the input");
+    else if (i->input.len < i->work.size)
+        ask(l, now_ms, i);
+    else
+        check_input(l, now_ms, i);
 }
 
 /* ---- work ---- */
@@ -207,8 +222,10 @@ static void take(mr_link *l, uint64_t now_ms, const mr_wire_work_item *w, mr_spa
         snprintf(text, sizeof text, "the input of %llu bytes is over this worker's limit of %zu",
                  (unsigned long long)w->size, l->config.input_max);
     }
-    if (status != MR_OK) mr_link_answer(l, now_ms, item, status, text);
-    else get_input(l, now_ms, item, bytes);
+    if (status != MR_OK)
+        mr_link_answer(l, now_ms, item, status, text);
+    else
+        get_input(l, now_ms, item, bytes);
 }
 
 void mr_link_on_work(mr_link *l, uint64_t now_ms, const mr_wire_work *work, mr_span body) {
@@ -229,8 +246,10 @@ void mr_link_on_cancel(mr_link *l, uint64_t now_ms, const mr_wire_cancel *cancel
     for (uint32_t i = 0; i < cancel->attempt_count; i++) {
         link_item *item = mr_link_item_find(l, cancel->attempts[i]);
         if (!item) continue;
-        if (item->state == ITEM_RUNNING) l->port.stop(l->port.self, item->work.attempt, MR_E_CANCELLED);
-        else mr_link_answer(l, now_ms, item, MR_E_CANCELLED, "cancelled before it started");
+        if (item->state == ITEM_RUNNING)
+            l->port.stop(l->port.self, item->work.attempt, MR_E_CANCELLED);
+        else
+            mr_link_answer(l, now_ms, item, MR_E_CANCELLED, "cancelled before it started");
     }
 }
 
@@ -238,9 +257,14 @@ void mr_link_on_cancel(mr_link *l, uint64_t now_ms, const mr_wire_cancel *cancel
 static mr_status start(mr_link *l, link_item *item, mr_error *err) {
     const link_step *s = step_find(l, item->work.run, item->work.step);
     if (!s) return mr_fail(err, MR_E_NOT_FOUND, "the step of this work was forgotten");
-    mr_slot_job job = {.attempt = item->work.attempt, .seed = s->seed, .component = (uint32_t)s->component,
-                       .level = item->work.level, .index = item->work.index, .last = item->work.last,
-                       .deadline_ms = item->work.deadline_ms, .options_len = (uint32_t)s->options.len,
+    mr_slot_job job = {.attempt = item->work.attempt,
+                       .seed = s->seed,
+                       .component = (uint32_t)s->component,
+                       .level = item->work.level,
+                       .index = item->work.index,
+                       .last = item->work.last,
+                       .deadline_ms = item->work.deadline_ms,
+                       .options_len = (uint32_t)s->options.len,
                        .input_len = item->input.len};
     if (!job.deadline_ms) job.deadline_ms = l->config.table[s->component]->deadline_ms;
     return l->port.start(l->port.self, &job, mr_buf_span(&s->options), mr_buf_span(&item->input), err);
@@ -263,7 +287,8 @@ void mr_link_start_ready(mr_link *l, uint64_t now_ms) {
 }
 
 void mr_link_top_up(mr_link *l) {
-    if (l->draining || l->held_count >= l->config.held_max || l->held_bytes >= l->config.held_bytes_max) return;
+    if (l->draining || l->held_count >= l->config.held_max || l->held_bytes >= l->config.held_bytes_max)
+        return;
     uint32_t room = capacity(l), used = l->granted + l->item_count;
     if (used >= room) return;
     mr_wire m = {.type = MR_MSG_CREDIT, .as.credit = {.amount = room - used}};

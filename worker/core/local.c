@@ -45,9 +45,16 @@ static mr_status count_call(walk *w, const mr_outcome *o, mr_error *err) {
 
 static mr_call call_of(const walk *w, uint32_t level, uint32_t index, bool last) {
     const mr_local *run = w->run;
-    return (mr_call){.component = run->component, .config = run->config, .mem = run->mem, .seed = run->seed,
-                     .level = level, .index = index, .last = last, .deadline_ms = run->deadline_ms,
-                     .model = run->model, .watch = run->watch};
+    return (mr_call){.component = run->component,
+                     .config = run->config,
+                     .mem = run->mem,
+                     .seed = run->seed,
+                     .level = level,
+                     .index = index,
+                     .last = last,
+                     .deadline_ms = run->deadline_ms,
+                     .model = run->model,
+                     .watch = run->watch};
 }
 
 static mr_status process(walk *w, uint32_t index, mr_outcome *out, mr_error *err) {
@@ -60,8 +67,8 @@ static mr_status process(walk *w, uint32_t index, mr_outcome *out, mr_error *err
 }
 
 /* Makes node `index` of `level`. Depth first, so that at most fan-in partials of each level are held. */
-static mr_status node(walk *w, uint32_t level, uint32_t index, uint32_t nodes_below, bool last, mr_outcome *out,
-                      mr_error *err) {
+static mr_status node(walk *w, uint32_t level, uint32_t index, uint32_t nodes_below, bool last,
+                      mr_outcome *out, mr_error *err) {
     mr_outcome below[MR_MERGE_FAN_IN] = {0};
     mr_span spans[MR_MERGE_FAN_IN];
     uint32_t first = index * MR_MERGE_FAN_IN, left = nodes_below - first, done = 0;
@@ -124,8 +131,10 @@ mr_status mr_run_local(const mr_local *run, const mr_batch *rows, mr_local_resul
     for (uint32_t i = 0; i < w.batches; i++) {
         mr_status status = process(&w, i, &outcome, err);
         mr_batch batch = batch_at(&w, i);
-        if (status == MR_OK) status = add_result(&w, batch.first, batch.rows, &outcome, err);
-        else mr_outcome_free(&outcome);
+        if (status == MR_OK)
+            status = add_result(&w, batch.first, batch.rows, &outcome, err);
+        else
+            mr_outcome_free(&outcome);
         MR_TRY(status);
     }
     return MR_OK;

@@ -1,5 +1,5 @@
-/* local.h: a component run over rows in this process: the same batches and the same merge tree as a run of the broker,
- * so the same bytes. For `try`, for tests, and to compute a stored result again. */
+/* local.h: a component run over rows in this process: the same batches and the same merge tree as a run of
+ * the broker, so the same bytes. For `try`, for tests, and to compute a stored result again. */
 #ifndef MR_WORKER_CORE_LOCAL_H
 #define MR_WORKER_CORE_LOCAL_H
 
@@ -13,8 +13,8 @@ typedef struct mr_local {
     const void *config;
     const mr_mem *mem;
     uint64_t seed;
-    uint32_t batch_rows;  /* the run's batch size, at least 1; a component may ask for larger ones */
-    uint32_t deadline_ms; /* of each call; 0: the component's own */
+    uint32_t batch_rows;      /* the run's batch size, at least 1; a component may ask for larger ones */
+    uint32_t deadline_ms;     /* of each call; 0: the component's own */
     const mr_artifact *model; /* set: apply it to each batch instead */
     mr_watch watch;
 } mr_local;
@@ -34,9 +34,10 @@ typedef struct mr_local_results {
     uint64_t calls, compute_us, peak_bytes; /* of all calls: their number, the sum, the largest */
 } mr_local_results;
 
-/* Runs it over `rows`, which may be none. Stops at the first call that fails and returns its status and sentence.
- * Free `out` always. */
-mr_status mr_run_local(const mr_local *run, const mr_batch *rows, mr_local_results *out, mr_error *err) MR_MUST_CHECK;
+/* Runs it over `rows`, which may be none. Stops at the first call that fails and returns its status and
+ * sentence. Free `out` always. */
+mr_status mr_run_local(const mr_local *run, const mr_batch *rows, mr_local_results *out,
+                       mr_error *err) MR_MUST_CHECK;
 void mr_local_results_free(mr_local_results *results);
 
 /* Rows at .. at + n - 1 of a batch, borrowed. */

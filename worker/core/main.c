@@ -8,8 +8,8 @@
 #include "worker/core/serve.h"
 #include "worker/core/slots.h"
 #include "worker/core/try.h"
+#include "worker/kit/linalg.h"
 
-#include <cblas.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,35 +22,91 @@ enum { OURS_MAX = 64, OUTPUT_MAX = 16 * 1024 * 1024 };
 static const char *const levels[] = {"debug", "info", "warn", "error", "off", NULL};
 
 static const mr_option table[] = {
-    {.name = "broker", .type = MR_OPT_TEXT, .offset = AT(broker), .def = "tcp://127.0.0.1:7411", .flag = 'b',
+    {.name = "broker",
+     .type = MR_OPT_TEXT,
+     .offset = AT(broker),
+     .def = "tcp://127.0.0.1:7411",
+     .flag = 'b',
      .help = "address of the broker"},
-    {.name = "threads", .type = MR_OPT_INT, .offset = AT(threads), .def = "1", .min = 1, .max = MR_SLOTS_MAX, .flag = 't',
-     .unit = "slots", .help = "calls that run at once, each in a process of its own"},
-    {.name = "credit", .type = MR_OPT_INT, .offset = AT(credit), .def = "2", .min = 1, .max = 1000, .unit = "batches",
+    {.name = "threads",
+     .type = MR_OPT_INT,
+     .offset = AT(threads),
+     .def = "1",
+     .min = 1,
+     .max = MR_SLOTS_MAX,
+     .flag = 't',
+     .unit = "slots",
+     .help = "calls that run at once, each in a process of its own"},
+    {.name = "credit",
+     .type = MR_OPT_INT,
+     .offset = AT(credit),
+     .def = "2",
+     .min = 1,
+     .max = 1000,
+     .unit = "batches",
      .help = "batches held for each slot, the running one included"},
-    {.name = "name", .type = MR_OPT_TEXT, .offset = AT(name), .flag = 'n',
+    {.name = "name",
+     .type = MR_OPT_TEXT,
+     .offset = AT(name),
+     .flag = 'n',
      .help = "name of this worker, for people; empty: host and process id"},
-    {.name = "redis_url", .type = MR_OPT_TEXT, .offset = AT(redis_url), .secret = true,
+    {.name = "redis_url",
+     .type = MR_OPT_TEXT,
+     .offset = AT(redis_url),
+     .secret = true,
      .help = "Redis: redis://host:port or unix:///path; empty: what the broker names"},
-    {.name = "config", .type = MR_OPT_TEXT, .offset = AT(config), .flag = 'c', .help = "YAML file of settings"},
-    {.name = "grace_s", .type = MR_OPT_INT, .offset = AT(grace_s), .def = "10", .min = 0, .max = 3600, .unit = "s",
+    {.name = "config",
+     .type = MR_OPT_TEXT,
+     .offset = AT(config),
+     .flag = 'c',
+     .help = "YAML file of settings"},
+    {.name = "grace_s",
+     .type = MR_OPT_INT,
+     .offset = AT(grace_s),
+     .def = "10",
+     .min = 0,
+     .max = 3600,
+     .unit = "s",
      .help = "time that SIGTERM leaves for what runs"},
-    {.name = "held_max", .type = MR_OPT_INT, .offset = AT(held_max), .def = "256", .min = 1, .max = 100000,
-     .unit = "results", .help = "unacknowledged results above which no more work is taken"},
-    {.name = "input_max_mb", .type = MR_OPT_INT, .offset = AT(input_max_mb), .def = "1024", .min = 1, .max = 65536,
-     .unit = "MiB", .help = "largest input of one batch"},
-    {.name = "log_level", .type = MR_OPT_CHOICE, .offset = AT(log_level), .def = "info", .choices = levels,
+    {.name = "held_max",
+     .type = MR_OPT_INT,
+     .offset = AT(held_max),
+     .def = "256",
+     .min = 1,
+     .max = 100000,
+     .unit = "results",
+     .help = "unacknowledged results above which no more work is taken"},
+    {.name = "input_max_mb",
+     .type = MR_OPT_INT,
+     .offset = AT(input_max_mb),
+     .def = "1024",
+     .min = 1,
+     .max = 65536,
+     .unit = "MiB",
+     .help = "largest input of one batch"},
+    {.name = "log_level",
+     .type = MR_OPT_CHOICE,
+     .offset = AT(log_level),
+     .def = "info",
+     .choices = levels,
      .help = "least level that is logged"},
     {.name = "log_json", .type = MR_OPT_BOOL, .offset = AT(log_json), .help = "log JSON objects"},
-    {.name = "components", .type = MR_OPT_BOOL, .offset = AT(components), .help = "list what is compiled in, and end"},
-    {.name = "json", .type = MR_OPT_BOOL, .offset = AT(json), .help = "with --components: JSON with every option and output"},
+    {.name = "components",
+     .type = MR_OPT_BOOL,
+     .offset = AT(components),
+     .help = "list what is compiled in, and end"},
+    {.name = "json",
+     .type = MR_OPT_BOOL,
+     .offset = AT(json),
+     .help = "with --components: JSON with every option and output"},
     MR_OPTION_END,
 };
 
 static const mr_usage usage = {
     .program = "millrace-worker",
     .summary = "computes the batches that the broker hands out",
-    .detail = "Settings come from flags, then the environment (MILLRACE_BROKER, MILLRACE_REDIS_URL, ...), then the YAML\n"
+    .detail = "Settings come from flags, then the environment (MILLRACE_BROKER, MILLRACE_REDIS_URL, ...), "
+              "then the YAML\n"
               "file, then defaults. SIGTERM and SIGINT finish or release what was taken, then exit 0.\n"
               "`millrace-worker try --help`: run one component on one file, without a broker.",
     .example = "millrace-worker --broker tcp://127.0.0.1:7411 --threads 4\n",
@@ -63,7 +119,8 @@ static void our_environment(const char *out[OURS_MAX + 1]) {
         char name[MR_OPTION_NAME];
         size_t len = strcspn(*e, "=");
         if (strncmp(*e, "MILLRACE_", 9) != 0 || len - 9 >= sizeof name) continue;
-        for (size_t i = 9; i < len; i++) name[i - 9] = (char)((*e)[i] >= 'A' && (*e)[i] <= 'Z' ? (*e)[i] + 32 : (*e)[i]);
+        for (size_t i = 9; i < len; i++)
+            name[i - 9] = (char)((*e)[i] >= 'A' && (*e)[i] <= 'Z' ? (*e)[i] + 32 : (*e)[i]);
         name[len - 9] = 0;
         if (mr_option_find(table, name)) out[n++] = *e;
     }
@@ -83,7 +140,8 @@ static mr_status load(const mr_args *args, mr_worker_settings *s, mr_error *err)
     mr_origins *origins = mr_new(NULL, 1, sizeof *origins);
     if (!origins) return mr_fail(err, MR_E_MEMORY, "no memory for the settings");
     our_environment(environment);
-    mr_settings_input input = {.args = args, .environment = environment, .file = config_file(args, environment)};
+    mr_settings_input input = {
+        .args = args, .environment = environment, .file = config_file(args, environment)};
     mr_status status = mr_settings_load(table, s, &input, origins, err);
     mr_free(NULL, origins, 1, sizeof *origins);
     if (status != MR_OK || s->name[0]) return status;
@@ -104,8 +162,10 @@ static mr_status show_components(bool json, mr_error *err) {
     mr_buf out;
     mr_status status = MR_OK;
     mr_buf_init(&out, NULL, OUTPUT_MAX);
-    if (json) status = mr_catalogue_json(mr_components, &out, err);
-    else mr_catalogue_table(mr_components, &out);
+    if (json)
+        status = mr_catalogue_json(mr_components, &out, err);
+    else
+        mr_catalogue_table(mr_components, &out);
     if (json) mr_buf_text(&out, "\n");
     if (status == MR_OK) status = print(&out, err);
     mr_buf_free(&out);
@@ -115,8 +175,10 @@ static mr_status show_components(bool json, mr_error *err) {
 static mr_status help_or_version(mr_args_action action, mr_error *err) {
     mr_buf out;
     mr_buf_init(&out, NULL, OUTPUT_MAX);
-    if (action == MR_ARGS_HELP) mr_argv_help(table, &usage, &out);
-    else mr_argv_version(&usage, &out);
+    if (action == MR_ARGS_HELP)
+        mr_argv_help(table, &usage, &out);
+    else
+        mr_argv_version(&usage, &out);
     mr_status status = print(&out, err);
     mr_buf_free(&out);
     return status;
@@ -134,10 +196,12 @@ static mr_status run(int argc, char **argv, mr_error *err) {
 
 int main(int argc, char **argv) {
     mr_error err = {0};
-    openblas_set_num_threads(1);
+    mr_linalg_one_thread();
     if (argc > 1 && !strcmp(argv[1], "compute")) return mr_compute_main(mr_components);
     if (argc > 1 && !strcmp(argv[1], "try")) return mr_try_main(argc - 1, argv + 1);
     mr_status status = run(argc, argv, &err);
-    if (status != MR_OK) fprintf(stderr, "millrace-worker: %s\n", err.text);
+    const char *who =
+        strncmp(err.text, "millrace", 8) ? "millrace-worker: " : ""; /* some sentences begin with it */
+    if (status != MR_OK) fprintf(stderr, "%s%s\n", who, err.text);
     return mr_status_of((int)status)->exit_code;
 }

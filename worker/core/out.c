@@ -83,8 +83,10 @@ static bool begin(mr_out *out, const char *field, const mr_field_type *type) {
 static bool begin_as(mr_out *out, const char *field, mr_field_type type) { return begin(out, field, &type); }
 
 static void put_number(mr_out *out, double v) {
-    if (isfinite(v)) mr_pack_f64(&out->bytes, v);
-    else mr_pack_nil(&out->bytes);
+    if (isfinite(v))
+        mr_pack_f64(&out->bytes, v);
+    else
+        mr_pack_nil(&out->bytes);
 }
 
 void mr_out_number(mr_out *out, const char *field, double v) {
@@ -116,8 +118,10 @@ void mr_out_text(mr_out *out, const char *field, const char *fmt, ...) {
         vsnprintf(at, (size_t)n + 1, fmt, again);
     va_end(again);
     va_end(args);
-    if (at) mr_out_span(out, field, (mr_span){(const uint8_t *)at, n > 0 ? (size_t)n : 0});
-    else if (!failed(out)) mr_fail_text(&out->err, mr_buf_status(&text), "%s: no memory for a text", out->component->name);
+    if (at)
+        mr_out_span(out, field, (mr_span){(const uint8_t *)at, n > 0 ? (size_t)n : 0});
+    else if (!failed(out))
+        mr_fail_text(&out->err, mr_buf_status(&text), "%s: no memory for a text", out->component->name);
     mr_buf_free(&text);
 }
 
@@ -147,7 +151,8 @@ void mr_out_matrix(mr_out *out, const char *field, const double *v, size_t rows,
         mr_fail_text(&out->err, mr_buf_status(&block), "%s: no room for a matrix", out->component->name);
         return;
     }
-    for (size_t i = 0; i < rows * cols; i++) copy[i] = isnan(v[i]) ? (double)NAN : v[i]; /* one NaN on all machines */
+    for (size_t i = 0; i < rows * cols; i++)
+        copy[i] = isnan(v[i]) ? (double)NAN : v[i]; /* one NaN on all machines */
     mr_pack_map(&out->bytes, 3);
     mr_pack_text(&out->bytes, "rows");
     mr_pack_u64(&out->bytes, rows);
@@ -186,7 +191,8 @@ void mr_out_close(mr_out *out) {
 void mr_out_finding(mr_out *out, double weight, const char *fmt, ...) {
     if (failed(out)) return;
     if (out->finding_count == MR_FINDINGS_MAX) {
-        mr_fail_text(&out->err, MR_E_LIMIT, "%s has more than %d findings", out->component->name, MR_FINDINGS_MAX);
+        mr_fail_text(&out->err, MR_E_LIMIT, "%s has more than %d findings", out->component->name,
+                     MR_FINDINGS_MAX);
         return;
     }
     if (out->finding_count == out->finding_cap) {
@@ -207,7 +213,8 @@ void mr_out_finding(mr_out *out, double weight, const char *fmt, ...) {
     size_t at = out->words.len, len = strlen(text);
     mr_buf_put(&out->words, text, len);
     if (mr_buf_status(&out->words) != MR_OK) {
-        mr_fail_text(&out->err, mr_buf_status(&out->words), "%s: no room for a finding", out->component->name);
+        mr_fail_text(&out->err, mr_buf_status(&out->words), "%s: no room for a finding",
+                     out->component->name);
         return;
     }
     out->findings[out->finding_count++] = (mr_out_finding_row){isfinite(weight) ? weight : 0, at, len};
@@ -231,10 +238,11 @@ static bool may_leave(mr_out *out, const char *name, const char *media_type, mr_
         broken(out, "an artifact's name and media type have 1 to %d bytes", MR_ARTIFACT_NAME);
     for (size_t i = 0; i < out->artifact_count; i++)
         if (!strcmp(out->artifacts[i].name, name)) broken(out, "two artifacts are named '%.64s'", name);
-    if (out->artifact_count == MR_ARTIFACT_COUNT) broken(out, "it leaves more than %d artifacts", MR_ARTIFACT_COUNT);
+    if (out->artifact_count == MR_ARTIFACT_COUNT)
+        broken(out, "it leaves more than %d artifacts", MR_ARTIFACT_COUNT);
     if (!failed(out) && bytes.len > MR_ARTIFACTS_MAX - out->artifact_bytes)
-        mr_fail_text(&out->err, MR_E_LIMIT, "%s: its artifacts are larger than %d MiB together", out->component->name,
-                MR_ARTIFACTS_MAX >> 20);
+        mr_fail_text(&out->err, MR_E_LIMIT, "%s: its artifacts are larger than %d MiB together",
+                     out->component->name, MR_ARTIFACTS_MAX >> 20);
     return !failed(out);
 }
 
@@ -246,7 +254,8 @@ void mr_out_artifact(mr_out *out, const char *name, const char *media_type, mr_s
     mr_buf_init(&a->bytes, out->mem, MR_ARTIFACTS_MAX);
     mr_buf_put(&a->bytes, bytes.data, bytes.len);
     if (mr_buf_status(&a->bytes) != MR_OK) {
-        mr_fail_text(&out->err, MR_E_MEMORY, "%s: no memory for the artifact '%s'", out->component->name, name);
+        mr_fail_text(&out->err, MR_E_MEMORY, "%s: no memory for the artifact '%s'", out->component->name,
+                     name);
         return;
     }
     out->artifact_count++;
@@ -293,9 +302,12 @@ static void finish_result(mr_out *out) {
 }
 
 mr_status mr_out_finish(mr_out *out, mr_error *err) {
-    if (!out->wants_partial) finish_result(out);
-    else if (!out->has_partial) broken(out, "no partial is given");
-    else if (out->finding_count) broken(out, "a finding is made in a call that gives a partial");
+    if (!out->wants_partial)
+        finish_result(out);
+    else if (!out->has_partial)
+        broken(out, "no partial is given");
+    else if (out->finding_count)
+        broken(out, "a finding is made in a call that gives a partial");
     if (failed(out)) {
         if (err) *err = out->err;
         return out->err.status;

@@ -24,8 +24,10 @@ mr_status mr_component_get(const char *name, const mr_component **out, mr_error 
     *out = mr_component_find(name);
     if (*out) return MR_OK;
     const char *near = nearest(name);
-    if (near) return mr_fail(err, MR_E_NOT_FOUND, "no component is named '%.64s'; did you mean '%s'?", name, near);
-    return mr_fail(err, MR_E_NOT_FOUND, "no component is named '%.64s'; `millrace components` lists them", name);
+    if (near)
+        return mr_fail(err, MR_E_NOT_FOUND, "no component is named '%.64s'; did you mean '%s'?", name, near);
+    return mr_fail(err, MR_E_NOT_FOUND, "no component is named '%.64s'; `millrace components` lists them",
+                   name);
 }
 
 const char *mr_kind_name(mr_kind kind) {
@@ -39,7 +41,8 @@ const char *mr_shape_name(mr_shape shape) {
 }
 
 const char *mr_field_type_name(mr_field_type type) {
-    static const char *const names[] = {"number", "integer", "bool", "text", "numbers", "matrix", "list", "map"};
+    static const char *const names[] = {"number",  "integer", "bool", "text",
+                                        "numbers", "matrix",  "list", "map"};
     return names[type];
 }
 
@@ -73,7 +76,8 @@ mr_status mr_config_set(const mr_component *component, void *config, const char 
     return status == MR_OK ? MR_OK : mr_fail_in(err, "%s", component->name);
 }
 
-static mr_status set_spans(const mr_component *component, void *config, mr_span name, mr_span value, mr_error *err) {
+static mr_status set_spans(const mr_component *component, void *config, mr_span name, mr_span value,
+                           mr_error *err) {
     char key[MR_OPTION_NAME], text[MR_OPTION_TEXT];
     memcpy(key, name.data, name.len);
     key[name.len] = 0;

@@ -10,11 +10,14 @@ mr_status mr_check_columns(const mr_component *component, const mr_batch *batch,
     uint32_t missing = component->columns & ~batch->columns;
     if (!missing) return MR_OK;
     if (missing & MR_COL_FEATURES)
-        return mr_fail(err, MR_E_INVALID, "%s needs features, and the rows have no number column", component->name);
+        return mr_fail(err, MR_E_INVALID, "%s needs features, and the rows have no number column",
+                       component->name);
     for (const mr_column_row *c = mr_column_rows; c->name; c++)
         if (missing & c->column)
-            return mr_fail(err, MR_E_INVALID, "%s needs the column '%s', which the rows do not have; bind one with "
-                           "--role %s=COLUMN", component->name, c->name, c->name);
+            return mr_fail(err, MR_E_INVALID,
+                           "%s needs the column '%s', which the rows do not have; bind one with "
+                           "--role %s=COLUMN",
+                           component->name, c->name, c->name);
     return mr_fail(err, MR_E_INVALID, "%s needs a column that the rows do not have", component->name);
 }
 
@@ -30,8 +33,10 @@ static mr_batch visible(const mr_component *component, const mr_batch *batch) {
     }
     for (const mr_column_row *c = mr_column_rows; c->name; c++) {
         if (wanted & c->column) continue;
-        if (c->is_text) seen.text[c->slot] = NULL;
-        else seen.number[c->slot] = NULL;
+        if (c->is_text)
+            seen.text[c->slot] = NULL;
+        else
+            seen.number[c->slot] = NULL;
     }
     return seen;
 }
@@ -62,7 +67,8 @@ static bool gives_partial(const mr_call *call) {
 }
 
 /* The sentence for a status that the component gave without one. */
-static mr_status explain(const mr_call *call, const mr_ctx *ctx, mr_status status, uint32_t deadline_ms, mr_error *err) {
+static mr_status explain(const mr_call *call, const mr_ctx *ctx, mr_status status, uint32_t deadline_ms,
+                         mr_error *err) {
     const char *name = call->component->name;
     if (ctx->refusal.status == status) {
         *err = ctx->refusal;
@@ -71,8 +77,7 @@ static mr_status explain(const mr_call *call, const mr_ctx *ctx, mr_status statu
     if (status == MR_E_MEMORY)
         return mr_fail(err, status, "%s needs more than its %u MiB; give it fewer rows", name,
                        call->component->memory_mb);
-    if (status == MR_E_DEADLINE)
-        return mr_fail(err, status, "%s took longer than %u ms", name, deadline_ms);
+    if (status == MR_E_DEADLINE) return mr_fail(err, status, "%s took longer than %u ms", name, deadline_ms);
     return mr_fail(err, status, "%s: %s", name, mr_status_of((int)status)->text);
 }
 
@@ -88,14 +93,19 @@ static void give(mr_out *out, mr_outcome *outcome) {
 static mr_status run_in(const mr_call *call, mr_arena *arena, mr_outcome *outcome) {
     uint64_t start_ns = mr_clock_monotonic_ns();
     uint32_t deadline_ms = call->deadline_ms ? call->deadline_ms : call->component->deadline_ms;
-    mr_ctx ctx = {.component = call->component, .arena = arena, .seed = call->seed, .watch = call->watch,
+    mr_ctx ctx = {.component = call->component,
+                  .arena = arena,
+                  .seed = call->seed,
+                  .watch = call->watch,
                   .deadline_ns = start_ns + (uint64_t)deadline_ms * 1000000};
     mr_rng_stream(&ctx.rng, call->seed ^ name_hash(call->component->name), call->level, call->index);
     mr_out out;
     mr_out_init(&out, call->component, call->mem, gives_partial(call));
     mr_status status = dispatch(call, &ctx, &out);
-    if (status != MR_OK) status = explain(call, &ctx, status, deadline_ms, &outcome->err);
-    else status = mr_out_finish(&out, &outcome->err);
+    if (status != MR_OK)
+        status = explain(call, &ctx, status, deadline_ms, &outcome->err);
+    else
+        status = mr_out_finish(&out, &outcome->err);
     outcome->partial = out.wants_partial;
     if (status == MR_OK) give(&out, outcome);
     mr_out_free(&out);
@@ -119,8 +129,10 @@ mr_status mr_run_call(const mr_call *call, mr_outcome *out) {
     out->status = check(call, &out->err);
     if (out->status != MR_OK) return out->status;
     mr_arena *arena = mr_arena_new(call->mem, (size_t)call->component->memory_mb << 20);
-    if (arena) out->status = run_in(call, arena, out);
-    else out->status = mr_fail(&out->err, MR_E_MEMORY, "%s: no memory to start", call->component->name);
+    if (arena)
+        out->status = run_in(call, arena, out);
+    else
+        out->status = mr_fail(&out->err, MR_E_MEMORY, "%s: no memory to start", call->component->name);
     mr_arena_free(&arena);
     return out->status;
 }

@@ -8,9 +8,9 @@
 /* What to call. Exactly one of batch and partials is set; `model` makes it an apply. All borrowed. */
 typedef struct mr_call {
     const mr_component *component;
-    const void *config; /* of the component, see registry.h */
-    const mr_mem *mem;  /* NULL: the heap */
-    uint64_t seed;      /* the run's seed for this component */
+    const void *config;    /* of the component, see registry.h */
+    const mr_mem *mem;     /* NULL: the heap */
+    uint64_t seed;         /* the run's seed for this component */
     uint32_t level, index; /* the place in the run's tree; part of the randomness */
     bool last;             /* the outcome is the result, not a partial */
     uint32_t deadline_ms;  /* 0: the component's own */
@@ -33,8 +33,8 @@ typedef struct mr_outcome {
 } mr_outcome;
 
 /* Runs the call in this thread and fills `out` (free it with mr_outcome_free, always). Returns out->status:
- * E_INVALID the rows lack a column, or the component refused them; E_MEMORY over memory_mb; E_DEADLINE, E_CANCELLED;
- * E_INTERNAL the component broke its declaration. out->err has the sentence. */
+ * E_INVALID the rows lack a column, or the component refused them; E_MEMORY over memory_mb; E_DEADLINE,
+ * E_CANCELLED; E_INTERNAL the component broke its declaration. out->err has the sentence. */
 mr_status mr_run_call(const mr_call *call, mr_outcome *out);
 void mr_outcome_free(mr_outcome *out);
 

@@ -14,8 +14,14 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { POLL_MS = 50, MESSAGES_PER_TURN = 64, PROGRESS_MS = 1000, SLOT_GRACE_MS = 1000, CATALOGUE_MAX = 8 * 1024 * 1024,
-       BODY_MAX = MR_RESULT_MAX + MR_ARTIFACTS_MAX };
+enum {
+    POLL_MS = 50,
+    MESSAGES_PER_TURN = 64,
+    PROGRESS_MS = 1000,
+    SLOT_GRACE_MS = 1000,
+    CATALOGUE_MAX = 8 * 1024 * 1024,
+    BODY_MAX = MR_RESULT_MAX + MR_ARTIFACTS_MAX
+};
 
 typedef struct server {
     const mr_worker_settings *settings;
@@ -45,7 +51,8 @@ static mr_status send_message(void *self, mr_span envelope, mr_span body) {
     void *copy = mr_new(NULL, body.len, 1);
     if (!copy) return MR_E_FULL;
     memcpy(copy, body.data, body.len);
-    mr_net_body out = {.data = copy, .len = body.len, .release = release_copy, .hint = (void *)(uintptr_t)body.len};
+    mr_net_body out = {
+        .data = copy, .len = body.len, .release = release_copy, .hint = (void *)(uintptr_t)body.len};
     mr_status status = mr_net_send(s->socket, (mr_span){0}, envelope, &out, &err);
     if (status != MR_OK) mr_net_body_free(&out);
     return status;
@@ -60,7 +67,8 @@ static void reconnect(void *self) {
     MR_LOG(&s->log, MR_LOG_ERROR, "worker", "connect_failed", MR_LOG_TEXT("reason", err.text));
 }
 
-static mr_status start_job(void *self, const mr_slot_job *job, mr_span options, mr_span input, mr_error *err) {
+static mr_status start_job(void *self, const mr_slot_job *job, mr_span options, mr_span input,
+                           mr_error *err) {
     return mr_slots_start(((server *)self)->slots, mr_clock_monotonic_ns(), job, options, input, err);
 }
 
@@ -95,19 +103,34 @@ static mr_status open_signals(server *s, mr_error *err) {
 static mr_status open_link(server *s, const mr_component *const *table, mr_span catalogue, mr_error *err) {
     uint64_t seed;
     mr_random_bytes(&seed, sizeof seed);
-    mr_link_port port = {.self = s, .send = send_message, .reconnect = reconnect, .start = start_job, .stop = stop_job,
+    mr_link_port port = {.self = s,
+                         .send = send_message,
+                         .reconnect = reconnect,
+                         .start = start_job,
+                         .stop = stop_job,
                          .cached = cached};
-    mr_link_config config = {.table = table, .name = s->settings->name, .catalogue = catalogue,
-                             .slots = (uint16_t)s->settings->threads, .prefetch = (uint32_t)s->settings->credit,
-                             .held_max = (uint32_t)s->settings->held_max, .held_bytes_max = (size_t)1 << 29,
-                             .input_max = (size_t)s->settings->input_max_mb << 20, .resend_ms = 5000, .hello_ms = 3000,
-                             .backoff_ms = 100, .backoff_max_ms = 3000, .seed = seed, .log = &s->log};
+    mr_link_config config = {.table = table,
+                             .name = s->settings->name,
+                             .catalogue = catalogue,
+                             .slots = (uint16_t)s->settings->threads,
+                             .prefetch = (uint32_t)s->settings->credit,
+                             .held_max = (uint32_t)s->settings->held_max,
+                             .held_bytes_max = (size_t)1 << 29,
+                             .input_max = (size_t)s->settings->input_max_mb << 20,
+                             .resend_ms = 5000,
+                             .hello_ms = 3000,
+                             .backoff_ms = 100,
+                             .backoff_max_ms = 3000,
+                             .seed = seed,
+                             .log = &s->log};
     return mr_link_new(&config, &port, &s->link, err);
 }
 
 static mr_status open_all(server *s, const mr_component *const *table, const char *program, mr_buf *catalogue,
                           mr_error *err) {
-    mr_slots_config slots = {.program = program, .count = (uint32_t)s->settings->threads, .grace_ms = SLOT_GRACE_MS,
+    mr_slots_config slots = {.program = program,
+                             .count = (uint32_t)s->settings->threads,
+                             .grace_ms = SLOT_GRACE_MS,
                              .log = &s->log};
     MR_TRY(mr_net_check_address(s->settings->broker, NULL, err));
     MR_TRY(mr_crypto_init(err));
@@ -153,7 +176,8 @@ static void collect(server *s) {
     mr_buf_init(&body, NULL, BODY_MAX);
     while (mr_slots_next(s->slots, mr_clock_monotonic_ns(), &done, &body)) {
         MR_LOG(&s->log, done.status == MR_OK ? MR_LOG_DEBUG : MR_LOG_WARN, "worker", "attempt_ended",
-               MR_LOG_INT("attempt", done.attempt), MR_LOG_TEXT("status", mr_status_of((int)done.status)->name),
+               MR_LOG_INT("attempt", done.attempt),
+               MR_LOG_TEXT("status", mr_status_of((int)done.status)->name),
                MR_LOG_INT("compute_us", done.compute_us), MR_LOG_TEXT("reason", done.text));
         mr_link_done(s->link, now_ms(), &done, &body);
         mr_buf_init(&body, NULL, BODY_MAX);

@@ -1,4 +1,5 @@
-/* serve.h: the worker process: the link to the broker, the compute processes, the cache and the signals in one loop. */
+/* serve.h: the worker process: the link to the broker, the compute processes, the cache and the signals in
+ * one loop. */
 #ifndef MR_WORKER_CORE_SERVE_H
 #define MR_WORKER_CORE_SERVE_H
 
@@ -11,9 +12,9 @@ typedef struct mr_worker_settings {
     bool log_json, components, json;
 } mr_worker_settings;
 
-/* Serves until SIGTERM or SIGINT: then what has not started is released, what runs may finish within the grace, and
- * results are waited for until they are acknowledged. A second signal ends it at once. `program` is what the compute
- * processes execute. MR_OK after a clean end. */
+/* Serves until SIGTERM or SIGINT: then what has not started is released, what runs may finish within the
+ * grace, and results are waited for until they are acknowledged. A second signal ends it at once. `program`
+ * is what the compute processes execute. MR_OK after a clean end. */
 mr_status mr_serve(const mr_worker_settings *settings, const mr_component *const *table, const char *program,
                    mr_error *err) MR_MUST_CHECK;
 

@@ -38,11 +38,13 @@ struct mr_slots {
 
 /* ---- processes ---- */
 
-/* The environment of a compute process: no settings of ours, and OpenBLAS must not start threads of its own. */
+/* The environment of a compute process: no settings of ours, and OpenBLAS must not start threads of its own.
+ */
 static void compute_environment(char *fresh[ENV_MAX], char *blas) {
     size_t n = 0;
     for (char **e = environ; *e && n < ENV_MAX - 2; e++)
-        if (strncmp(*e, "OPENBLAS_NUM_THREADS=", 21) != 0 && strncmp(*e, "MILLRACE_", 9) != 0) fresh[n++] = *e;
+        if (strncmp(*e, "OPENBLAS_NUM_THREADS=", 21) != 0 && strncmp(*e, "MILLRACE_", 9) != 0)
+            fresh[n++] = *e;
     fresh[n++] = blas;
     fresh[n] = NULL;
 }
@@ -101,7 +103,8 @@ static mr_status bring_up(mr_slots *s, slot *k, mr_error *err) {
 static int take_down(slot *k) {
     int state = 0;
     kill(k->pid, SIGKILL);
-    while (waitpid(k->pid, &state, 0) < 0 && errno == EINTR) {}
+    while (waitpid(k->pid, &state, 0) < 0 && errno == EINTR) {
+    }
     close(k->socket); /* which also takes it out of the epoll set */
     k->socket = -1;
     k->pid = 0;
@@ -139,8 +142,10 @@ mr_status mr_slots_new(const mr_slots_config *config, mr_slots **out, mr_error *
     s->slots = mr_new(NULL, config->count, sizeof *s->slots);
     for (uint32_t i = 0; s->slots && i < config->count; i++) s->slots[i].socket = s->slots[i].shared_fd = -1;
     mr_status status = MR_E_MEMORY;
-    if (s->slots) status = open_all(s, err);
-    else status = mr_fail(err, MR_E_MEMORY, "no memory for the compute slots");
+    if (s->slots)
+        status = open_all(s, err);
+    else
+        status = mr_fail(err, MR_E_MEMORY, "no memory for the compute slots");
     if (status != MR_OK) mr_slots_free(out);
     return status;
 }
@@ -244,7 +249,8 @@ static void explain_death(const slot *k, int state, mr_slot_done *done) {
     else if (k->killed)
         snprintf(done->text, room, "killed: it did not end when asked to");
     else if (WIFSIGNALED(state) && WTERMSIG(state) == SIGKILL)
-        snprintf(done->text, room, "the compute process was killed from outside; was the machine out of memory?");
+        snprintf(done->text, room,
+                 "the compute process was killed from outside; was the machine out of memory?");
     else if (WIFSIGNALED(state))
         snprintf(done->text, room, "the compute process died of signal %d (%s)", WTERMSIG(state),
                  strsignal(WTERMSIG(state)));
@@ -260,7 +266,8 @@ static bool bury(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done) {
     if (was_busy) explain_death(k, state, done);
     MR_LOG(s->config.log, MR_LOG_WARN, "slots", "compute_process_died", MR_LOG_BOOL("busy", was_busy),
            MR_LOG_BOOL("killed", k->killed), MR_LOG_INT("signal", WIFSIGNALED(state) ? WTERMSIG(state) : 0));
-    k->respawn_ns = was_busy ? now_ns : now_ns + respawn_pause_ns; /* one that dies idle may die again at once */
+    k->respawn_ns =
+        was_busy ? now_ns : now_ns + respawn_pause_ns; /* one that dies idle may die again at once */
     k->busy = false;
     return was_busy;
 }
@@ -285,14 +292,17 @@ static uint64_t body_size(const mr_slot_done *done) {
     return n;
 }
 
-/* A component may have written anywhere in its process, so what comes from there is looked at like a peer's message. */
+/* A component may have written anywhere in its process, so what comes from there is looked at like a peer's
+ * message. */
 static bool believable(const slot *k, const mr_slot_done *done) {
-    if (done->attempt != k->attempt || done->size > MR_RESULT_MAX || done->artifact_count > MR_ARTIFACT_COUNT) return false;
+    if (done->attempt != k->attempt || done->size > MR_RESULT_MAX || done->artifact_count > MR_ARTIFACT_COUNT)
+        return false;
     if (mr_status_of((int)done->status)->status != (mr_status)done->status) return false;
     uint64_t left = MR_ARTIFACTS_MAX;
     for (uint32_t i = 0; i < done->artifact_count; i++) {
         const mr_slot_artifact *a = &done->artifacts[i];
-        if (a->size > left || !memchr(a->name, 0, sizeof a->name) || !memchr(a->media_type, 0, sizeof a->media_type))
+        if (a->size > left || !memchr(a->name, 0, sizeof a->name) ||
+            !memchr(a->media_type, 0, sizeof a->media_type))
             return false;
         left -= a->size;
     }
@@ -310,7 +320,8 @@ static bool hear(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done, mr_b
     uint64_t size = sound ? body_size(done) : 0;
     if (sound && done->status == MR_OK && !(fd >= 0 && read_bytes(fd, size, body))) {
         *done = (mr_slot_done){.attempt = k->attempt, .status = MR_E_MEMORY};
-        snprintf(done->text, sizeof done->text, "no room for a result of %llu bytes", (unsigned long long)size);
+        snprintf(done->text, sizeof done->text, "no room for a result of %llu bytes",
+                 (unsigned long long)size);
     }
     if (fd >= 0) close(fd);
     if (!sound) return bury(s, k, now_ns, done);
@@ -331,13 +342,15 @@ bool mr_slots_next(mr_slots *s, uint64_t now_ns, mr_slot_done *done, mr_buf *bod
         if (k->pid) enforce(k, now_ns);
         mr_error err;
         if (k->pid || now_ns < k->respawn_ns || bring_up(s, k, &err) == MR_OK) continue;
-        MR_LOG(s->config.log, MR_LOG_ERROR, "slots", "compute_process_missing", MR_LOG_TEXT("reason", err.text));
+        MR_LOG(s->config.log, MR_LOG_ERROR, "slots", "compute_process_missing",
+               MR_LOG_TEXT("reason", err.text));
         k->respawn_ns = now_ns + respawn_pause_ns;
     }
     return false;
 }
 
-void mr_slots_progress(const mr_slots *s, void (*tell)(void *self, uint64_t attempt, double done), void *self) {
+void mr_slots_progress(const mr_slots *s, void (*tell)(void *self, uint64_t attempt, double done),
+                       void *self) {
     for (uint32_t i = 0; i < s->config.count; i++) {
         const slot *k = &s->slots[i];
         if (k->busy) tell(self, k->attempt, atomic_load(&k->shared->progress) / 1e6);

@@ -1,5 +1,6 @@
-/* slots.h: the compute processes of a worker, one a slot, kept alive between jobs. A crash, a hang or a memory overrun
- * ends that process and costs its one job; the slot gets a new process. The pool never blocks and belongs to one thread. */
+/* slots.h: the compute processes of a worker, one a slot, kept alive between jobs. A crash, a hang or a
+ * memory overrun ends that process and costs its one job; the slot gets a new process. The pool never blocks
+ * and belongs to one thread. */
 #ifndef MR_WORKER_CORE_SLOTS_H
 #define MR_WORKER_CORE_SLOTS_H
 
@@ -28,16 +29,18 @@ uint32_t mr_slots_idle(const mr_slots *slots);
 uint32_t mr_slots_busy(const mr_slots *slots);
 
 /* Gives a job to an idle slot; the bytes are copied. Errors: E_FULL no slot is idle, E_MEMORY, E_IO. */
-mr_status mr_slots_start(mr_slots *slots, uint64_t now_ns, const mr_slot_job *job, mr_span options, mr_span input,
-                         mr_error *err) MR_MUST_CHECK;
+mr_status mr_slots_start(mr_slots *slots, uint64_t now_ns, const mr_slot_job *job, mr_span options,
+                         mr_span input, mr_error *err) MR_MUST_CHECK;
 /* The running job with that attempt is to end with `why`; by itself, or after the grace by being killed. */
 void mr_slots_stop(mr_slots *slots, uint64_t now_ns, uint64_t attempt, mr_status why);
 
-/* The next job that has ended: `done` and its bytes appended to `body` (the result, then the artifacts). Enforces
- * deadlines and brings dead slots back, so it is called at least every 100 ms. False when there is none. */
+/* The next job that has ended: `done` and its bytes appended to `body` (the result, then the artifacts).
+ * Enforces deadlines and brings dead slots back, so it is called at least every 100 ms. False when there is
+ * none. */
 bool mr_slots_next(mr_slots *slots, uint64_t now_ns, mr_slot_done *done, mr_buf *body);
 
 /* Calls `tell` for each running job. */
-void mr_slots_progress(const mr_slots *slots, void (*tell)(void *self, uint64_t attempt, double done), void *self);
+void mr_slots_progress(const mr_slots *slots, void (*tell)(void *self, uint64_t attempt, double done),
+                       void *self);
 
 #endif

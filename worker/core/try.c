@@ -24,23 +24,61 @@ typedef struct try_options {
 
 #define AT(field) offsetof(try_options, field)
 static const mr_option table[] = {
-    {.name = "input", .type = MR_OPT_TEXT, .offset = AT(input), .flag = 'i',
+    {.name = "input",
+     .type = MR_OPT_TEXT,
+     .offset = AT(input),
+     .flag = 'i',
      .help = "file of rows: JSONL prompts, or a table as CSV, TSV or JSONL"},
-    {.name = "set", .type = MR_OPT_LIST, .offset = AT(set), .flag = 's', .help = "an option as NAME=VALUE; repeatable"},
-    {.name = "role", .type = MR_OPT_LIST, .offset = AT(role), .flag = 'r',
+    {.name = "set",
+     .type = MR_OPT_LIST,
+     .offset = AT(set),
+     .flag = 's',
+     .help = "an option as NAME=VALUE; repeatable"},
+    {.name = "role",
+     .type = MR_OPT_LIST,
+     .offset = AT(role),
+     .flag = 'r',
      .help = "binds a role to a column as ROLE=COLUMN, such as label=target; repeatable"},
-    {.name = "map", .type = MR_OPT_TEXT, .offset = AT(map), .flag = 'm',
+    {.name = "map",
+     .type = MR_OPT_TEXT,
+     .offset = AT(map),
+     .flag = 'm',
      .help = "other names of prompt fields, such as prompt=text,labels.intent=intent"},
-    {.name = "batch_size", .type = MR_OPT_INT, .offset = AT(batch_size), .def = "32", .min = 1, .max = 1000000, .flag = 'b',
-     .unit = "rows", .help = "rows of a batch; does not matter to components that take the whole"},
-    {.name = "seed", .type = MR_OPT_INT, .offset = AT(seed), .def = "1", .min = 0, .max = 9007199254740991.0,
+    {.name = "batch_size",
+     .type = MR_OPT_INT,
+     .offset = AT(batch_size),
+     .def = "32",
+     .min = 1,
+     .max = 1000000,
+     .flag = 'b',
+     .unit = "rows",
+     .help = "rows of a batch; does not matter to components that take the whole"},
+    {.name = "seed",
+     .type = MR_OPT_INT,
+     .offset = AT(seed),
+     .def = "1",
+     .min = 0,
+     .max = 9007199254740991.0,
      .help = "of everything random"},
-    {.name = "apply", .type = MR_OPT_TEXT, .offset = AT(apply), .flag = 'a',
+    {.name = "apply",
+     .type = MR_OPT_TEXT,
+     .offset = AT(apply),
+     .flag = 'a',
      .help = "applies this stored model to the rows instead"},
-    {.name = "save", .type = MR_OPT_TEXT, .offset = AT(save), .flag = 'o',
+    {.name = "save",
+     .type = MR_OPT_TEXT,
+     .offset = AT(save),
+     .flag = 'o',
      .help = "folder for the results (JSON) and the artifacts"},
-    {.name = "json", .type = MR_OPT_BOOL, .offset = AT(json), .flag = 'j', .help = "everything, as one JSON object"},
-    {.name = "describe", .type = MR_OPT_BOOL, .offset = AT(describe), .flag = 'd',
+    {.name = "json",
+     .type = MR_OPT_BOOL,
+     .offset = AT(json),
+     .flag = 'j',
+     .help = "everything, as one JSON object"},
+    {.name = "describe",
+     .type = MR_OPT_BOOL,
+     .offset = AT(describe),
+     .flag = 'd',
      .help = "only tells what the component needs, takes and gives"},
     MR_OPTION_END,
 };
@@ -49,10 +87,13 @@ static const mr_usage usage = {
     .program = "millrace try",
     .operands = "COMPONENT",
     .summary = "runs one component on one file, in this process, without services",
-    .detail = "Prints findings first, then every field of the result with its unit. Runs the same batches and merges as\n"
-              "a run of the broker, so the result is the same. Exit status 19: done, but some rows were refused.",
-    .example = "millrace try context_learner --input requests.csv --set min_cluster_size=10 --role label=intent\n"
-               "    clusters a table and compares the clusters with its column `intent`\n",
+    .detail =
+        "Prints findings first, then every field of the result with its unit. Runs the same batches and "
+        "merges as\n"
+        "a run of the broker, so the result is the same. Exit status 19: done, but some rows were refused.",
+    .example =
+        "millrace try context_learner --input requests.csv --set min_cluster_size=10 --role label=intent\n"
+        "    clusters a table and compares the clusters with its column `intent`\n",
     .min_operands = 1,
     .max_operands = 1,
 };
@@ -88,7 +129,8 @@ static mr_status configure(trial *t, mr_error *err) {
     t->arena = mr_arena_new(NULL, SIZE_MAX / 2);
     if (!t->config || !t->arena) return mr_fail(err, MR_E_MEMORY, "no memory to start");
     for (size_t i = 0; i < t->o.set.count; i++) MR_TRY(set_option(t, t->o.set.items[i], err));
-    for (size_t i = 0; i < t->o.role.count; i++) MR_TRY(mr_bindings_parse(&t->bindings, t->o.role.items[i], err));
+    for (size_t i = 0; i < t->o.role.count; i++)
+        MR_TRY(mr_bindings_parse(&t->bindings, t->o.role.items[i], err));
     if (t->o.map[0]) MR_TRY(mr_prompt_map_parse(&t->map, t->o.map, err));
     return MR_OK;
 }
@@ -96,8 +138,8 @@ static mr_status configure(trial *t, mr_error *err) {
 static void tell_refused(void *self, const mr_where *where, const mr_error *why) {
     trial *t = self;
     if (t->refused++ >= REFUSED_SHOWN) return;
-    fprintf(stderr, "millrace try: %s:%llu:%zu: %s\n", t->o.input, (unsigned long long)where->line, where->column,
-            why->text);
+    fprintf(stderr, "millrace try: %s:%llu:%zu: %s\n", t->o.input, (unsigned long long)where->line,
+            where->column, why->text);
 }
 
 static mr_status load_rows(trial *t, mr_error *err) {
@@ -105,13 +147,16 @@ static mr_status load_rows(trial *t, mr_error *err) {
     mr_rows_options options = {.map = t->o.map[0] ? &t->map : NULL, .refused = tell_refused, .self = t};
     MR_TRY(mr_rows_load(NULL, t->o.input, &options, &t->rows, err));
     uint32_t columns = t->component->columns | t->component->columns_wanted;
-    MR_TRY(mr_rows_batch(t->rows, 0, mr_rows_count(t->rows), &t->bindings, columns, t->arena, &t->batch, err));
+    MR_TRY(
+        mr_rows_batch(t->rows, 0, mr_rows_count(t->rows), &t->bindings, columns, t->arena, &t->batch, err));
     return mr_check_columns(t->component, &t->batch, err);
 }
 
 static mr_status compute(trial *t, mr_error *err) {
     mr_artifact model = {.name = "model"};
-    mr_local run = {.component = t->component, .config = t->config, .seed = (uint64_t)t->o.seed,
+    mr_local run = {.component = t->component,
+                    .config = t->config,
+                    .seed = (uint64_t)t->o.seed,
                     .batch_rows = (uint32_t)t->o.batch_size};
     if (t->o.apply[0]) {
         mr_buf_init(&t->model, NULL, model_max);
@@ -178,11 +223,14 @@ static mr_status put_json(const trial *t, mr_buf *out, mr_error *err) {
     const mr_local_results *r = &t->results;
     put_name(out, "{", "component");
     mr_json_put_text(out, mr_span_of(t->component->name));
-    mr_buf_printf(out, ",\"version\":%u,\"seed\":%lld,\"options\":", t->component->version, (long long)t->o.seed);
+    mr_buf_printf(out, ",\"version\":%u,\"seed\":%lld,\"options\":", t->component->version,
+                  (long long)t->o.seed);
     put_options(t, out);
-    mr_buf_printf(out, ",\"rows\":%u,\"refused\":%llu,\"calls\":%llu,\"compute_us\":%llu,\"peak_bytes\":%llu,\"results\":[",
-                  t->batch.rows, (unsigned long long)t->refused, (unsigned long long)r->calls,
-                  (unsigned long long)r->compute_us, (unsigned long long)r->peak_bytes);
+    mr_buf_printf(
+        out,
+        ",\"rows\":%u,\"refused\":%llu,\"calls\":%llu,\"compute_us\":%llu,\"peak_bytes\":%llu,\"results\":[",
+        t->batch.rows, (unsigned long long)t->refused, (unsigned long long)r->calls,
+        (unsigned long long)r->compute_us, (unsigned long long)r->peak_bytes);
     for (size_t i = 0; i < r->count; i++) {
         if (i) mr_buf_text(out, ",");
         MR_TRY(put_json_result(&r->items[i], out, err));
@@ -195,7 +243,8 @@ static mr_status put_json(const trial *t, mr_buf *out, mr_error *err) {
 
 static mr_status put_folded(const trial *t, const mr_show *show, mr_buf *out, mr_error *err) {
     mr_folding folding;
-    if (mr_folding_init(&folding, show, t->arena) != MR_OK) return mr_fail(err, MR_E_MEMORY, "no memory for the summary");
+    if (mr_folding_init(&folding, show, t->arena) != MR_OK)
+        return mr_fail(err, MR_E_MEMORY, "no memory for the summary");
     for (size_t i = 0; i < t->results.count; i++) {
         const mr_local_result *r = &t->results.items[i];
         MR_TRY(mr_folding_add(&folding, mr_buf_span(&r->outcome.bytes), r->rows, err));
@@ -228,10 +277,13 @@ static mr_status put_text(const trial *t, mr_buf *out, mr_error *err) {
     mr_show show = mr_catalogue_show(t->component, fields);
     const mr_local_results *r = &t->results;
     mr_buf_printf(out, "%s: %s\n", t->component->name, t->component->summary);
-    mr_buf_printf(out, "  %u rows, %llu calls, %.1f ms, at most %.1f MiB\n", t->batch.rows, (unsigned long long)r->calls,
-                  (double)r->compute_us / 1e3, (double)r->peak_bytes / 1048576.0);
-    if (r->count == 1) MR_TRY(mr_show_result(&show, mr_buf_span(&r->items[0].outcome.bytes), out, err));
-    else MR_TRY(put_folded(t, &show, out, err));
+    mr_buf_printf(out, "  %u rows, %llu calls, %.1f ms, at most %.1f MiB\n", t->batch.rows,
+                  (unsigned long long)r->calls, (double)r->compute_us / 1e3,
+                  (double)r->peak_bytes / 1048576.0);
+    if (r->count == 1)
+        MR_TRY(mr_show_result(&show, mr_buf_span(&r->items[0].outcome.bytes), out, err));
+    else
+        MR_TRY(put_folded(t, &show, out, err));
     if (!t->o.save[0]) put_artifacts(t, out);
     return MR_OK;
 }
@@ -243,8 +295,10 @@ static mr_status save_artifact(const trial *t, size_t result, const mr_given_art
     snprintf(name, sizeof name, "%s", a->name);
     for (char *c = name; *c; c++)
         if (*c == '/' || (c == name && *c == '.')) *c = '_';
-    if (t->results.count == 1) snprintf(path, sizeof path, "%s/%s", t->o.save, name);
-    else snprintf(path, sizeof path, "%s/%06zu-%s", t->o.save, result, name);
+    if (t->results.count == 1)
+        snprintf(path, sizeof path, "%s/%s", t->o.save, name);
+    else
+        snprintf(path, sizeof path, "%s/%06zu-%s", t->o.save, result, name);
     return mr_file_write(path, mr_buf_span(&a->bytes), 0644, err);
 }
 
@@ -310,8 +364,10 @@ static mr_status try_it(trial *t, const char *name, mr_error *err) {
 static mr_status help_or_version(mr_args_action action, mr_error *err) {
     mr_buf out;
     mr_buf_init(&out, NULL, output_max);
-    if (action == MR_ARGS_HELP) mr_argv_help(table, &usage, &out);
-    else mr_argv_version(&usage, &out);
+    if (action == MR_ARGS_HELP)
+        mr_argv_help(table, &usage, &out);
+    else
+        mr_argv_version(&usage, &out);
     mr_status status = print(&out, err);
     mr_buf_free(&out);
     return status;
@@ -324,9 +380,13 @@ int mr_try_main(int argc, char **argv) {
     if (!t) return mr_status_of(MR_E_MEMORY)->exit_code;
     mr_option_defaults(table, &t->o);
     mr_status status = mr_argv_parse(table, &t->o, argc, argv, &usage, &args, &err);
-    if (status == MR_OK && args.action != MR_ARGS_RUN) status = help_or_version(args.action, &err);
-    else if (status == MR_OK) status = try_it(t, args.operands[0], &err);
-    if (status != MR_OK) fprintf(stderr, "millrace try: %s\n", err.text);
+    if (status == MR_OK && args.action != MR_ARGS_RUN)
+        status = help_or_version(args.action, &err);
+    else if (status == MR_OK)
+        status = try_it(t, args.operands[0], &err);
+    const char *who =
+        strncmp(err.text, "millrace", 8) ? "millrace try: " : ""; /* some sentences begin with it */
+    if (status != MR_OK) fprintf(stderr, "%s%s\n", who, err.text);
     trial_free(t);
     mr_free(NULL, t, 1, sizeof *t);
     return mr_status_of((int)status)->exit_code;

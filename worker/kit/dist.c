@@ -34,8 +34,8 @@ double mr_normal_quantile(double p) {
 
 typedef double (*tail_fn)(double x, double a, double b);
 
-/* The root of tail(x) = p on [low, high]; `rising` tells a cdf from an sf. Alternates the secant in the bracket
- * (Illinois rule) with bisection, so it needs no derivative and always ends. */
+/* The root of tail(x) = p on [low, high]; `rising` tells a cdf from an sf. Alternates the secant in the
+ * bracket (Illinois rule) with bisection, so it needs no derivative and always ends. */
 static double solve(tail_fn tail, double a, double b, double p, double low, double high, bool rising) {
     double f_low = tail(low, a, b) - p, f_high = tail(high, a, b) - p;
     for (int i = 0; i < 400; i++) {
@@ -81,6 +81,7 @@ double mr_t_two_sided(double t, double df) {
     if (isinf(t)) return 0;
     if (isinf(df)) return 2 * mr_normal_sf(fabs(t));
     double t2 = t * t;
+    if (isinf(t2)) return 0;
     return mr_beta_p(df / 2, 0.5, df / (df + t2), t2 / (df + t2));
 }
 
@@ -200,11 +201,22 @@ double mr_binomial_quantile(double q, double n, double p) {
 
 /* ---- noncentral t ---- */
 
-/* With S = sqrt(V / df) = e^u, u has the density c exp(df (u - e^2u / 2)). Sums both the mass and the tail over one
- * grid and divides, which needs no constant. The step resolves the density and the normal cdf, whichever is finer. */
+static const double NCT_LARGE = 1000;
+
+/* For large |t| the normal part is a step: T <= t when S >= shift / t (t > 0), or S <= shift / t (t < 0). */
+static double nct_far_tail(double t, double df, double shift, bool upper) {
+    double at = shift / t;
+    if (at <= 0) return (t > 0) != upper;
+    return (t > 0) != upper ? mr_chi2_sf(df * at * at, df) : mr_chi2_cdf(df * at * at, df);
+}
+
+/* With S = sqrt(V / df) = e^u, u has the density c exp(df (u - e^2u / 2)). Sums both the mass and the tail
+ * over one grid and divides, which needs no constant. The step resolves the density and the normal cdf,
+ * whichever is finer. */
 static double nct_tail(double t, double df, double shift, bool upper) {
     if (!(df > 0) || isnan(t) || isnan(shift)) return NAN;
     if (isinf(t)) return (t > 0) != upper;
+    if (fabs(t) > NCT_LARGE) return nct_far_tail(t, df, shift, upper);
     double width = fmin(1 / sqrt(2 * df), 1 / (1 + fabs(shift) + fmin(fabs(t), 8 * (1 + fabs(shift)))));
     double h = 0.4 * fmin(width, 0.4), mass = 0, tail = 0;
     for (int side = -1; side <= 1; side += 2) {
@@ -235,8 +247,8 @@ double mr_nct_shift(double p, double t, double df) {
 
 /* ---- Mann-Whitney ---- */
 
-/* ways[k][s]: subsets of the ranks 1..r with k members whose rank sum, less k (k + 1) / 2, is s. Only additions of
- * positive numbers, so counts beyond 2^53 keep their relative precision. */
+/* ways[k][s]: subsets of the ranks 1..r with k members whose rank sum, less k (k + 1) / 2, is s. Only
+ * additions of positive numbers, so counts beyond 2^53 keep their relative precision. */
 static void count_subsets(double *ways, unsigned n0, unsigned n1, size_t sums) {
     ways[0] = 1;
     for (unsigned r = 1; r <= n0 + n1; r++) {
@@ -249,10 +261,11 @@ static void count_subsets(double *ways, unsigned n0, unsigned n1, size_t sums) {
     }
 }
 
-mr_status mr_mann_whitney_exact(unsigned n0, unsigned n1, double u, const mr_mem *mem, double *cdf, double *sf,
-                                mr_error *err) {
+mr_status mr_mann_whitney_exact(unsigned n0, unsigned n1, double u, const mr_mem *mem, double *cdf,
+                                double *sf, mr_error *err) {
     if (n0 == 0 || n1 == 0 || n0 > 64 || n1 > 64)
-        return mr_fail(err, MR_E_LIMIT, "exact Mann-Whitney needs groups of 1 to 64 rows, not %u and %u", n0, n1);
+        return mr_fail(err, MR_E_LIMIT, "exact Mann-Whitney needs groups of 1 to 64 rows, not %u and %u", n0,
+                       n1);
     size_t sums = (size_t)n0 * n1 + 1;
     double *ways = mr_new(mem, (n0 + 1) * sums, sizeof *ways);
     if (!ways) return mr_fail(err, MR_E_MEMORY, "no memory for the exact Mann-Whitney distribution");

@@ -1,6 +1,6 @@
-/* dist.h: probability distributions. For each: cdf = P(X <= x), sf = P(X > x) (computed apart, so a small tail keeps
- * its digits), quantile = the least x with cdf >= p. Reference values agree to 1e-10. Parameters outside the domain
- * give NaN. Pure functions. */
+/* dist.h: probability distributions. For each: cdf = P(X <= x), sf = P(X > x) (computed apart, so a small
+ * tail keeps its digits), quantile = the least x with cdf >= p. Reference values agree to 1e-10. Parameters
+ * outside the domain give NaN. Pure functions. */
 #ifndef MR_WORKER_KIT_DIST_H
 #define MR_WORKER_KIT_DIST_H
 
@@ -43,8 +43,9 @@ double mr_poisson_pmf(double k, double mean);
 double mr_poisson_cdf(double k, double mean);
 double mr_poisson_sf(double k, double mean);
 
-/* Noncentral t with df > 0 and noncentrality `shift`: T = (Z + shift) / sqrt(V / df). By the trapezoidal rule on the
- * mixture over log sqrt(V / df), which converges exponentially (Trefethen and Weideman 2014). Absolute error 1e-12. */
+/* Noncentral t with df > 0 and noncentrality `shift`: T = (Z + shift) / sqrt(V / df). By the trapezoidal rule
+ * on the mixture over log sqrt(V / df), which converges exponentially (Trefethen and Weideman 2014). Absolute
+ * error 1e-12. */
 double mr_nct_cdf(double t, double df, double shift);
 double mr_nct_sf(double t, double df, double shift);
 /* The noncentrality for which cdf(t) = p: the end of an interval for an effect size. */
@@ -52,8 +53,8 @@ double mr_nct_shift(double p, double t, double df);
 
 /* P(U <= u) and P(U >= u) of the Mann-Whitney statistic without ties, exact, for group sizes n0, n1 <= 64.
  * Scratch comes from `mem` and is given back. Errors: E_LIMIT larger groups, E_MEMORY. */
-mr_status mr_mann_whitney_exact(unsigned n0, unsigned n1, double u, const mr_mem *mem, double *cdf, double *sf,
-                                mr_error *err) MR_MUST_CHECK;
+mr_status mr_mann_whitney_exact(unsigned n0, unsigned n1, double u, const mr_mem *mem, double *cdf,
+                                double *sf, mr_error *err) MR_MUST_CHECK;
 
 /* Wilson's score interval for k of n at the confidence `level` (Wilson 1927); n = 0 gives [0, 1]. */
 void mr_wilson(double k, double n, double level, double *low, double *high);

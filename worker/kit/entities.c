@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-const char *const mr_entity_names[MR_ENTITY_KINDS] = {"url", "email", "date", "money", "percent", "phone", "number"};
+const char *const mr_entity_names[MR_ENTITY_KINDS] = {"url",     "email", "date",  "money",
+                                                      "percent", "phone", "number"};
 
-enum { PHONE_DIGITS_MIN = 7, PHONE_DIGITS_MAX = 15, PHONE_BYTES_MAX = 24 };
+enum { PHONE_DIGITS_MIN = 7, PHONE_DIGITS_MAX = 15, PHONE_BYTES_MAX = 24, NUMBER_BYTES_MAX = 64 };
 
 static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 static bool is_letter(uint8_t c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
@@ -35,10 +36,11 @@ static size_t digits_here(mr_span t, size_t at) {
     return n;
 }
 
-/* Digits with , or . between digits. */
+/* Digits with , or . between digits; a longer run counts as several. */
 static size_t number_here(mr_span t, size_t at) {
     size_t n = digits_here(t, at);
-    while (n && (byte(t, at + n) == '.' || byte(t, at + n) == ',') && is_digit(byte(t, at + n + 1)))
+    while (n && n < NUMBER_BYTES_MAX && (byte(t, at + n) == '.' || byte(t, at + n) == ',') &&
+           is_digit(byte(t, at + n + 1)))
         n += 1 + digits_here(t, at + n + 1);
     return n;
 }
@@ -72,9 +74,10 @@ static size_t email_here(mr_span t, size_t at) {
     return dot > host && n - dot > 2 ? n : 0;
 }
 
-static const char *const months[] = {"january", "february", "march", "april", "may",  "june", "july", "august",
-                                     "september", "october", "november", "december", "jan", "feb", "mar", "apr",
-                                     "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", NULL};
+static const char *const months[] = {
+    "january", "february", "march",    "april", "may", "june", "july", "august", "september",
+    "october", "november", "december", "jan",   "feb", "mar",  "apr",  "jun",    "jul",
+    "aug",     "sep",      "sept",     "oct",   "nov", "dec",  NULL};
 
 static size_t year_behind(mr_span t, size_t at) {
     size_t n = byte(t, at) == ',' ? 1 : 0;
@@ -110,8 +113,8 @@ static size_t date_here(mr_span t, size_t at) {
 }
 
 static const char *const signs[] = {"$", "\xe2\x82\xac", "\xc2\xa3", "\xc2\xa5", NULL};
-static const char *const currencies[] = {"usd", "eur", "gbp", "jpy", "chf", "dollars", "dollar", "euros", "euro",
-                                         "cents", "pounds", "yen", NULL};
+static const char *const currencies[] = {"usd",   "eur",  "gbp",   "jpy",    "chf", "dollars", "dollar",
+                                         "euros", "euro", "cents", "pounds", "yen", NULL};
 
 static size_t money_here(mr_span t, size_t at) {
     size_t sign = any_here(t, at, signs);
@@ -133,14 +136,15 @@ static size_t percent_here(mr_span t, size_t at) {
     return sign ? n + blank + sign : 0;
 }
 
-/* Groups of digits with one of blank, dash, dot, brackets between; a plus sign, or three groups or an area code. */
+/* Groups of digits with one of blank, dash, dot, brackets between; a plus sign, or three groups or an area
+ * code. */
 static size_t phone_here(mr_span t, size_t at) {
     size_t n = byte(t, at) == '+', digits = 0, groups = 0, end = 0;
     bool plus = n > 0, bracket = byte(t, at + n) == '(';
     while (n < PHONE_BYTES_MAX) {
         if (byte(t, at + n) == '(') n++;
         size_t d = digits_here(t, at + n);
-        if (!d) break;
+        if (!d || (d == 1 && groups > 0)) break;
         digits += d;
         groups++;
         n += d;
@@ -155,8 +159,8 @@ static size_t phone_here(mr_span t, size_t at) {
 }
 
 void mr_count_entities(mr_span t, uint64_t counts[MR_ENTITY_KINDS]) {
-    static size_t (*const here[MR_ENTITY_KINDS])(mr_span, size_t) = {url_here,   email_here, date_here, money_here,
-                                                                      percent_here, phone_here, number_here};
+    static size_t (*const here[MR_ENTITY_KINDS])(mr_span, size_t) = {
+        url_here, email_here, date_here, money_here, percent_here, phone_here, number_here};
     for (size_t i = 0; i < t.len;) {
         size_t n = 0;
         for (int k = 0; k < MR_ENTITY_KINDS && !n; k++)

@@ -1,5 +1,5 @@
-/* entities.h: things in a text that have a form: addresses, numbers, dates. Only kinds and counts leave this file, never
- * the values. Rules on ASCII bytes; no model, so a name or a place is not found. */
+/* entities.h: things in a text that have a form: addresses, numbers, dates. Only kinds and counts leave this
+ * file, never the values. Rules on ASCII bytes; no model, so a name or a place is not found. */
 #ifndef MR_WORKER_KIT_ENTITIES_H
 #define MR_WORKER_KIT_ENTITIES_H
 

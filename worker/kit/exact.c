@@ -60,13 +60,6 @@ void mr_exact_add_product(mr_exact *a, mr_exact_term x, mr_exact_term y) {
     make_room(a);
 }
 
-void mr_exact_add_exact(mr_exact *a, mr_exact *b) {
-    carry(a);
-    carry(b);
-    for (size_t i = 0; i < MR_EXACT_DIGITS; i++) a->digit[i] += b->digit[i];
-    a->pending = 1;
-}
-
 /* ---- the value as sign and magnitude, the form that is unique ---- */
 
 typedef struct magnitude {

@@ -35,7 +35,6 @@ void mr_exact_clear(mr_exact *a);
 void mr_exact_add(mr_exact *a, double x); /* x must be finite */
 void mr_exact_add_term(mr_exact *a, mr_exact_term x);
 void mr_exact_add_product(mr_exact *a, mr_exact_term x, mr_exact_term y);
-void mr_exact_add_exact(mr_exact *a, mr_exact *b); /* `b` keeps its value */
 
 /* out = n * xy - x * y, for sums `x` and `y` of doubles and `xy` of products: n^2 times the population
  * covariance. The three inputs keep their values (their digits may be carried). */

@@ -4,7 +4,7 @@
  *
  * Choices that implementations make differently: core distance = distance to the min_samples-th neighbour,
  * the point itself not counted; edges of equal weight are joined one after the other in the order in which
- * Prim's algorithm from row 0 found them, as the published implementations do (the paper would remove them
+ * Prim's algorithm from row 0 found them, which gives the labels of R's dbscan (the paper would remove them
  * together, which gives other clusters where ties meet min_cluster_size); excess of mass, a parent is kept
  * when it is as stable as its children together; the root is chosen only when allowed, and then holds every
  * row; a distance of 0 (duplicates) counts as half the smallest other edge of the tree, so that densities

@@ -36,7 +36,9 @@ double mr_histogram_high(unsigned bin) {
     return -side_edge(MR_HISTOGRAM_SIDE - 1 - bin);
 }
 
-void mr_histogram_add(mr_histogram *h, double value, uint64_t times) { h->count[mr_histogram_bin(value)] += times; }
+void mr_histogram_add(mr_histogram *h, double value, uint64_t times) {
+    h->count[mr_histogram_bin(value)] += times;
+}
 
 void mr_histogram_merge(mr_histogram *h, const mr_histogram *other) {
     for (unsigned i = 0; i < MR_HISTOGRAM_BINS; i++) h->count[i] += other->count[i];
@@ -56,7 +58,8 @@ double mr_histogram_quantile(const mr_histogram *h, double p) {
     for (unsigned i = 0; i < MR_HISTOGRAM_BINS; i++) {
         if (!h->count[i]) continue;
         double here = (double)h->count[i], low = mr_histogram_low(i);
-        if (below + here >= want) return low + (want - below) / here * (mr_histogram_high(i) - low);
+        if (below + here >= want)
+            return i == MR_HISTOGRAM_SIDE ? 0 : low + (want - below) / here * (mr_histogram_high(i) - low);
         below += here;
         last = i;
     }
@@ -77,13 +80,15 @@ void mr_histogram_pack(const mr_histogram *h, mr_buf *out) {
 mr_status mr_histogram_unpack(mr_histogram *h, mr_unpack *in, mr_error *err) {
     uint32_t items;
     MR_TRY(mr_unpack_array(in, 2 * MR_HISTOGRAM_BINS, &items, err));
-    if (items % 2) return mr_fail(err, MR_E_CORRUPT, "a histogram holds %u numbers, which are not pairs", items);
+    if (items % 2)
+        return mr_fail(err, MR_E_CORRUPT, "a histogram holds %u numbers, which are not pairs", items);
     uint64_t bin, count, next = 0;
     for (uint32_t i = 0; i < items; i += 2) {
         MR_TRY(mr_unpack_u64(in, MR_HISTOGRAM_BINS - 1, &bin, err));
         MR_TRY(mr_unpack_u64(in, COUNT_MAX, &count, err));
         if (bin < next || count == 0 || count > COUNT_MAX - h->count[bin])
-            return mr_fail(err, MR_E_CORRUPT, "pair %u of a histogram is out of order, empty or too large", i / 2);
+            return mr_fail(err, MR_E_CORRUPT, "pair %u of a histogram is out of order, empty or too large",
+                           i / 2);
         h->count[bin] += count;
         next = bin + 1;
     }

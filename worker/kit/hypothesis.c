@@ -58,7 +58,8 @@ double mr_sorted_quantile(const double *sorted, size_t n, double p) {
 
 static mr_test no_test(const char *name) { return (mr_test){name, NAN, NAN, NAN, NAN}; }
 
-/* Standard error and Welch-Satterthwaite degrees of freedom; false when there is no spread or too few rows. */
+/* Standard error and Welch-Satterthwaite degrees of freedom; false when there is no spread or too few rows.
+ */
 static bool welch_scale(const mr_summary *g0, const mr_summary *g1, double *se, double *df) {
     if (g0->n < 2 || g1->n < 2) return false;
     double v0 = g0->var / (double)g0->n, v1 = g1->var / (double)g1->n, v = v0 + v1;
@@ -123,8 +124,8 @@ static double count_pairs(const double *x, size_t n0, const double *y, size_t n1
     return u;
 }
 
-mr_status mr_mann_whitney(const double *x, size_t n0, const double *y, size_t n1, const mr_mem *mem, mr_test *out,
-                          mr_error *err) {
+mr_status mr_mann_whitney(const double *x, size_t n0, const double *y, size_t n1, const mr_mem *mem,
+                          mr_test *out, mr_error *err) {
     *out = no_test("Mann-Whitney (normal approximation)");
     if (n0 == 0 || n1 == 0) return MR_OK;
     double ties, m0 = (double)n0, m1 = (double)n1, n = m0 + m1, u = count_pairs(x, n0, y, n1, &ties);
@@ -244,7 +245,8 @@ static double kurtosis_z(double b2, double n) {
     double mean = 3 * (n - 1) / (n + 1);
     double var = 24 * n * (n - 2) * (n - 3) / ((n + 1) * (n + 1) * (n + 3) * (n + 5));
     double x = (b2 - mean) / sqrt(var);
-    double skew = 6 * (n * n - 5 * n + 2) / ((n + 7) * (n + 9)) * sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)));
+    double skew =
+        6 * (n * n - 5 * n + 2) / ((n + 7) * (n + 9)) * sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)));
     double a = 6 + 8 / skew * (2 / skew + sqrt(1 + 4 / (skew * skew)));
     return (1 - 2 / (9 * a) - cbrt((1 - 2 / a) / (1 + x * sqrt(2 / (a - 4))))) / sqrt(2 / (9 * a));
 }
@@ -289,8 +291,8 @@ static double draw(double *pool, size_t k, size_t n, mr_rng *rng) {
     return sum;
 }
 
-mr_status mr_permutation_test(double *pool, size_t n0, size_t n1, unsigned rounds, mr_rng *rng, const mr_ticker *tick,
-                              mr_test *out) {
+mr_status mr_permutation_test(double *pool, size_t n0, size_t n1, unsigned rounds, mr_rng *rng,
+                              const mr_ticker *tick, mr_test *out) {
     *out = no_test("permutation of the difference of means");
     if (n0 == 0 || n1 == 0) return MR_OK;
     size_t n = n0 + n1, k = n0 < n1 ? n0 : n1;

@@ -1,9 +1,12 @@
 #include "worker/kit/linalg.h"
 
+#include <cblas.h>
 #include <float.h>
 #include <lapacke.h>
 #include <math.h>
 #include <string.h>
+
+void mr_linalg_one_thread(void) { openblas_set_num_threads(1); }
 
 mr_status mr_linalg_eigen(mr_arena *arena, double *a, size_t n, double *values, double *vectors,
                           mr_error *err) {

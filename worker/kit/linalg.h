@@ -9,9 +9,12 @@
 #include "common/status.h"
 #include "worker/kit/tick.h"
 
-/* Both: `a` is n x n symmetric, row-major, finite, and is destroyed. `values` gets n eigenvalues from the
- * largest down, `vectors` n x n gets the unit eigenvector of values[k] as row k. Signs are left as they fall.
- */
+/* Keeps OpenBLAS to the calling thread; a process that computes calls it once at its start. */
+void mr_linalg_one_thread(void);
+
+/* Both of the next: `a` is n x n symmetric, row-major, finite, and is destroyed. `values` gets n eigenvalues
+ * from the largest down, `vectors` n x n gets the unit eigenvector of values[k] as row k. Signs are left as
+ * they fall. */
 
 /* LAPACK dsyevd. Errors: E_MEMORY; E_INTERNAL when it does not converge. */
 mr_status mr_linalg_eigen(mr_arena *arena, double *a, size_t n, double *values, double *vectors,

@@ -1,6 +1,7 @@
 #include "worker/kit/neighbours.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef double lanes __attribute__((vector_size(2 * sizeof(double)))); /* what every 64-bit processor has */
@@ -34,26 +35,57 @@ void mr_points_block(const mr_points *p, size_t block, const double *query, doub
     memcpy(out, sum, sizeof sum);
 }
 
-/* Keeps `out` sorted; the later of two equal distances goes behind, which is the higher row as rows come in
- * order. */
-static void insert(mr_neighbour *out, size_t *count, size_t k, double d2, size_t row) {
-    size_t at = *count < k ? (*count)++ : k - 1;
-    for (; at > 0 && out[at - 1].distance > d2; at--) out[at] = out[at - 1];
-    out[at] = (mr_neighbour){d2, (uint32_t)row};
+/* Farther first; of equal distances the higher row. */
+static bool farther(mr_neighbour x, mr_neighbour y) {
+    return x.distance > y.distance || (x.distance == y.distance && x.row > y.row);
 }
 
-size_t mr_nearest(const mr_points *p, const double *query, size_t except, size_t k, mr_neighbour *out) {
+/* The heap has the farthest neighbour on top. */
+static void sift_up(mr_neighbour *heap, size_t at, mr_neighbour v) {
+    for (; at > 0 && farther(v, heap[(at - 1) / 2]); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    heap[at] = v;
+}
+
+static void replace_top(mr_neighbour *heap, size_t count, mr_neighbour v) {
+    size_t at = 0;
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && farther(heap[child + 1], heap[child])) child++;
+        if (!farther(heap[child], v)) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = v;
+}
+
+/* The k nearest as a heap of squared distances; returns how many. Rows come in rising order, so of equal
+ * distances the lower rows stay. */
+static size_t nearest_heap(const mr_points *p, const double *query, size_t except, size_t k,
+                           mr_neighbour *heap) {
     size_t count = 0;
     double worst = INFINITY, d2[MR_POINT_BLOCK];
     for (size_t b = 0; b < p->blocks; b++) {
         mr_points_block(p, b, query, d2);
         for (size_t i = 0; i < MR_POINT_BLOCK; i++) {
             size_t row = b * MR_POINT_BLOCK + i;
-            if (d2[i] >= worst || row >= p->n || row == except) continue;
-            insert(out, &count, k, d2[i], row);
-            if (count == k) worst = out[k - 1].distance;
+            if (!(d2[i] < worst) || row >= p->n || row == except) continue;
+            mr_neighbour found = {d2[i], (uint32_t)row};
+            if (count < k)
+                sift_up(heap, count++, found);
+            else
+                replace_top(heap, count, found);
+            if (count == k) worst = heap[0].distance;
         }
     }
+    return count;
+}
+
+static int by_distance(const void *x, const void *y) {
+    const mr_neighbour *p = x, *q = y;
+    return farther(*p, *q) - farther(*q, *p);
+}
+
+size_t mr_nearest(const mr_points *p, const double *query, size_t except, size_t k, mr_neighbour *out) {
+    size_t count = nearest_heap(p, query, except, k, out);
+    if (count > 0) qsort(out, count, sizeof *out, by_distance);
     for (size_t i = 0; i < count; i++) out[i].distance = sqrt(out[i].distance);
     return count;
 }
@@ -65,8 +97,8 @@ mr_status mr_core_distances(const mr_points *p, size_t k, double *out, mr_arena 
     if (!near) return mr_fail(err, MR_E_MEMORY, "no memory for %zu neighbours", k);
     for (size_t i = 0; i < p->n; i++) {
         MR_TRY(mr_ticker_call(tick));
-        mr_nearest(p, p->rows + i * p->width, i, k, near);
-        out[i] = near[k - 1].distance;
+        size_t count = nearest_heap(p, p->rows + i * p->width, i, k, near);
+        out[i] = count == k ? sqrt(near[0].distance) : INFINITY;
     }
     return MR_OK;
 }

@@ -33,7 +33,8 @@ typedef struct mr_neighbour {
 #define MR_NOBODY SIZE_MAX
 
 /* The k nearest points to `query`, nearest first, ties to the lower row, the point `except` left out
- * (MR_NOBODY: none). Returns how many were found: k, or all there are. `out` has room for k > 0. */
+ * (MR_NOBODY: none). Returns how many were found: k, or
+ * all whose distance is finite. `out` has room for k > 0. */
 size_t mr_nearest(const mr_points *p, const double *query, size_t except, size_t k, mr_neighbour *out);
 
 /* The distance from each point to its k-th neighbour, itself not counted; 1 <= k < n. O(n^2 width).

@@ -6,9 +6,10 @@
 enum { LONG_LETTERS = 7, POLY_SYLLABLES = 3, WORD_BYTES_MAX = 12 };
 static const double MTLD_THRESHOLD = 0.72;
 
-static const char *const subordinators[] = {
-    "after", "although", "because", "before", "if", "once", "since", "though", "unless", "until", "when",
-    "whenever", "whereas", "wherever", "whether", "which", "while", "who", "whom", "whose", NULL};
+static const char *const subordinators[] = {"after",   "although", "because", "before", "if",    "once",
+                                            "since",   "though",   "unless",  "until",  "when",  "whenever",
+                                            "whereas", "wherever", "whether", "which",  "while", "who",
+                                            "whom",    "whose",    NULL};
 
 static bool is_subordinator(mr_span word) {
     char lower[WORD_BYTES_MAX];
@@ -64,7 +65,9 @@ double mr_kincaid_grade(const mr_reading *c) {
 double mr_gunning_fog(const mr_reading *c) {
     return 0.4 * (ratio(c->words, c->sentences) + 100 * ratio(c->polysyllables, c->words));
 }
-double mr_smog(const mr_reading *c) { return 1.0430 * sqrt(30 * ratio(c->polysyllables, c->sentences)) + 3.1291; }
+double mr_smog(const mr_reading *c) {
+    return 1.0430 * sqrt(30 * ratio(c->polysyllables, c->sentences)) + 3.1291;
+}
 double mr_ari(const mr_reading *c) {
     return 4.71 * ratio(c->characters, c->words) + 0.5 * ratio(c->words, c->sentences) - 21.43;
 }
@@ -87,13 +90,16 @@ static uint64_t hash_of(mr_span word) {
     return h ^ h >> 32;
 }
 
-static mr_span word_at(const tokens *k, mr_piece p) { return (mr_span){k->text.data + p.start, p.end - p.start}; }
+static mr_span word_at(const tokens *k, mr_piece p) {
+    return (mr_span){k->text.data + p.start, p.end - p.start};
+}
 
 static void add_token(tokens *k, mr_piece piece) {
     mr_mtld_room *r = k->room;
     mr_span word = word_at(k, piece);
     size_t at = hash_of(word) & (r->slot_count - 1);
-    while (r->slots[at] && !mr_span_eq(word, word_at(k, r->pieces[r->slots[at] - 1]))) at = (at + 1) & (r->slot_count - 1);
+    while (r->slots[at] && !mr_span_eq(word, word_at(k, r->pieces[r->slots[at] - 1])))
+        at = (at + 1) & (r->slot_count - 1);
     if (!r->slots[at]) {
         r->pieces[k->kinds] = piece;
         r->slots[at] = (uint32_t)++k->kinds;
@@ -101,7 +107,8 @@ static void add_token(tokens *k, mr_piece piece) {
     r->ids[k->count++] = r->slots[at] - 1;
 }
 
-/* Mean length of the stretches in which the type-token ratio stays above the threshold; the rest counts as a share. */
+/* Mean length of the stretches in which the type-token ratio stays above the threshold; the rest counts as a
+ * share. */
 static double one_way(const tokens *k, bool backward, uint32_t *stamp) {
     double factors = 0;
     size_t types = 0, length = 0;
@@ -161,8 +168,8 @@ static bool make_room(mr_mtld_room *r, size_t words) {
     return true;
 }
 
-static mr_status mtld_of_folded(mr_text *t, mr_span folded, uint64_t words_min, mr_mtld_room *room, double *out,
-                                mr_error *err) {
+static mr_status mtld_of_folded(mr_text *t, mr_span folded, uint64_t words_min, mr_mtld_room *room,
+                                double *out, mr_error *err) {
     tokens k = {.text = folded, .room = room};
     mr_piece piece;
     MR_TRY(mr_text_walk(t, MR_UNIT_WORD, folded, err));
@@ -181,7 +188,8 @@ static mr_status mtld_of_folded(mr_text *t, mr_span folded, uint64_t words_min, 
     return MR_OK;
 }
 
-mr_status mr_mtld(mr_text *t, mr_span text, uint64_t words_min, mr_mtld_room *room, double *out, mr_error *err) {
+mr_status mr_mtld(mr_text *t, mr_span text, uint64_t words_min, mr_mtld_room *room, double *out,
+                  mr_error *err) {
     *out = NAN;
     if (!room->folded.max) mr_buf_init(&room->folded, room->mem, SIZE_MAX / 4);
     mr_buf_clear(&room->folded);

@@ -1,10 +1,12 @@
-/* readability.h: how hard an English text reads and how varied its words are, from ICU's words and sentences. */
+/* readability.h: how hard an English text reads and how varied its words are, from ICU's words and sentences.
+ */
 #ifndef MR_WORKER_KIT_READABILITY_H
 #define MR_WORKER_KIT_READABILITY_H
 
 #include "worker/kit/text.h"
 
-/* What the formulas count. A word is a segment with a letter or a number; a sentence one with a word in it. */
+/* What the formulas count. A word is a segment with a letter or a number; a sentence one with a word in it.
+ */
 typedef struct mr_reading {
     uint64_t words, sentences, letters, characters /* letters and digits */, syllables;
     uint64_t polysyllables; /* words of three syllables or more */
@@ -27,14 +29,15 @@ double mr_coleman_liau(const mr_reading *c);  /* 5.88 L/W - 29.6 S/W - 15.8 (Col
 typedef struct mr_mtld_room {
     const mr_mem *mem;
     mr_buf folded;
-    mr_piece *pieces;              /* the first word of each kind */
-    uint32_t *ids, *seen, *slots;  /* kind of each word; factor that a kind was last seen in; hash table of kind + 1 */
+    mr_piece *pieces; /* the first word of each kind */
+    uint32_t *ids, *seen,
+        *slots; /* kind of each word; factor that a kind was last seen in; hash table of kind + 1 */
     size_t cap, slot_count;
 } mr_mtld_room;
 void mr_mtld_room_free(mr_mtld_room *room);
 
-/* MTLD (McCarthy and Jarvis 2010), threshold 0.72, mean of the forward and the backward pass over case-folded words;
- * NaN when no factor can be formed (every word differs) or there are fewer than `words_min` words.
+/* MTLD (McCarthy and Jarvis 2010), threshold 0.72, mean of the forward and the backward pass over case-folded
+ * words; NaN when no factor can be formed (every word differs) or there are fewer than `words_min` words.
  * Errors: those of the walk, E_MEMORY. */
 mr_status mr_mtld(mr_text *t, mr_span text, uint64_t words_min, mr_mtld_room *room, double *out,
                   mr_error *err) MR_MUST_CHECK;

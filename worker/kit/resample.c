@@ -20,8 +20,9 @@ static void resample(const double *from, size_t n, mr_rng *rng, double *to) {
     for (size_t i = 0; i < n; i++) to[i] = from[mr_rng_below(rng, n)];
 }
 
-mr_status mr_bootstrap(mr_statistic statistic, const double *x, size_t n0, const double *y, size_t n1, unsigned rounds,
-                       mr_rng *rng, const mr_ticker *tick, double *scratch, double *replicates) {
+mr_status mr_bootstrap(mr_statistic statistic, const double *x, size_t n0, const double *y, size_t n1,
+                       unsigned rounds, mr_rng *rng, const mr_ticker *tick, double *scratch,
+                       double *replicates) {
     for (unsigned b = 0; b < rounds; b++) {
         MR_TRY(mr_ticker_call(tick));
         resample(x, n0, rng, scratch);
@@ -37,8 +38,8 @@ static double mean_of_draws(const double *v, size_t n, mr_rng *rng) {
     return sum / (double)n;
 }
 
-mr_status mr_bootstrap_means(const double *x, size_t n0, const double *y, size_t n1, unsigned rounds, mr_rng *rng,
-                             const mr_ticker *tick, double *replicates) {
+mr_status mr_bootstrap_means(const double *x, size_t n0, const double *y, size_t n1, unsigned rounds,
+                             mr_rng *rng, const mr_ticker *tick, double *replicates) {
     for (unsigned b = 0; b < rounds; b++) {
         MR_TRY(mr_ticker_call(tick));
         replicates[b] = mean_of_draws(x, n0, rng);
@@ -79,7 +80,8 @@ static void leave_one_out(mr_statistic statistic, const double *v, size_t n, siz
         for (size_t i = 0; i < n; i++) {
             memcpy(scratch + at, v, i * sizeof *v);
             memcpy(scratch + at + i, v + i + 1, (n - 1 - i) * sizeof *v);
-            double left = at ? statistic(scratch, n0, scratch + n0, n1 - 1) : statistic(scratch, n0 - 1, scratch + n0, n1);
+            double left = at ? statistic(scratch, n0, scratch + n0, n1 - 1)
+                             : statistic(scratch, n0 - 1, scratch + n0, n1);
             if (pass == 0)
                 mean += left / (double)n;
             else
@@ -89,7 +91,8 @@ static void leave_one_out(mr_statistic statistic, const double *v, size_t n, siz
     if (n) memcpy(scratch + at, v, n * sizeof *v);
 }
 
-double mr_acceleration(mr_statistic statistic, const double *x, size_t n0, const double *y, size_t n1, double *scratch) {
+double mr_acceleration(mr_statistic statistic, const double *x, size_t n0, const double *y, size_t n1,
+                       double *scratch) {
     influence sum = {0, 0};
     if (n0 < 2 || n1 == 1) return 0;
     if (n1) memcpy(scratch + n0, y, n1 * sizeof *y);

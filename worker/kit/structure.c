@@ -2,14 +2,23 @@
 
 #include <string.h>
 
-enum { TAB = 4, FENCE_MIN = 3, TITLE_BYTES_MAX = 60, TITLE_WORDS_MAX = 6, TITLE_LEVEL = 7, UNDERLINED_BYTES_MAX = 80, LIST_DEPTH_MAX = 16 };
-
-const char *const mr_node_names[MR_NODE_KINDS] = {
-    "document", "section", "example",     "list",       "item", "paragraph",   "heading", "code_block",
-    "role",     "question", "instruction", "constraint", "code", "placeholder",
+enum {
+    TAB = 4,
+    FENCE_MIN = 3,
+    TITLE_BYTES_MAX = 60,
+    TITLE_WORDS_MAX = 6,
+    TITLE_LEVEL = 7,
+    UNDERLINED_BYTES_MAX = 80,
+    LIST_DEPTH_MAX = 16
 };
 
-/* A line [start, end) without its break; `text` is its first byte that is not blank, `stop` is behind the last one. */
+const char *const mr_node_names[MR_NODE_KINDS] = {
+    "document",   "section", "example",  "list",        "item",       "paragraph", "heading",
+    "code_block", "role",    "question", "instruction", "constraint", "code",      "placeholder",
+};
+
+/* A line [start, end) without its break; `text` is its first byte that is not blank, `stop` is behind the
+ * last one. */
 typedef struct line {
     size_t start, text, stop;
     unsigned indent; /* columns before `text` */
@@ -28,9 +37,12 @@ static line read_line(mr_span t, size_t start, size_t end) {
     line l = {.start = start, .text = start, .stop = end};
     for (; l.text < end; l.text++) {
         uint8_t c = t.data[l.text];
-        if (c == '\t') l.indent = (l.indent / TAB + 1) * TAB;
-        else if (c == ' ') l.indent++;
-        else if (c != '\r') break;
+        if (c == '\t')
+            l.indent = (l.indent / TAB + 1) * TAB;
+        else if (c == ' ')
+            l.indent++;
+        else if (c != '\r')
+            break;
     }
     while (l.stop > l.text && strchr(" \t\r", t.data[l.stop - 1]) && t.data[l.stop - 1]) l.stop--;
     l.blank = l.text == end;
@@ -38,12 +50,22 @@ static line read_line(mr_span t, size_t start, size_t end) {
     return l;
 }
 
-static mr_status read_lines(parser *p, mr_arena *arena, mr_error *err) {
+static mr_status make_lines(mr_structure_room *room, size_t count, mr_error *err) {
+    if (count <= room->lines_max) return MR_OK;
+    size_t max = count > 2 * room->lines_max ? count : 2 * room->lines_max;
+    room->lines_max = 0;
+    room->lines = mr_arena_alloc(room->arena, max, sizeof(line));
+    if (!room->lines) return mr_fail(err, MR_E_MEMORY, "no memory for the %zu lines of a prompt", count);
+    room->lines_max = max;
+    return MR_OK;
+}
+
+static mr_status read_lines(parser *p, mr_structure_room *room, mr_error *err) {
     mr_span t = p->spans.text;
     size_t count = 1;
     for (size_t i = 0; i < t.len; i++) count += t.data[i] == '\n';
-    line *lines = mr_arena_alloc(arena, count, sizeof *lines);
-    if (!lines) return mr_fail(err, MR_E_MEMORY, "no memory for %zu lines of a prompt", count);
+    MR_TRY(make_lines(room, count, err));
+    line *lines = room->lines;
     for (size_t i = 0, start = 0; i <= t.len; i++) {
         if (i < t.len && t.data[i] != '\n') continue;
         lines[p->count++] = read_line(t, start, i);
@@ -82,15 +104,19 @@ static unsigned hash_level(const parser *p, const line *l) {
 /* Three or more of one of "=", "-", "*", "_", and nothing else. */
 static bool is_rule(const parser *p, const line *l, const char *of) {
     uint8_t c = at(p, l->text);
-    return !l->blank && l->stop - l->text >= 3 && c && strchr(of, c) && run_length(p, l->text, l->stop, c) == l->stop - l->text;
+    return !l->blank && l->stop - l->text >= 3 && c && strchr(of, c) &&
+           run_length(p, l->text, l->stop, c) == l->stop - l->text;
 }
 
-/* Bytes of the marker "-", "*", "+", a bullet sign, "12." or "12)" with a blank behind it; 0 when it is no list item. */
+/* Bytes of the marker "-", "*", "+", a bullet sign, "12." or "12)" with a blank behind it; 0 when it is no
+ * list item. */
 static size_t marker_length(const parser *p, const line *l) {
     size_t i = l->text;
     if (l->blank || is_rule(p, l, "-*_")) return 0;
-    if (at(p, i) && strchr("-*+", at(p, i))) i++;
-    else if (l->stop - i >= 3 && !memcmp(p->spans.text.data + i, "\xe2\x80\xa2", 3)) i += 3;
+    if (at(p, i) && strchr("-*+", at(p, i)))
+        i++;
+    else if (l->stop - i >= 3 && !memcmp(p->spans.text.data + i, "\xe2\x80\xa2", 3))
+        i += 3;
     else {
         while (i < l->stop && is_digit(at(p, i)) && i - l->text < 3) i++;
         if (i == l->text || (at(p, i) != '.' && at(p, i) != ')')) return 0;
@@ -101,8 +127,8 @@ static size_t marker_length(const parser *p, const line *l) {
 
 /* ---- labels: a word or two and a colon at the start of a line ---- */
 
-static const char *const example_labels[] = {"example", "examples", "sample", "for example", "example input",
-                                             "sample input", NULL};
+static const char *const example_labels[] = {"example",       "examples",     "sample", "for example",
+                                             "example input", "sample input", NULL};
 static const char *const input_labels[] = {"input", "q", "question", NULL};
 static const char *const output_labels[] = {"output", "a", "answer", "expected output", NULL};
 static const char *const turn_labels[] = {"system", "user", "assistant", "human", "ai", "bot", NULL};
@@ -111,10 +137,10 @@ static const char *const turn_labels[] = {"system", "user", "assistant", "human"
 static size_t label_end(const parser *p, const line *l, const char *const *labels) {
     size_t i = l->text;
     i += run_length(p, i, l->stop, '*');
-    size_t n = mr_spans_any(p->spans.text, i, l->stop, labels);
-    if (!n || l->blank) return 0;
-    for (const char *const *k = labels; *k; k++) /* the longest */
-        if (mr_spans_phrase(p->spans.text, i, l->stop, *k) && strlen(*k) > n) n = strlen(*k);
+    size_t n = 0;
+    for (const char *const *k = labels; *k; k++) /* the longest that fits */
+        if (strlen(*k) > n && mr_spans_phrase(p->spans.text, i, l->stop, *k)) n = strlen(*k);
+    if (!n) return 0;
     i += n;
     while (at(p, i) == ' ' || at(p, i) == '#' || is_digit(at(p, i))) i++;
     i += run_length(p, i, l->stop, '*');
@@ -129,22 +155,23 @@ static size_t turn_end(const parser *p, const line *l) {
 
 static bool is_example_label(const parser *p, const line *l) { return label_end(p, l, example_labels) != 0; }
 
-static const char *const no_title[] = {"you", "here", "the following", "please", "i", "this", "these", "if",
-                                       "when", "for", "now", "then", NULL};
+static const char *const no_title[] = {"you", "here", "the following", "please", "i",    "this", "these",
+                                       "if",  "when", "for",           "now",    "then", NULL};
 
 /* "Title:" alone on its line behind a blank line or the start, with something below it. */
 static bool is_title(const parser *p, size_t i, size_t from) {
     const line *l = &p->lines[i];
     size_t n = l->stop - l->text, words = 1;
-    if (l->blank || n < 2 || n > TITLE_BYTES_MAX || at(p, l->stop - 1) != ':' || !is_upper(at(p, l->text))) return false;
+    if (l->blank || n < 2 || n > TITLE_BYTES_MAX || at(p, l->stop - 1) != ':' || !is_upper(at(p, l->text)))
+        return false;
     if ((i > from && !p->lines[i - 1].blank) || i + 1 >= p->count) return false;
     for (size_t k = l->text; k + 1 < l->stop; k++) {
         if (strchr(".?!:;{[<`", at(p, k))) return false;
         words += at(p, k) == ' ';
     }
     if (words > TITLE_WORDS_MAX || mr_spans_any(p->spans.text, l->text, l->stop, no_title)) return false;
-    return !mr_spans_verb(p->spans.text, l->text, l->stop) && !turn_end(p, l) && !label_end(p, l, input_labels) &&
-           !label_end(p, l, output_labels);
+    return !mr_spans_verb(p->spans.text, l->text, l->stop) && !turn_end(p, l) &&
+           !label_end(p, l, input_labels) && !label_end(p, l, output_labels);
 }
 
 /* A short line of its own with "===" or "---" under it. */
@@ -155,8 +182,8 @@ static bool is_underlined(const parser *p, size_t i, size_t end) {
 
 /* Whether a paragraph ends before this line. */
 static bool starts_block(const parser *p, const line *l) {
-    return l->blank || fence_length(p, l) || hash_level(p, l) || marker_length(p, l) || is_example_label(p, l) ||
-           turn_end(p, l) || is_rule(p, l, "-*_");
+    return l->blank || fence_length(p, l) || hash_level(p, l) || marker_length(p, l) ||
+           is_example_label(p, l) || turn_end(p, l) || is_rule(p, l, "-*_");
 }
 
 /* ---- blocks; each takes the line that it starts at and returns the line behind it ---- */
@@ -237,10 +264,11 @@ static void open_item(parser *p, open_list *open, size_t *depth, const line *l) 
     top->stop = l->stop;
 }
 
-/* Whether the list goes on at line k: an item, or a line that is indented deeper than the open item's marker. */
+/* Whether the list goes on at line k: an item, or a line that is indented deeper than the open item's marker.
+ */
 static bool list_goes_on(const parser *p, size_t k, size_t end, const open_list *top) {
-    return k < end && !p->lines[k].blank && (marker_length(p, &p->lines[k]) || p->lines[k].indent > top->indent) &&
-           !turn_end(p, &p->lines[k]);
+    return k < end && !p->lines[k].blank &&
+           (marker_length(p, &p->lines[k]) || p->lines[k].indent > top->indent) && !turn_end(p, &p->lines[k]);
 }
 
 static size_t parse_list(parser *p, size_t i, size_t end) {
@@ -253,7 +281,9 @@ static size_t parse_list(parser *p, size_t i, size_t end) {
             k = parse_fence(p, k, end);
         } else {
             if (marker) open_item(p, open, &depth, l);
-            for (k++; k < end && !starts_block(p, &p->lines[k]) && p->lines[k].indent > open[depth - 1].indent;) k++;
+            for (k++;
+                 k < end && !starts_block(p, &p->lines[k]) && p->lines[k].indent > open[depth - 1].indent;)
+                k++;
             mr_spans_running_text(&p->spans, text + marker, p->lines[k - 1].stop);
         }
         open[depth - 1].stop = p->lines[k - 1].stop;
@@ -272,11 +302,14 @@ static void parse_blocks(parser *p, size_t from, size_t end);
 
 /* The line behind the run of lines without a blank that starts at k; fences are passed over whole. */
 static size_t run_end(const parser *p, size_t k, size_t end) {
-    for (; k < end && !p->lines[k].blank && !hash_level(p, &p->lines[k]) && !is_example_label(p, &p->lines[k]); k++) {
+    for (;
+         k < end && !p->lines[k].blank && !hash_level(p, &p->lines[k]) && !is_example_label(p, &p->lines[k]);
+         k++) {
         size_t n = fence_length(p, &p->lines[k]);
         if (!n) continue;
         uint8_t c = at(p, p->lines[k].text);
-        for (k++; k < end && run_length(p, p->lines[k].text, p->lines[k].stop, c) < n; k++) {}
+        for (k++; k < end && run_length(p, p->lines[k].text, p->lines[k].stop, c) < n; k++) {
+        }
         if (k == end) break;
     }
     return k;
@@ -287,8 +320,8 @@ static size_t skip_blank(const parser *p, size_t k, size_t end) {
     return k;
 }
 
-/* For an "Input:" line: the line behind the output that belongs to it, or 0. One blank line may lie between. An output
- * with nothing behind it is a slot to fill, not an example. */
+/* For an "Input:" line: the line behind the output that belongs to it, or 0. One blank line may lie between.
+ * An output with nothing behind it is a slot to fill, not an example. */
 static size_t pair_end(const parser *p, size_t i, size_t end) {
     bool gap = false;
     for (size_t k = i + 1; k < end; k++) {
@@ -297,7 +330,8 @@ static size_t pair_end(const parser *p, size_t i, size_t end) {
         if (stop) {
             bool filled = stop < l->stop || (k + 1 < end && !p->lines[k + 1].blank);
             size_t behind = k + 1;
-            while (filled && behind < end && !p->lines[behind].blank && !label_end(p, &p->lines[behind], input_labels))
+            while (filled && behind < end && !p->lines[behind].blank &&
+                   !label_end(p, &p->lines[behind], input_labels))
                 behind++;
             return filled ? behind : 0;
         }
@@ -357,15 +391,18 @@ static void parse_blocks(parser *p, size_t from, size_t end) {
     for (size_t i = from; i < end;) i = p->lines[i].blank ? i + 1 : parse_block(p, i, from, end);
 }
 
-/* A section reaches from its heading to the next one of its level or a higher one. Headings lie in order here. */
+/* A section reaches from its heading to the next one of its level or a higher one. Headings lie in order
+ * here. */
 static void add_sections(parser *p) {
     mr_spans *s = &p->spans;
     size_t text_end = s->text.len, found = s->count;
-    while (text_end && strchr(" \t\r\n", s->text.data[text_end - 1]) && s->text.data[text_end - 1]) text_end--;
+    while (text_end && strchr(" \t\r\n", s->text.data[text_end - 1]) && s->text.data[text_end - 1])
+        text_end--;
     for (size_t i = 0; i < found; i++) {
         if (s->nodes[i].kind != MR_NODE_HEADING) continue;
         size_t end = text_end, k = i + 1;
-        while (k < found && (s->nodes[k].kind != MR_NODE_HEADING || s->nodes[k].level > s->nodes[i].level)) k++;
+        while (k < found && (s->nodes[k].kind != MR_NODE_HEADING || s->nodes[k].level > s->nodes[i].level))
+            k++;
         if (k < found) end = s->nodes[k].start;
         while (end && strchr(" \t\r\n", s->text.data[end - 1]) && s->text.data[end - 1]) end--;
         mr_spans_add(s, MR_NODE_SECTION, s->nodes[i].start, end, s->nodes[i].level);
@@ -379,7 +416,8 @@ void mr_spans_add(mr_spans *s, mr_node_kind kind, size_t start, size_t end, uint
         s->truncated = true;
         return;
     }
-    s->nodes[s->count++] = (mr_node){.kind = kind, .start = (uint32_t)start, .end = (uint32_t)end, .level = level};
+    s->nodes[s->count++] =
+        (mr_node){.kind = kind, .start = (uint32_t)start, .end = (uint32_t)end, .level = level};
 }
 
 static bool before(const mr_node *a, const mr_node *b) {
@@ -389,7 +427,8 @@ static bool before(const mr_node *a, const mr_node *b) {
 }
 
 static void sort_nodes(mr_node *v, size_t n) {
-    static const size_t gaps[] = {8929, 3905, 1750, 701, 301, 132, 57, 23, 10, 4, 1}; /* shell sort (Ciura 2001) */
+    static const size_t gaps[] = {8929, 3905, 1750, 701, 301, 132,
+                                  57,   23,   10,   4,   1}; /* shell sort (Ciura 2001) */
     for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++) {
         for (size_t i = gaps[g]; i < n; i++) {
             mr_node x = v[i];
@@ -400,7 +439,8 @@ static void sort_nodes(mr_node *v, size_t n) {
     }
 }
 
-/* The parent is the nearest earlier node that holds the whole span, so a span that crosses another's end moves up. */
+/* The parent is the nearest earlier node that holds the whole span, so a span that crosses another's end
+ * moves up. */
 static void link_nodes(mr_node *v, uint32_t n) {
     for (uint32_t i = 1; i < n; i++) {
         uint32_t up = i - 1;
@@ -410,12 +450,21 @@ static void link_nodes(mr_node *v, uint32_t n) {
     }
 }
 
-mr_status mr_structure_parse(mr_span text, uint32_t nodes_max, mr_arena *arena, mr_structure *out, mr_error *err) {
-    if (text.len > 256u << 20) return mr_fail(err, MR_E_LIMIT, "a text of %zu bytes; the structure takes 256 MiB", text.len);
-    parser p = {.spans = {.text = text, .cap = nodes_max}};
-    p.spans.nodes = mr_arena_alloc(arena, (size_t)nodes_max, sizeof *p.spans.nodes);
-    if (!p.spans.nodes) return mr_fail(err, MR_E_MEMORY, "no memory for the structure of a prompt");
-    MR_TRY(read_lines(&p, arena, err));
+mr_status mr_structure_room_init(mr_structure_room *room, mr_arena *arena, uint32_t nodes_max,
+                                 mr_error *err) {
+    *room = (mr_structure_room){.arena = arena, .nodes_max = nodes_max};
+    room->nodes = mr_arena_alloc(arena, nodes_max, sizeof *room->nodes);
+    room->counts = mr_arena_alloc(arena, 2 * (size_t)nodes_max, sizeof *room->counts);
+    if (!room->nodes || !room->counts)
+        return mr_fail(err, MR_E_MEMORY, "no memory for %u nodes of a structure", nodes_max);
+    return MR_OK;
+}
+
+mr_status mr_structure_parse(mr_span text, mr_structure_room *room, mr_structure *out, mr_error *err) {
+    if (text.len > 256u << 20)
+        return mr_fail(err, MR_E_LIMIT, "a text of %zu bytes; the structure takes 256 MiB", text.len);
+    parser p = {.spans = {.text = text, .nodes = room->nodes, .cap = room->nodes_max}};
+    MR_TRY(read_lines(&p, room, err));
     mr_spans_add(&p.spans, MR_NODE_DOCUMENT, 0, text.len, 0);
     parse_blocks(&p, 0, p.count);
     add_sections(&p);
@@ -428,7 +477,8 @@ mr_status mr_structure_parse(mr_span text, uint32_t nodes_max, mr_arena *arena, 
 /* ---- measures ---- */
 
 static bool same_text(mr_span text, const mr_node *a, const mr_node *b) {
-    return a->end - a->start == b->end - b->start && !memcmp(text.data + a->start, text.data + b->start, a->end - a->start);
+    return a->end - a->start == b->end - b->start &&
+           !memcmp(text.data + a->start, text.data + b->start, a->end - a->start);
 }
 
 static uint32_t count_reuse(const mr_structure *s, mr_span text) {
@@ -436,7 +486,9 @@ static uint32_t count_reuse(const mr_structure *s, mr_span text) {
     for (uint32_t i = 1; i < s->count; i++) {
         if (s->nodes[i].kind != MR_NODE_PLACEHOLDER) continue;
         uint32_t k = i;
-        while (--k && !(s->nodes[k].kind == MR_NODE_PLACEHOLDER && same_text(text, &s->nodes[k], &s->nodes[i]))) {}
+        while (--k &&
+               !(s->nodes[k].kind == MR_NODE_PLACEHOLDER && same_text(text, &s->nodes[k], &s->nodes[i]))) {
+        }
         reused += k > 0;
     }
     return reused;
@@ -447,26 +499,23 @@ static double balance_of(double sackin, double leaves) {
     return leaves < 3 ? 1 : 1 - (sackin - least) / (most - least);
 }
 
-mr_status mr_structure_measure(const mr_structure *s, mr_span text, mr_arena *arena, mr_structure_measures *out,
-                               mr_error *err) {
-    uint32_t *children = mr_arena_alloc(arena, s->count, sizeof *children);
-    uint32_t *forks = mr_arena_alloc(arena, s->count, sizeof *forks); /* ancestors with two children or more */
-    if (!children || !forks) return mr_fail(err, MR_E_MEMORY, "no memory for the measures of a prompt");
-    *out = (mr_structure_measures){.nodes = s->count};
+mr_structure_measures mr_structure_measure(const mr_structure *s, mr_span text, mr_structure_room *room) {
+    mr_structure_measures m = {.nodes = s->count, .cycles = count_reuse(s, text)};
+    uint32_t *children = room->counts, *forks = children + s->count, inner = 0;
+    memset(children, 0, 2 * (size_t)s->count * sizeof *children);
     for (uint32_t i = 1; i < s->count; i++) children[s->nodes[i].parent]++;
-    uint32_t inner = 0;
     for (uint32_t i = 0; i < s->count; i++) {
         const mr_node *n = &s->nodes[i];
-        if (i) forks[i] = forks[n->parent] + (children[n->parent] > 1);
-        out->counts[n->kind]++;
-        if (n->depth > out->depth) out->depth = n->depth;
+        if (i)
+            forks[i] = forks[n->parent] + (children[n->parent] > 1); /* ancestors with two children or more */
+        m.counts[n->kind]++;
+        if (n->depth > m.depth) m.depth = n->depth;
         inner += children[i] > 0;
         if (children[i]) continue;
-        out->leaves++;
-        out->sackin += forks[i];
+        m.leaves++;
+        m.sackin += forks[i];
     }
-    out->branching = inner ? (double)(s->count - 1) / (double)inner : 0;
-    out->balance = balance_of(out->sackin, out->leaves);
-    out->cycles = count_reuse(s, text);
-    return MR_OK;
+    m.branching = inner ? (double)(s->count - 1) / (double)inner : 0;
+    m.balance = balance_of(m.sackin, m.leaves);
+    return m;
 }

@@ -1,6 +1,7 @@
-/* structure.h: the structure of a prompt as a tree of spans. Markdown-like blocks (headings, lists, code), sentences that
- * give a role, an instruction, a constraint or a question, examples, placeholders and inline code. Rules on bytes, no
- * model; docs/components/structural_analyzer.md lists them. Text is UTF-8; spans are byte offsets [start, end). */
+/* structure.h: the structure of a prompt as a tree of spans. Markdown-like blocks (headings, lists, code),
+ * sentences that give a role, an instruction, a constraint or a question, examples, placeholders and inline
+ * code. Rules on bytes, no model; docs/components/structural_analyzer.md lists them. Text is UTF-8; spans are
+ * byte offsets [start, end). */
 #ifndef MR_WORKER_KIT_STRUCTURE_H
 #define MR_WORKER_KIT_STRUCTURE_H
 
@@ -42,8 +43,22 @@ typedef struct mr_structure {
     bool truncated; /* there were more than `nodes_max`; the first that were found are kept */
 } mr_structure;
 
-/* Everything is taken from `arena`. Errors: E_MEMORY; E_LIMIT over 256 MiB of text. */
-mr_status mr_structure_parse(mr_span text, uint32_t nodes_max, mr_arena *arena, mr_structure *out,
+/* Scratch for one text after the other: a parse overwrites what the one before gave. */
+typedef struct mr_structure_room {
+    mr_arena *arena;
+    mr_node *nodes;   /* nodes_max */
+    uint32_t *counts; /* 2 x nodes_max */
+    uint32_t nodes_max;
+    void *lines;
+    size_t lines_max;
+} mr_structure_room;
+
+/* Errors: E_MEMORY. */
+mr_status mr_structure_room_init(mr_structure_room *room, mr_arena *arena, uint32_t nodes_max,
+                                 mr_error *err) MR_MUST_CHECK;
+
+/* `out->nodes` lies in `room`. Errors: E_MEMORY; E_LIMIT over 256 MiB of text. */
+mr_status mr_structure_parse(mr_span text, mr_structure_room *room, mr_structure *out,
                              mr_error *err) MR_MUST_CHECK;
 
 typedef struct mr_structure_measures {
@@ -51,14 +66,13 @@ typedef struct mr_structure_measures {
     uint32_t nodes, leaves, depth; /* depth: the greatest, 0 for a lone document */
     double branching;              /* mean number of children of nodes that have any; 0 without */
     double sackin;                 /* sum over leaves of their ancestors with two children or more */
-    double balance; /* 1 - (sackin - leaves) / (leaves (leaves + 1) / 2 - 1 - leaves): 1 for a star, 0 for a caterpillar
-                     * (Sackin 1972; Shao and Sokal 1990); 1 below three leaves */
-    uint32_t cycles; /* cyclomatic number of the tree with an edge from each placeholder to the last one of the same
-                      * text: how often a placeholder is used again */
+    double balance;  /* 1 - (sackin - leaves) / (leaves (leaves + 1) / 2 - 1 - leaves): 1 for a star, 0 for a
+                      * caterpillar  (Sackin 1972; Shao and Sokal 1990); 1 below three leaves */
+    uint32_t cycles; /* cyclomatic number of the tree with an edge from each placeholder to the last one of
+                      * the same text: how often a placeholder is used again */
 } mr_structure_measures;
 
-/* Errors: E_MEMORY. */
-mr_status mr_structure_measure(const mr_structure *s, mr_span text, mr_arena *arena, mr_structure_measures *out,
-                               mr_error *err) MR_MUST_CHECK;
+/* Of what was parsed last into `room`. */
+mr_structure_measures mr_structure_measure(const mr_structure *s, mr_span text, mr_structure_room *room);
 
 #endif

@@ -1,5 +1,5 @@
-/* structure_spans.h: the inside of structure.h: the list of spans that blocks and sentences fill, and what is found
- * inside a stretch of running text. */
+/* structure_spans.h: the inside of structure.h: the list of spans that blocks and sentences fill, and what is
+ * found inside a stretch of running text. */
 #ifndef MR_WORKER_KIT_STRUCTURE_SPANS_H
 #define MR_WORKER_KIT_STRUCTURE_SPANS_H
 

@@ -29,22 +29,31 @@ size_t mr_spans_any(mr_span text, size_t at, size_t end, const char *const *phra
 }
 
 static const char *const verbs[] = {
-    "add", "analyse", "analyze", "answer", "apply", "arrange", "assess", "ask", "assume", "avoid", "begin", "brainstorm", "break", "build",
-    "calculate", "change", "check", "choose", "cite", "classify", "combine", "come up with", "compare", "complete", "compose",
-    "compute", "consider", "convert", "continue", "correct", "count", "create", "critique", "debug", "define", "delete", "describe",
-    "design", "detect", "determine", "develop", "discuss", "display", "divide", "draft", "draw", "edit", "elaborate", "estimate",
-    "evaluate", "examine", "expand", "explain", "extract", "fill", "find", "fix", "focus", "follow", "format", "formulate", "generate",
-    "give", "group", "help", "highlight", "identify", "illustrate", "implement", "improve", "include", "insert", "interpret",
-    "keep", "label", "list", "look", "make", "match", "mention", "modify", "name", "note", "optimise", "optimize", "organise", "organize",
-    "outline", "output", "paraphrase", "pick", "plan", "predict", "prepare", "present", "print", "produce", "propose", "proofread",
-    "provide", "put", "rank", "rate", "read", "recommend", "refactor", "remove", "rephrase", "replace", "reply", "report",
-    "respond", "return", "review", "revise", "rewrite", "say", "score", "select", "send", "show", "simplify", "solve", "sort",
-    "specify", "split", "start", "state", "suggest", "summarise", "summarize", "take", "tell", "think", "translate", "try", "use",
-    "verify", "write", NULL};
+    "add",        "analyse",      "analyze",     "answer",    "apply",      "arrange",   "ask",
+    "assess",     "assume",       "avoid",       "begin",     "brainstorm", "break",     "build",
+    "calculate",  "change",       "check",       "choose",    "cite",       "clarify",   "classify",
+    "combine",    "come up with", "compare",     "complete",  "compose",    "compute",   "consider",
+    "continue",   "convert",      "correct",     "count",     "create",     "critique",  "debug",
+    "define",     "delete",       "demonstrate", "describe",  "design",     "detect",    "determine",
+    "develop",    "discuss",      "display",     "divide",    "draft",      "draw",      "edit",
+    "elaborate",  "enumerate",    "estimate",    "evaluate",  "examine",    "expand",    "explain",
+    "extract",    "fill",         "find",        "fix",       "focus",      "follow",    "format",
+    "formulate",  "generate",     "give",        "group",     "help",       "highlight", "identify",
+    "illustrate", "implement",    "improve",     "include",   "insert",     "interpret", "keep",
+    "label",      "list",         "look",        "make",      "match",      "mention",   "modify",
+    "name",       "note",         "optimise",    "optimize",  "organise",   "organize",  "outline",
+    "output",     "paraphrase",   "pick",        "plan",      "predict",    "prepare",   "present",
+    "print",      "produce",      "proofread",   "propose",   "provide",    "put",       "rank",
+    "rate",       "read",         "recommend",   "refactor",  "reformat",   "remove",    "repeat",
+    "rephrase",   "replace",      "reply",       "report",    "respond",    "return",    "review",
+    "revise",     "rewrite",      "say",         "score",     "select",     "send",      "shorten",
+    "show",       "simplify",     "solve",       "sort",      "specify",    "split",     "start",
+    "state",      "suggest",      "summarise",   "summarize", "take",       "tell",      "think",
+    "transform",  "translate",    "try",         "use",       "verify",     "write",     NULL};
 
 /* Verbs that are also the names of fields: "Output: ..." asks for nothing. */
-static const char *const field_names[] = {"answer", "format", "label", "list", "name", "note", "output", "plan",
-                                          "report", "reply", "score", "state", NULL};
+static const char *const field_names[] = {"answer", "format", "label", "list",  "name",  "note", "output",
+                                          "plan",   "report", "reply", "score", "state", NULL};
 
 bool mr_spans_verb(mr_span text, size_t at, size_t end) {
     size_t name = mr_spans_any(text, at, end, field_names);
@@ -52,34 +61,101 @@ bool mr_spans_verb(mr_span text, size_t at, size_t end) {
     return mr_spans_any(text, at, end, verbs) > 0;
 }
 
-static const char *const roles[] = {
-    "you are a", "you are an", "you are the", "you're a", "you're an", "act as", "act like", "please act as",
-    "i want you to act", "i need you to act", "i would like you to act", "imagine you are", "imagine you're",
-    "imagine that you are", "pretend to be", "pretend you are", "pretend that you are", "assume the role",
-    "take on the role", "take the role", "play the role", "your role is", "you will act as", "you act as",
-    "you will be acting as", NULL};
+static const char *const roles[] = {"you are a",
+                                    "you are an",
+                                    "you are the",
+                                    "you're a",
+                                    "you're an",
+                                    "act as",
+                                    "act like",
+                                    "please act as",
+                                    "i want you to act",
+                                    "i need you to act",
+                                    "i would like you to act",
+                                    "imagine you are",
+                                    "imagine you're",
+                                    "imagine that you are",
+                                    "pretend to be",
+                                    "pretend you are",
+                                    "pretend that you are",
+                                    "assume the role",
+                                    "take on the role",
+                                    "take the role",
+                                    "play the role",
+                                    "your role is",
+                                    "you will act as",
+                                    "you act as",
+                                    "you will be acting as",
+                                    NULL};
 
-static const char *const lead_ins[] = {"please", "then", "first", "next", "now", "finally", "also", "and",
-                                       "second", "third", "kindly", "afterwards", NULL};
+static const char *const lead_ins[] = {"please", "then",   "first", "next",   "now",        "finally", "also",
+                                       "and",    "second", "third", "kindly", "afterwards", NULL};
 
-static const char *const requests[] = {"i want you to", "i need you to", "i would like you to", "i'd like you to",
-                                       "your task is", "your job is", "your goal is", "help me", "let's", NULL};
+static const char *const requests[] = {"i want you to",
+                                       "i need you to",
+                                       "i would like you to",
+                                       "i'd like you to",
+                                       "your task is",
+                                       "your job is",
+                                       "your goal is",
+                                       "help me",
+                                       "let's",
+                                       NULL};
 
-static const char *const constraints[] = {
-    "must", "shall", "should", "do not", "don't", "never", "always", "avoid", "at most", "at least", "no more than",
-    "no longer than", "no fewer than", "no less than", "no earlier than", "no later than", "exactly", "maximum",
-    "minimum", "limit", "limited to", "required", "ensure", "make sure", "cannot", "can't", "may not", "not allowed",
-    "not exceed", "only use", "use only", "only answer", "answer only", "only respond", "respond only", "only reply",
-    "reply only", "only return", "return only", "only output", "output only", "only write", "write only", "and nothing else", "nothing else", NULL};
+static const char *const constraints[] = {"must",
+                                          "shall",
+                                          "should",
+                                          "do not",
+                                          "don't",
+                                          "never",
+                                          "always",
+                                          "avoid",
+                                          "at most",
+                                          "at least",
+                                          "no more than",
+                                          "no longer than",
+                                          "no fewer than",
+                                          "no less than",
+                                          "no earlier than",
+                                          "no later than",
+                                          "exactly",
+                                          "maximum",
+                                          "minimum",
+                                          "limit",
+                                          "limited to",
+                                          "required",
+                                          "ensure",
+                                          "make sure",
+                                          "cannot",
+                                          "can't",
+                                          "may not",
+                                          "not allowed",
+                                          "not exceed",
+                                          "only use",
+                                          "use only",
+                                          "only answer",
+                                          "answer only",
+                                          "only respond",
+                                          "respond only",
+                                          "only reply",
+                                          "reply only",
+                                          "only return",
+                                          "return only",
+                                          "only output",
+                                          "output only",
+                                          "only write",
+                                          "write only",
+                                          "and nothing else",
+                                          "nothing else",
+                                          NULL};
 
 /* These limit something only when a number follows. */
-static const char *const before_number[] = {"fewer than", "less than", "more than", "under", "over",
-                                            "up to",      "within",    "between",   "max",   "min",
-                                            "in",         NULL};
-static const char *const units[] = {"word",      "words",   "sentence", "sentences", "character", "characters",
-                                    "line",      "lines",   "bullet",   "bullets",   "paragraph", "paragraphs",
-                                    "token",     "tokens",  "step",     "steps",     "item",      "items",
-                                    "points",    NULL};
+static const char *const before_number[] = {"fewer than", "less than", "more than", "under", "over", "up to",
+                                            "within",     "between",   "max",       "min",   "in",   NULL};
+static const char *const units[] = {"word",       "words",      "sentence", "sentences", "character",
+                                    "characters", "line",       "lines",    "bullet",    "bullets",
+                                    "paragraph",  "paragraphs", "token",    "tokens",    "step",
+                                    "steps",      "item",       "items",    "points",    NULL};
 
 static size_t skip_spaces(mr_span t, size_t at, size_t end) {
     while (at < end && is_space(t.data[at])) at++;
@@ -99,7 +175,8 @@ static bool numeric_limit(mr_span t, size_t at, size_t end) {
 
 static bool holds_constraint(mr_span t, size_t start, size_t end) {
     for (size_t i = start; i < end; i++) {
-        if (!is_letter(t.data[i]) || (i > start && (is_word(t.data[i - 1]) || t.data[i - 1] == '\''))) continue;
+        if (!is_letter(t.data[i]) || (i > start && (is_word(t.data[i - 1]) || t.data[i - 1] == '\'')))
+            continue;
         if (mr_spans_any(t, i, end, constraints) || numeric_limit(t, i, end)) return true;
     }
     return false;
@@ -115,10 +192,12 @@ static size_t skip_lead_ins(mr_span t, size_t at, size_t end) {
 
 /* ---- sentences ---- */
 
-static bool closes(uint8_t c) { return c == '"' || c == '\'' || c == ')' || c == ']' || c == '*' || c == '_'; }
+static bool closes(uint8_t c) {
+    return c == '"' || c == '\'' || c == ')' || c == ']' || c == '*' || c == '_';
+}
 
-static const char *const abbreviations[] = {"e.g", "i.e", "vs",  "mr",  "mrs",    "ms", "dr",
-                                            "prof", "no", "fig", "cf", "approx", "st", NULL};
+static const char *const abbreviations[] = {"e.g",  "i.e", "vs",  "mr", "mrs",    "ms", "dr",
+                                            "prof", "no",  "fig", "cf", "approx", "st", NULL};
 
 /* Whether the full stop at `dot` ends an abbreviation, an initial or a number at the sentence's start. */
 static bool abbreviates(mr_span t, size_t start, size_t dot) {
@@ -185,8 +264,8 @@ static void judge(mr_spans *s, size_t start, size_t end) {
 
 static const char *const clause_examples[] = {"e.g.", "e.g", "for example", "for instance", NULL};
 
-/* Where the clause that starts at `at` ends: before a closing bracket that it did not open, a semicolon, a line's end, or
- * the stop of its sentence. */
+/* Where the clause that starts at `at` ends: before a closing bracket that it did not open, a semicolon, a
+ * line's end, or the stop of its sentence. */
 static size_t clause_end(mr_span t, size_t at, size_t end) {
     int open = 0;
     for (size_t i = at; i < end; i++) {
@@ -234,7 +313,8 @@ static size_t name_length(mr_span t, size_t at, size_t end) {
     size_t n = 0;
     if (at >= end || !(is_letter(t.data[at]) || t.data[at] == '_')) return 0;
     while (at + n < end && n < NAME_BYTES_MAX &&
-           (is_letter(t.data[at + n]) || is_digit(t.data[at + n]) || (t.data[at + n] && strchr("_ .-/'", t.data[at + n]))))
+           (is_letter(t.data[at + n]) || is_digit(t.data[at + n]) ||
+            (t.data[at + n] && strchr("_ .-/'", t.data[at + n]))))
         n++;
     while (n && t.data[at + n - 1] == ' ') n--;
     return n;
@@ -251,11 +331,12 @@ static size_t bracketed(mr_span t, size_t at, size_t end, const char *open, cons
     return after + m;
 }
 
-static const char *const tags[] = {"a",  "b",   "i",    "u",    "p",   "br",   "hr",   "em",   "li",   "ol",
-                                   "ul", "td",  "th",   "tr",   "div", "img",  "pre",  "sub",  "sup",  "body",
-                                   "h1", "h2",  "h3",   "h4",   "h5",  "code", "head", "html", "span", "strong",
-                                   "s",  "nav", "main", "form", "svg", "style", "table", "script", NULL};
-static const char *const fill_words[] = {"insert", "your", "enter", "add", "name", "topic", "text", "placeholder", NULL};
+static const char *const tags[] = {
+    "a",    "b",    "i",    "u",      "p",   "br",  "hr",   "em",   "li",  "ol",    "ul",    "td",     "th",
+    "tr",   "div",  "img",  "pre",    "sub", "sup", "body", "h1",   "h2",  "h3",    "h4",    "h5",     "code",
+    "head", "html", "span", "strong", "s",   "nav", "main", "form", "svg", "style", "table", "script", NULL};
+static const char *const fill_words[] = {"insert", "your", "enter",       "add", "name",
+                                         "topic",  "text", "placeholder", NULL};
 
 static size_t placeholder_end(mr_span t, size_t at, size_t end) {
     size_t name, stop;

@@ -62,13 +62,11 @@ static const mr_field outputs[] = {
      MR_FOLD_NONE},
     {"cluster_list", MR_FIELD_LIST, NULL,
      "for each cluster: label, size, share, stability, mean strength, typical row (its position), and the "
-     "features that "
-     "set it apart (name, difference in standard deviations, means inside and outside)",
+     "features that set it apart (name, difference in standard deviations, means inside and outside)",
      MR_FOLD_NONE},
     {"tree", MR_FIELD_LIST, NULL,
      "the condensed tree, a parent before its children: parent (-1: root), label (-1: not chosen), size, "
-     "birth and "
-     "death (densities, 1/distance), stability",
+     "birth and death (densities, 1/distance), stability",
      MR_FOLD_NONE},
     {"adjusted_rand", MR_FIELD_NUMBER, NULL,
      "agreement with the label column, over rows that have one; noise is a class", MR_FOLD_NONE},
@@ -218,10 +216,10 @@ static size_t pair_up(const fit *f, tagged *tags, int32_t *clusters, int32_t *cl
     for (uint32_t i = 0; i < f->batch->rows; i++)
         if (label[i].len > 0) tags[count++] = (tagged){label[i], i};
     qsort(tags, count, sizeof *tags, by_text);
-    int32_t class = 0;
+    int32_t kind = 0;
     for (size_t i = 0; i < count; i++) {
-        if (i > 0 && by_text(&tags[i - 1], &tags[i]) != 0) class ++;
-        classes[i] = class;
+        if (i > 0 && by_text(&tags[i - 1], &tags[i]) != 0) kind++;
+        classes[i] = kind;
         clusters[i] = f->found.label[tags[i].row];
     }
     return count;

@@ -315,7 +315,8 @@ static void constant_finding(const analysis *a, mr_buf *words, mr_out *out) {
     for (size_t j = 0; j < a->width && named < 8; j++)
         if (a->sd[j] == 0) mr_buf_printf(words, "%s%.60s", named++ ? ", " : "", a->names.items[j]);
     mr_out_finding(out, 0.3, "%zu of %zu columns hold%s one value only and add nothing: %.*s%s", a->constants,
-                   a->width, a->constants == 1 ? "s" : "", MR_SPAN_ARG(mr_buf_span(words)), a->constants > named ? " and more" : "");
+                   a->width, a->constants == 1 ? "s" : "", MR_SPAN_ARG(mr_buf_span(words)),
+                   a->constants > named ? " and more" : "");
 }
 
 static void findings(mr_ctx *ctx, const analysis *a, const double *z_values, const double *z_vectors,

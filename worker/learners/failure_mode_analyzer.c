@@ -43,27 +43,25 @@ static const mr_field outputs[] = {
      MR_FOLD_NONE},
     {"score_rows", MR_FIELD_LIST, NULL, "positions of the sampled rows", MR_FOLD_NONE},
     {"scores", MR_FIELD_NUMBERS, NULL,
-     "anomaly score of each of them, or of each row by a stored model: 0 to 1, ordinary "
-     "rows below 0.5",
+     "anomaly score of each of them, or of each row by a stored model: 0 to 1, ordinary rows "
+     "below 0.5",
      MR_FOLD_NONE},
     {"top_anomalies", MR_FIELD_LIST, NULL,
      "the rows with the highest scores: row, score, failed (nil: not known)", MR_FOLD_NONE},
     {"modes", MR_FIELD_LIST, NULL,
      "failure modes, the largest first: mode, size, share of the sampled failures, typical row, mean score, "
-     "and the "
-     "features that set it apart from the successful rows (name, difference in standard deviations, means)",
+     "and the features that set it apart from the successful rows (name, difference in standard deviations, "
+     "means)",
      MR_FOLD_NONE},
     {"scattered", MR_FIELD_INTEGER, "rows", "sampled failures that belong to no mode", MR_FOLD_NONE},
     {"held_out", MR_FIELD_MAP, NULL,
      "how well failure is foreseen on a quarter of the rows, kept apart: rows, failures, accuracy, "
-     "false_positive_rate, "
-     "recall, auc, brier, baseline (accuracy of always naming the commoner outcome)",
+     "false_positive_rate, recall, auc, brier, baseline (accuracy of always naming the commoner outcome)",
      MR_FOLD_NONE},
     {"probabilities", MR_FIELD_NUMBERS, NULL, "apply only: probability that each row fails", MR_FOLD_NONE},
     {"nearest_failures", MR_FIELD_LIST, NULL,
      "apply only: for each row the nearest past failures: row (position), distance (in standard deviations), "
-     "mode "
-     "(-1: none)",
+     "mode (-1: none)",
      MR_FOLD_NONE},
     {0}};
 
@@ -73,8 +71,7 @@ static mr_status refuse(mr_ctx *ctx, const mr_error *err) {
 
 static mr_status tick(void *ctx) { return mr_tick(ctx); }
 
-/* ---- partials: counts and the sample; a sampled row is its features and then its success, -1 when not known
- * ---- */
+/* ---- partials: counts and the sample. A sampled row: its features, then its success (-1: not known) ---- */
 
 typedef struct part {
     uint64_t rows, failed, succeeded;
@@ -397,6 +394,7 @@ static mr_status read_model(mr_ctx *ctx, mr_span bytes, mr_failures *s, mr_error
     MR_TRY(mr_unpack_magic(&u, model_magic, 12, err));
     MR_TRY(mr_unpack_names(&u, arena, &s->names, err));
     s->width = s->names.count;
+    if (s->width == 0) return mr_fail(err, MR_E_CORRUPT, "the model holds no columns");
     MR_TRY(mr_unpack_doubles(&u, s->width, arena, &s->mean, err));
     MR_TRY(mr_unpack_doubles(&u, s->width, arena, &s->sd, err));
     MR_TRY(mr_forest_unpack(&s->forest, arena, s->width, &u, err));
@@ -499,7 +497,7 @@ const mr_component mr_component_failure_mode_analyzer = {
     .version = 1,
     .columns = MR_COL_FEATURES,
     .columns_wanted = MR_COL_SUCCESS,
-    .capabilities = (const char *const[]){"anomaly", "failure modes", "prediction", NULL},
+    .capabilities = (const char *const[]){"anomaly", "failure_modes", "prediction", NULL},
     .options = options,
     .config_size = sizeof(failure_config),
     .outputs = outputs,

@@ -1,5 +1,6 @@
-/* statistical_validator: do two groups of rows differ? Several tests that do not share their assumptions, an interval,
- * an effect size, what could have been seen, and one verdict with its evidence. docs/components/statistical_validator.md */
+/* statistical_validator: do two groups of rows differ? Several tests that do not share their assumptions, an
+ * interval, an effect size, what could have been seen, and one verdict with its evidence.
+ * docs/components/statistical_validator.md */
 #include "worker/component.h"
 #include "worker/kit/columns.h"
 #include "worker/kit/hypothesis.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 40 };
+enum { NAME_MAX_BYTES = 40, FINDINGS_SHOWN = 20 };
 static const double VALUE_MAX = 1e140;
 
 typedef struct config {
@@ -41,7 +42,7 @@ typedef struct plan {
     const char *outcome; /* the one measure, or NULL for all features */
     const double *values;
     int8_t *of;
-    char label[2][NAME_MAX_BYTES + 1];
+    char label[2][NAME_MAX_BYTES + 16]; /* "treatment 1", "label spam" */
     size_t rows[2];
 } plan;
 
@@ -53,12 +54,11 @@ static const double *number_column(const mr_batch *b, int slot) {
     return NULL;
 }
 
-/* Copies at most NAME_MAX_BYTES bytes of a label, whole characters only. */
-static void copy_label(char *to, mr_span from) {
-    size_t n = from.len < NAME_MAX_BYTES ? from.len : NAME_MAX_BYTES;
-    while (n < from.len && n > 0 && (from.data[n] & 0xc0) == 0x80) n--;
-    if (n) memcpy(to, from.data, n);
-    to[n] = 0;
+/* "label X" with at most NAME_MAX_BYTES bytes of the value, whole characters only. */
+static void name_label(char *to, size_t room, mr_span value) {
+    size_t n = value.len < NAME_MAX_BYTES ? value.len : NAME_MAX_BYTES;
+    while (n < value.len && n > 0 && (value.data[n] & 0xc0) == 0x80) n--;
+    snprintf(to, room, "label %.*s", (int)n, (const char *)value.data);
 }
 
 /* Groups by a number with at most two values, the smaller one first. Refuses a third value. */
@@ -71,8 +71,10 @@ static mr_status group_by_number(mr_ctx *ctx, const mr_batch *b, const double *v
     for (uint32_t i = 0; i < b->rows; i++) {
         p->of[i] = isnan(v[i]) ? -1 : v[i] == low ? 0 : 1;
         if (!isnan(v[i]) && v[i] != low && v[i] != high)
-            return mr_refuse(ctx, MR_E_INVALID, "row %llu has %s %g beside %g and %g; two groups can be compared, so "
-                             "give a column with two values", (unsigned long long)(b->first + i), role, v[i], low, high);
+            return mr_refuse(ctx, MR_E_INVALID,
+                             "row %llu has %s %g beside %g and %g; two groups can be compared, so "
+                             "give a column with two values",
+                             (unsigned long long)(b->first + i), role, v[i], low, high);
     }
     p->by = role;
     snprintf(p->label[0], sizeof p->label[0], "%s %g", role, low);
@@ -91,7 +93,8 @@ static void group_by_label(const mr_batch *b, plan *p) {
     mr_span kinds[2] = {{NULL, 0}, {NULL, 0}};
     unsigned count = 0;
     for (uint32_t i = 0; v && i < b->rows; i++) {
-        if (!v[i].len || (count > 0 && mr_span_eq(v[i], kinds[0])) || (count > 1 && mr_span_eq(v[i], kinds[1])))
+        if (!v[i].len || (count > 0 && mr_span_eq(v[i], kinds[0])) ||
+            (count > 1 && mr_span_eq(v[i], kinds[1])))
             continue;
         if (count == 2) return;
         kinds[count++] = v[i];
@@ -104,12 +107,14 @@ static void group_by_label(const mr_batch *b, plan *p) {
     }
     for (uint32_t i = 0; i < b->rows; i++) p->of[i] = !v[i].len ? -1 : (int8_t)!mr_span_eq(v[i], kinds[0]);
     p->by = "label";
-    for (int k = 0; k < 2; k++) copy_label(p->label[k], kinds[k]);
+    for (int k = 0; k < 2; k++) name_label(p->label[k], sizeof p->label[k], kinds[k]);
 }
 
 static void find_outcome(const mr_batch *b, plan *p) {
-    static const struct { int slot; const char *name; } order[] = {
-        {MR_NUM_OUTCOME, "outcome"}, {MR_NUM_SCORE, "score"}, {MR_NUM_SUCCESS, "success"}};
+    static const struct {
+        int slot;
+        const char *name;
+    } order[] = {{MR_NUM_OUTCOME, "outcome"}, {MR_NUM_SCORE, "score"}, {MR_NUM_SUCCESS, "success"}};
     for (size_t k = 0; k < sizeof order / sizeof *order && !p->values; k++) {
         p->values = number_column(b, order[k].slot);
         if (p->values) p->outcome = order[k].name;
@@ -122,8 +127,10 @@ static mr_status make_plan(mr_ctx *ctx, const mr_batch *b, plan *p) {
     p->of = mr_ctx_alloc(ctx, (size_t)b->rows + 1, 1);
     if (!p->of) return MR_E_MEMORY;
     const double *treatment = number_column(b, MR_NUM_TREATMENT), *success = number_column(b, MR_NUM_SUCCESS);
-    if (treatment) MR_TRY(group_by_number(ctx, b, treatment, "treatment", p));
-    else group_by_label(b, p);
+    if (treatment)
+        MR_TRY(group_by_number(ctx, b, treatment, "treatment", p));
+    else
+        group_by_label(b, p);
     if (p->by) {
         find_outcome(b, p);
     } else if (success) {
@@ -151,11 +158,13 @@ static void describe(group *g, size_t n, double *weights) {
     memcpy(g->sorted, g->values, n * sizeof *g->values);
     mr_sort_numbers(g->sorted, n);
     g->summary = mr_summarise(g->sorted, n);
-    g->normality = n <= MR_SHAPIRO_MAX ? mr_shapiro_wilk(g->sorted, n, weights) : mr_dagostino_pearson(g->sorted, n);
+    g->normality =
+        n <= MR_SHAPIRO_MAX ? mr_shapiro_wilk(g->sorted, n, weights) : mr_dagostino_pearson(g->sorted, n);
 }
 
 /* Takes the values v[0], v[stride], ... apart into the groups. */
-static mr_status split(mr_ctx *ctx, const mr_batch *b, const plan *p, const double *v, size_t stride, measure *m) {
+static mr_status split(mr_ctx *ctx, const mr_batch *b, const plan *p, const double *v, size_t stride,
+                       measure *m) {
     size_t n[2] = {0, 0};
     MR_TRY(alloc_groups(ctx, p, m));
     for (uint32_t i = 0; i < b->rows; i++) {
@@ -181,7 +190,8 @@ static mr_status tick(void *ctx) { return mr_tick(ctx); }
 static mr_status run_resampling(mr_ctx *ctx, const config *c, measure *m, size_t n0, size_t n1) {
     unsigned rounds = (unsigned)c->resamples;
     const group *a = &m->g[0], *b = &m->g[1];
-    double *pool = mr_ctx_alloc(ctx, n0 + n1, sizeof *pool), *replicates = mr_ctx_alloc(ctx, rounds, sizeof *replicates);
+    double *pool = mr_ctx_alloc(ctx, n0 + n1, sizeof *pool),
+           *replicates = mr_ctx_alloc(ctx, rounds, sizeof *replicates);
     mr_ticker ticker = {tick, ctx};
     if (!pool || !replicates) return MR_E_MEMORY;
     memcpy(pool, a->values, n0 * sizeof *pool);
@@ -210,8 +220,8 @@ static mr_status run_tests(mr_ctx *ctx, const config *c, measure *m) {
     MR_TRY(mr_mann_whitney(a->sorted, n0, b->sorted, n1, &mem, &m->mann_whitney, &err));
     m->power = mr_power_t(c->effect, (double)n0, (double)n1, c->alpha);
     m->detectable = mr_detectable_t(c->power, (double)n0, (double)n1, c->alpha);
-    m->log_bayes = mr_log_bayes_factor_t(mr_student(&a->summary, &b->summary).statistic, (double)n0, (double)n1,
-                                         c->prior_scale);
+    m->log_bayes = mr_log_bayes_factor_t(mr_student(&a->summary, &b->summary).statistic, (double)n0,
+                                         (double)n1, c->prior_scale);
     return run_resampling(ctx, c, m, n0, n1);
 }
 
@@ -223,7 +233,8 @@ static void adjust(measure *m, size_t n) {
     for (size_t left = tests; left > 0; left--) {
         measure *least = NULL;
         for (size_t i = 0; i < n; i++)
-            if (comparable(&m[i]) && isnan(m[i].holm) && (!least || m[i].welch.p < least->welch.p)) least = &m[i];
+            if (comparable(&m[i]) && isnan(m[i].holm) && (!least || m[i].welch.p < least->welch.p))
+                least = &m[i];
         floor_p = fmax(floor_p, fmin(1, least->welch.p * (double)left));
         least->holm = floor_p;
     }
@@ -232,7 +243,9 @@ static void adjust(measure *m, size_t n) {
 /* ---- verdict ---- */
 
 static bool interval_excludes_zero(const measure *m) { return m->bca_low > 0 || m->bca_high < 0; }
-static bool differs(const config *c, const measure *m) { return m->holm < c->alpha && interval_excludes_zero(m); }
+static bool differs(const config *c, const measure *m) {
+    return m->holm < c->alpha && interval_excludes_zero(m);
+}
 static bool torn(const config *c, const measure *m) { return (m->holm < c->alpha) != differs(c, m); }
 
 static const char *verdict_of(const config *c, const measure *m) {
@@ -257,23 +270,34 @@ static tally count_verdicts(const config *c, const measure *m, size_t n) {
 }
 
 static void put_reason(mr_out *out, const config *c, const plan *p, const measure *m, tally t) {
-    if (!p->by) mr_out_text(out, "reason", "the rows carry no outcome");
-    else if (!p->rows[0] || !p->rows[1]) mr_out_text(out, "reason", "all rows are in one group, %s", p->label[!p->rows[0]]);
-    else if (!t.tested) mr_out_text(out, "reason", "no measure has two rows in each group and any spread");
+    if (!p->by)
+        mr_out_text(out, "reason", "the rows carry no outcome");
+    else if (!p->rows[0] || !p->rows[1])
+        mr_out_text(out, "reason", "all rows are in one group, %s", p->label[!p->rows[0]]);
+    else if (!t.tested)
+        mr_out_text(out, "reason", "no measure has two rows in each group and any spread");
     else if (t.differing && p->outcome)
-        mr_out_text(out, "reason", "Welch t p = %.3g and the BCa interval [%.4g, %.4g] leaves out 0 (n = %zu and %zu)",
+        mr_out_text(out, "reason",
+                    "Welch t p = %.3g and the BCa interval [%.4g, %.4g] leaves out 0 (n = %zu and %zu)",
                     m->welch.p, m->bca_low, m->bca_high, m->g[0].summary.n, m->g[1].summary.n);
     else if (t.differing)
-        mr_out_text(out, "reason", "%zu of %zu measures differ: Welch t p under %g after Holm's correction, and a BCa "
-                    "interval that leaves out 0 (n up to %zu and %zu)", t.differing, t.tested, c->alpha, p->rows[0], p->rows[1]);
+        mr_out_text(out, "reason",
+                    "%zu of %zu measures differ: Welch t p under %g after Holm's correction, and a BCa "
+                    "interval that leaves out 0 (n up to %zu and %zu)",
+                    t.differing, t.tested, c->alpha, p->rows[0], p->rows[1]);
     else if (p->outcome && torn(c, m))
-        mr_out_text(out, "reason", "Welch t p = %.3g, but the BCa interval [%.4g, %.4g] holds 0 (n = %zu and %zu)",
+        mr_out_text(out, "reason",
+                    "Welch t p = %.3g, but the BCa interval [%.4g, %.4g] holds 0 (n = %zu and %zu)",
                     m->welch.p, m->bca_low, m->bca_high, m->g[0].summary.n, m->g[1].summary.n);
     else if (t.powered == t.tested)
-        mr_out_text(out, "reason", "no Welch t p under %g, and the power for d = %g is at least %g (n up to %zu and %zu)",
+        mr_out_text(out, "reason",
+                    "no Welch t p under %g, and the power for d = %g is at least %g (n up to %zu and %zu)",
                     c->alpha, c->effect, c->power, p->rows[0], p->rows[1]);
-    else mr_out_text(out, "reason", "no clear difference, and too few rows to rule out d = %g (n up to %zu and %zu)",
-                     c->effect, p->rows[0], p->rows[1]);
+    else
+        mr_out_text(out, "reason",
+                    "no clear difference, and too few rows to rule out d = %g (n up to %zu and %zu; "
+                    "%.0f in each group would do)",
+                    c->effect, p->rows[0], p->rows[1], mr_rows_needed_t(c->effect, c->power, c->alpha));
 }
 
 static const char *overall(const config *c, const measure *m, size_t n, tally t) {
@@ -315,7 +339,8 @@ static void put_group(mr_out *out, const char *label, const group *g) {
 
 static void put_comparison(mr_out *out, const config *c, const measure *m) {
     size_t n0 = m->g[0].summary.n, n1 = m->g[1].summary.n;
-    double ends[][2] = {{m->welch_low, m->welch_high}, {m->bca_low, m->bca_high}, {m->effect.d_low, m->effect.d_high}};
+    double ends[][2] = {
+        {m->welch_low, m->welch_high}, {m->bca_low, m->bca_high}, {m->effect.d_low, m->effect.d_high}};
     mr_out_text(out, "verdict", "%s", verdict_of(c, m));
     mr_out_number(out, "difference", m->g[0].summary.mean - m->g[1].summary.mean);
     mr_out_numbers(out, "welch_interval", ends[0], 2);
@@ -345,18 +370,30 @@ static void put_measure(mr_out *out, const config *c, const plan *p, const measu
     mr_out_close(out);
 }
 
-static void put_finding(mr_out *out, const config *c, const plan *p, const measure *m) {
-    const mr_summary *a = &m->g[0].summary, *b = &m->g[1].summary;
-    if (!comparable(m) || !differs(c, m)) return;
-    double d = fabs(m->effect.d);
-    mr_out_finding(out, isnan(d) ? 0 : d / (1 + d),
-                   "%s is %s for %s (mean %.4g, n = %zu) than for %s (mean %.4g, n = %zu): difference %.4g, %g %% BCa "
-                   "interval %.4g to %.4g, d = %.2f; Welch t p = %.2g, after Holm's correction %.2g",
-                   m->name, a->mean > b->mean ? "higher" : "lower", p->label[0], a->mean, a->n, p->label[1], b->mean, b->n,
-                   a->mean - b->mean, 100 * c->level, m->bca_low, m->bca_high, m->effect.d, m->welch.p, m->holm);
+static bool is_finding(const config *c, const measure *m) { return comparable(m) && differs(c, m); }
+
+/* How many findings have a larger effect, or an equal one and stand before it. */
+static size_t rank_of(const config *c, const measure *m, size_t n, size_t i) {
+    size_t rank = 0;
+    double d = fabs(m[i].effect.d);
+    for (size_t k = 0; k < n; k++)
+        if (is_finding(c, &m[k])) rank += fabs(m[k].effect.d) > d || (fabs(m[k].effect.d) == d && k < i);
+    return rank;
 }
 
-static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan *p, const measure *m, size_t n) {
+static void put_finding(mr_out *out, const config *c, const plan *p, const measure *m) {
+    const mr_summary *a = &m->g[0].summary, *b = &m->g[1].summary;
+    double d = fabs(m->effect.d);
+    mr_out_finding(
+        out, isnan(d) ? 0 : d / (1 + d),
+        "%s is %s for %s (mean %.4g, n = %zu) than for %s (mean %.4g, n = %zu): difference %.4g, %g %% BCa "
+        "interval %.4g to %.4g, d = %.2f; Welch t p = %.2g, after Holm's correction %.2g",
+        m->name, a->mean > b->mean ? "higher" : "lower", p->label[0], a->mean, a->n, p->label[1], b->mean,
+        b->n, a->mean - b->mean, 100 * c->level, m->bca_low, m->bca_high, m->effect.d, m->welch.p, m->holm);
+}
+
+static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan *p, const measure *m,
+                    size_t n) {
     tally t = count_verdicts(c, m, n);
     mr_out_text(out, "verdict", "%s", p->by && n ? overall(c, m, n, t) : "inconclusive");
     put_reason(out, c, p, m, t);
@@ -364,13 +401,17 @@ static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan 
     mr_out_integer(out, "rows", b->rows);
     mr_out_integer(out, "group0_rows", p->by ? (int64_t)p->rows[0] : 0);
     mr_out_integer(out, "group1_rows", p->by ? (int64_t)p->rows[1] : 0);
+    mr_out_number(out, "rows_needed", mr_rows_needed_t(c->effect, c->power, c->alpha));
     mr_out_integer(out, "tested", (int64_t)t.tested);
     mr_out_integer(out, "differing", (int64_t)t.differing);
     mr_out_open_list(out, "measures");
     for (size_t i = 0; i < n; i++) put_measure(out, c, p, &m[i]);
     mr_out_close(out);
-    for (size_t i = 0; i < n; i++) put_finding(out, c, p, &m[i]);
-    if (!p->by) mr_out_finding(out, 0, "inconclusive: the rows carry no outcome (%u rows, %zu features described)", b->rows, n);
+    for (size_t i = 0; i < n; i++)
+        if (is_finding(c, &m[i]) && rank_of(c, m, n, i) < FINDINGS_SHOWN) put_finding(out, c, p, &m[i]);
+    if (!p->by)
+        mr_out_finding(out, 0, "inconclusive: the rows carry no outcome (%u rows, %zu features described)",
+                       b->rows, n);
     else if (!t.differing)
         mr_out_finding(out, 0.05, "%s: no clear difference of %s between %s (%zu rows) and %s (%zu rows)",
                        n ? overall(c, m, n, t) : "inconclusive", p->outcome ? p->outcome : "the features",
@@ -399,42 +440,82 @@ static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr
 static const char *const capabilities[] = {"two-sample tests", "effect sizes", "power", NULL};
 
 static const mr_option options[] = {
-    {.name = "alpha", .type = MR_OPT_NUMBER, .offset = offsetof(config, alpha), .def = "0.05", .min = 1e-6, .max = 0.5,
+    {.name = "alpha",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, alpha),
+     .def = "0.05",
+     .min = 1e-6,
+     .max = 0.5,
      .help = "significance level of the verdict"},
-    {.name = "level", .type = MR_OPT_NUMBER, .offset = offsetof(config, level), .def = "0.95", .min = 0.5, .max = 0.999,
+    {.name = "level",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, level),
+     .def = "0.95",
+     .min = 0.5,
+     .max = 0.999,
      .help = "confidence level of the intervals"},
-    {.name = "power", .type = MR_OPT_NUMBER, .offset = offsetof(config, power), .def = "0.8", .min = 0.55, .max = 0.999,
+    {.name = "power",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, power),
+     .def = "0.8",
+     .min = 0.55,
+     .max = 0.999,
      .help = "power at which a missing difference counts as evidence"},
-    {.name = "effect", .type = MR_OPT_NUMBER, .offset = offsetof(config, effect), .def = "0.5", .min = 0.01, .max = 5,
-     .unit = "sd", .help = "smallest difference that matters, as Cohen's d"},
-    {.name = "prior_scale", .type = MR_OPT_NUMBER, .offset = offsetof(config, prior_scale), .def = "0.7071067811865476",
-     .min = 0.05, .max = 5, .unit = "sd", .help = "scale of the Cauchy prior on d in the Bayes factor"},
-    {.name = "resamples", .type = MR_OPT_INT, .offset = offsetof(config, resamples), .def = "999", .min = 99, .max = 99999,
-     .unit = "rounds", .help = "rounds of the permutation test and of the bootstrap"},
+    {.name = "effect",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, effect),
+     .def = "0.5",
+     .min = 0.01,
+     .max = 5,
+     .unit = "sd",
+     .help = "smallest difference that matters, as Cohen's d"},
+    {.name = "prior_scale",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, prior_scale),
+     .def = "0.7071067811865476",
+     .min = 0.05,
+     .max = 5,
+     .unit = "sd",
+     .help = "scale of the Cauchy prior on d in the Bayes factor"},
+    {.name = "resamples",
+     .type = MR_OPT_INT,
+     .offset = offsetof(config, resamples),
+     .def = "999",
+     .min = 99,
+     .max = 99999,
+     .unit = "rounds",
+     .help = "rounds of the permutation test and of the bootstrap"},
     MR_OPTION_END,
 };
 
 static const mr_field outputs[] = {
     {"verdict", MR_FIELD_TEXT, NULL, "differ, no difference found, or inconclusive", MR_FOLD_NONE},
     {"reason", MR_FIELD_TEXT, NULL, "the evidence for the verdict in one sentence", MR_FOLD_NONE},
-    {"comparison", MR_FIELD_TEXT, NULL, "what is compared by what; nil when there are no groups", MR_FOLD_NONE},
+    {"comparison", MR_FIELD_TEXT, NULL, "what is compared by what; nil when there are no groups",
+     MR_FOLD_NONE},
     {"rows", MR_FIELD_INTEGER, "rows", "rows of the batch", MR_FOLD_SUM},
-    {"group0_rows", MR_FIELD_INTEGER, "rows", "rows in group 0: the lower treatment, the first label, the failures", MR_FOLD_SUM},
+    {"group0_rows", MR_FIELD_INTEGER, "rows",
+     "rows in group 0: the lower treatment, the first label, the failures", MR_FOLD_SUM},
     {"group1_rows", MR_FIELD_INTEGER, "rows", "rows in group 1", MR_FOLD_SUM},
+    {"rows_needed", MR_FIELD_NUMBER, "rows",
+     "rows in each group that show a difference of `effect` with `power`", MR_FOLD_MAX},
     {"tested", MR_FIELD_INTEGER, "measures", "measures that could be tested", MR_FOLD_MAX},
     {"differing", MR_FIELD_INTEGER, "measures", "measures with the verdict differ", MR_FOLD_MAX},
-    {"measures", MR_FIELD_LIST, NULL, "a map for each measure: groups, difference (group 0 - group 1), intervals, tests, "
-     "effect sizes, power, Bayes factor", MR_FOLD_NONE},
+    {"measures", MR_FIELD_LIST, NULL,
+     "a map for each measure: groups, difference (group 0 - group 1), intervals, tests, "
+     "effect sizes, power, Bayes factor",
+     MR_FOLD_NONE},
     {0},
 };
 
 static const mr_example examples[] = {
-    {"two treatments and an outcome",
-     "treatment,outcome\n0,1\n0,2\n0,3\n0,4\n1,11\n1,12\n1,13\n1,15\n", NULL,
+    {"two treatments and an outcome", "treatment,outcome\n0,1\n0,2\n0,3\n0,4\n1,11\n1,12\n1,13\n1,15\n", NULL,
      "treatment=treatment outcome=outcome",
-     "{\"verdict\": \"differ\", \"comparison\": \"outcome by treatment\", \"group0_rows\": 4, \"differing\": 1}"},
+     "{\"verdict\": \"differ\", \"comparison\": \"outcome by treatment\", \"group0_rows\": 4, \"differing\": "
+     "1}"},
     {"no outcome: described, not judged", "a,b\n1,2\n2,4\n3,5\n", NULL, NULL,
-     "{\"verdict\": \"inconclusive\", \"reason\": \"the rows carry no outcome\", \"rows\": 3, \"tested\": 0}"},
+     "{\"verdict\": \"inconclusive\", \"reason\": \"the rows carry no outcome\", \"rows\": 3, \"tested\": "
+     "0}"},
     {0},
 };
 
@@ -446,7 +527,8 @@ const mr_component mr_component_statistical_validator = {
     .tier = 3,
     .version = 1,
     .columns = 0,
-    .columns_wanted = MR_COL_FEATURES | MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS | MR_COL_TREATMENT | MR_COL_LABEL,
+    .columns_wanted =
+        MR_COL_FEATURES | MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS | MR_COL_TREATMENT | MR_COL_LABEL,
     .batch_rows = 4096,
     .capabilities = capabilities,
     .options = options,
