@@ -1,6 +1,6 @@
 #include "common/show.h"
 
-#include "common/pack.h"
+#include "common/show_parts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,70 +8,20 @@
 
 enum { LIST_SHOWN = 8, ROWS_SHOWN = 12, TEXT_SHOWN = 60, VALUE_MAX = 4096, TABLE_MAX = 4 * 1024 * 1024 };
 
-/* ---- tables ---- */
-
-/* Code points, which is close enough to columns for a table. */
-static size_t text_width(const char *text, size_t n) {
-    size_t width = 0;
-    for (size_t i = 0; i < n; i++) width += ((uint8_t)text[i] & 0xc0) != 0x80;
-    return width;
-}
-
-/* How many bytes the first `width` code points take. */
-static size_t bytes_of_width(const char *text, size_t width) {
-    size_t i = 0;
-    for (; text[i]; i++)
-        if (((uint8_t)text[i] & 0xc0) != 0x80 && width-- == 0) break;
-    return i;
-}
-
-void mr_text_table_init(mr_text_table *t, const mr_mem *mem, size_t cols) {
-    MR_ASSERT(cols > 0 && cols <= MR_TABLE_COLS);
-    *t = (mr_text_table){.cols = cols};
-    mr_buf_init(&t->cells, mem, TABLE_MAX);
-}
-
-void mr_text_table_cell(mr_text_table *t, const char *text) {
-    if (!text) text = "";
-    size_t col = t->count++ % t->cols, n = strlen(text);
-    if (col + 1 < t->cols) n = bytes_of_width(text, MR_TABLE_CELL);
-    size_t width = text_width(text, n);
-    if (width > t->width[col]) t->width[col] = width;
-    mr_buf_put(&t->cells, text, n);
-    mr_buf_put(&t->cells, "", 1);
-}
-
-static void blanks(mr_buf *out, size_t n) { mr_buf_printf(out, "%*s", (int)n, ""); }
-
-void mr_text_table_end(mr_text_table *t, size_t indent, mr_buf *out) {
-    const char *at = (const char *)t->cells.data;
-    size_t count = mr_buf_status(&t->cells) == MR_OK ? t->count : 0;
-    if (mr_buf_status(&t->cells) != MR_OK) mr_buf_text(out, "(the table is too large to print)\n");
-    for (size_t i = 0; i < count; i++) {
-        size_t col = i % t->cols, n = strlen(at), width = text_width(at, n);
-        bool last = col + 1 == t->cols;
-        if (col == 0) blanks(out, indent);
-        if (t->right[col]) blanks(out, t->width[col] - width);
-        mr_buf_put(out, at, n);
-        if (!last && !t->right[col]) blanks(out, t->width[col] - width);
-        if (!last) blanks(out, 2);
-        while (last && out->len && out->data[out->len - 1] == ' ') out->len--;
-        if (last) mr_buf_text(out, "\n");
-        at += n + 1;
-    }
-    mr_buf_free(&t->cells);
-}
-
 /* ---- values ---- */
 
-static void put_f64(mr_buf *out, double v) { mr_buf_printf(out, "%.6g", v); }
+static void put_f64(mr_buf *out, double v) {
+    char text[32];
+    mr_text_number(v, text);
+    mr_buf_text(out, text);
+}
 
 static void put_text(mr_buf *out, mr_span text) {
     size_t shown = text.len < 4 * TEXT_SHOWN ? text.len : 4 * TEXT_SHOWN;
     char line[4 * TEXT_SHOWN + 1];
     for (size_t i = 0; i < shown; i++) line[i] = text.data[i] < 0x20 ? ' ' : (char)text.data[i];
     line[shown] = 0;
-    size_t cut = bytes_of_width(line, TEXT_SHOWN);
+    size_t cut = mr_text_cut(line, TEXT_SHOWN);
     mr_buf_put(out, line, cut);
     if (cut < text.len) mr_buf_text(out, "...");
 }
@@ -248,17 +198,15 @@ static mr_status put_table(mr_unpack u, uint32_t rows, uint32_t keys, mr_buf *te
 
 /* ---- a result ---- */
 
-static void put_finding(mr_buf *out, double weight, mr_span text) {
-    mr_buf_printf(out, "    %4.2f  %.*s\n", weight, MR_SPAN_ARG(text));
-}
-
-static mr_status read_finding(mr_unpack *u, double *weight, mr_span *text, mr_error *err) {
+mr_status mr_show_read_finding(mr_unpack *u, double *weight, mr_span *text, bool *tally, mr_error *err) {
     mr_unpack at;
     if (mr_unpack_find(u, "weight", &at) != MR_OK)
         return mr_fail(err, MR_E_PROTOCOL, "a finding has no weight");
     MR_TRY(mr_unpack_f64(&at, weight, err));
     if (mr_unpack_find(u, "text", &at) != MR_OK) return mr_fail(err, MR_E_PROTOCOL, "a finding has no text");
     MR_TRY(mr_unpack_str(&at, SIZE_MAX, text, err));
+    *tally = false;
+    if (mr_unpack_find(u, "tally", &at) == MR_OK) MR_TRY(mr_unpack_bool(&at, tally, err));
     return mr_unpack_skip(u, err);
 }
 
@@ -272,10 +220,11 @@ static mr_status put_findings(mr_span result, mr_buf *out, mr_error *err) {
     for (uint32_t i = 0; i < count; i++) {
         double weight;
         mr_span text;
-        MR_TRY(read_finding(&list, &weight, &text, err));
-        if (i < MR_SHOW_FINDINGS) put_finding(out, weight, text);
+        bool tally;
+        MR_TRY(mr_show_read_finding(&list, &weight, &text, &tally, err));
+        if (i < MR_SHOW_FINDINGS) mr_buf_printf(out, "    - %.*s\n", MR_SPAN_ARG(text));
     }
-    if (count > MR_SHOW_FINDINGS) mr_buf_printf(out, "    ... %u in all\n", count);
+    if (count > MR_SHOW_FINDINGS) mr_buf_printf(out, "    (%u more)\n", count - MR_SHOW_FINDINGS);
     return MR_OK;
 }
 
@@ -286,13 +235,20 @@ static void put_field(mr_text_table *t, const mr_show_field *field, const char *
     mr_text_table_cell(t, field->meaning);
 }
 
-static mr_status put_fields(const mr_show *show, mr_span result, mr_text_table *t, mr_buf *text,
+static bool is_scalar(mr_unpack u) {
+    mr_pack_value v;
+    if (mr_unpack_next(&u, &v, NULL) != MR_OK) return false;
+    return v.type != MR_PACK_NIL && v.type != MR_PACK_BIN && v.type != MR_PACK_ARRAY && v.type != MR_PACK_MAP;
+}
+
+static mr_status put_fields(const mr_show *show, mr_show_detail detail, mr_span result, mr_text_table *t, mr_buf *text,
                             mr_buf *tables, mr_error *err) {
     mr_unpack u, at;
     mr_unpack_init(&u, result);
     for (uint32_t i = 0; i < show->count; i++) {
         uint32_t rows, keys;
         if (mr_unpack_find(&u, show->fields[i].name, &at) != MR_OK) continue;
+        if (detail == MR_SHOW_BRIEF && !is_scalar(at)) continue;
         if (is_table(at, &rows, &keys)) {
             mr_buf_printf(tables, "    %s\n", show->fields[i].name);
             MR_TRY(put_table(at, rows, keys, text, tables, err));
@@ -307,7 +263,7 @@ static mr_status put_fields(const mr_show *show, mr_span result, mr_text_table *
     return MR_OK;
 }
 
-mr_status mr_show_result(const mr_show *show, mr_span result, mr_buf *out, mr_error *err) {
+mr_status mr_show_result(const mr_show *show, mr_show_detail detail, mr_span result, mr_buf *out, mr_error *err) {
     size_t length;
     MR_TRY(mr_pack_scan(result, 32, SIZE_MAX, &length, err));
     MR_TRY(put_findings(result, out, err));
@@ -316,103 +272,13 @@ mr_status mr_show_result(const mr_show *show, mr_span result, mr_buf *out, mr_er
     mr_text_table_init(&t, out->mem, 4);
     mr_buf_init(&text, out->mem, VALUE_MAX);
     mr_buf_init(&tables, out->mem, TABLE_MAX);
-    mr_status status = put_fields(show, result, &t, &text, &tables, err);
+    mr_status status = put_fields(show, detail, result, &t, &text, &tables, err);
     mr_buf_text(out, "  result\n");
     mr_text_table_end(&t, 4, out);
     mr_buf_put(out, tables.data, tables.len);
     mr_buf_free(&text);
     mr_buf_free(&tables);
     return status;
-}
-
-/* ---- summaries over batches ---- */
-
-mr_status mr_folding_init(mr_folding *f, const mr_show *show, mr_arena *arena) {
-    *f = (mr_folding){.show = show, .arena = arena};
-    f->cells = mr_arena_alloc(arena, show->count + 1, sizeof *f->cells);
-    return f->cells ? MR_OK : MR_E_MEMORY;
-}
-
-static void fold_number(mr_fold_cell *cell, mr_show_fold fold, double v, double rows) {
-    if (fold == MR_SHOW_SUM) cell->value += v;
-    if (fold == MR_SHOW_MEAN) cell->value += v * rows;
-    if (fold == MR_SHOW_MIN && (cell->count == 0 || v < cell->value)) cell->value = v;
-    if (fold == MR_SHOW_MAX && (cell->count == 0 || v > cell->value)) cell->value = v;
-    cell->weight += rows;
-    cell->count++;
-}
-
-static mr_status keep_finding(mr_folding *f, double weight, mr_span text) {
-    size_t at = f->top_count;
-    while (at > 0 && f->top[at - 1].weight < weight) at--;
-    f->findings++;
-    if (at == MR_SHOW_FINDINGS) return MR_OK;
-    const char *copy = mr_arena_copy(f->arena, text.data, text.len);
-    if (!copy) return MR_E_MEMORY;
-    if (f->top_count < MR_SHOW_FINDINGS) f->top_count++;
-    for (size_t i = f->top_count - 1; i > at; i--) f->top[i] = f->top[i - 1];
-    f->top[at] = (mr_fold_finding){weight, copy};
-    return MR_OK;
-}
-
-static mr_status fold_findings(mr_folding *f, const mr_unpack *u, mr_error *err) {
-    mr_unpack list;
-    uint32_t count;
-    if (mr_unpack_find(u, "findings", &list) != MR_OK) return MR_OK;
-    MR_TRY(mr_unpack_array(&list, UINT32_MAX, &count, err));
-    for (uint32_t i = 0; i < count; i++) {
-        double weight;
-        mr_span text;
-        MR_TRY(read_finding(&list, &weight, &text, err));
-        if (keep_finding(f, weight, text) != MR_OK)
-            return mr_fail(err, MR_E_MEMORY, "no memory for a finding");
-    }
-    return MR_OK;
-}
-
-mr_status mr_folding_add(mr_folding *f, mr_span result, uint64_t rows, mr_error *err) {
-    size_t length;
-    mr_unpack u, at;
-    MR_TRY(mr_pack_scan(result, 32, SIZE_MAX, &length, err));
-    mr_unpack_init(&u, result);
-    f->results++;
-    f->rows += rows;
-    for (uint32_t i = 0; i < f->show->count; i++) {
-        const mr_show_field *field = &f->show->fields[i];
-        double v;
-        if (field->fold == MR_SHOW_NONE || mr_unpack_find(&u, field->name, &at) != MR_OK) continue;
-        if (mr_unpack_f64(&at, &v, NULL) == MR_OK) fold_number(&f->cells[i], field->fold, v, (double)rows);
-    }
-    return fold_findings(f, &u, err);
-}
-
-static void put_folded(const mr_folding *f, uint32_t i, mr_text_table *t) {
-    const mr_show_field *field = &f->show->fields[i];
-    const mr_fold_cell *cell = &f->cells[i];
-    static const char *const how[] = {"", "sum", "mean", "least", "most"};
-    char value[48] = "-";
-    double v = field->fold == MR_SHOW_MEAN && cell->weight > 0 ? cell->value / cell->weight : cell->value;
-    if (cell->count) snprintf(value, sizeof value, "%.6g", v);
-    mr_text_table_cell(t, field->name);
-    mr_text_table_cell(t, how[field->fold]);
-    mr_text_table_cell(t, value);
-    mr_text_table_cell(t, field->unit);
-    mr_text_table_cell(t, field->meaning);
-}
-
-void mr_folding_print(const mr_folding *f, mr_buf *out) {
-    mr_buf_text(out, f->findings ? "  findings\n" : "  no findings\n");
-    for (size_t i = 0; i < f->top_count; i++) put_finding(out, f->top[i].weight, mr_span_of(f->top[i].text));
-    if (f->findings > f->top_count)
-        mr_buf_printf(out, "    ... %llu in all\n", (unsigned long long)f->findings);
-    mr_buf_printf(out, "  over %llu rows in %llu batches\n", (unsigned long long)f->rows,
-                  (unsigned long long)f->results);
-    mr_text_table t;
-    mr_text_table_init(&t, out->mem, 5);
-    t.right[2] = true;
-    for (uint32_t i = 0; i < f->show->count; i++)
-        if (f->show->fields[i].fold != MR_SHOW_NONE) put_folded(f, i, &t);
-    mr_text_table_end(&t, 4, out);
 }
 
 /* ---- descriptions ---- */

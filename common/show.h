@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/json.h"
+#include "common/text_table.h"
 
 /* How a field is summed up over the results of batches. */
 typedef enum mr_show_fold {
@@ -36,9 +37,13 @@ typedef struct mr_show {
 mr_status mr_show_from_json(const mr_json *catalogue, const char *component, mr_arena *arena, mr_show *out,
                             mr_error *err) MR_MUST_CHECK;
 
+/* How much of a result is printed: brief leaves out lists, tables and what is not there. */
+typedef enum mr_show_detail { MR_SHOW_BRIEF, MR_SHOW_FULL } mr_show_detail;
+
 /* Appends findings, then each field: name, value, unit, meaning. Long lists are cut, and say so.
  * Errors: E_PROTOCOL the bytes are no result. Memory failures stay in `out`. */
-mr_status mr_show_result(const mr_show *show, mr_span result, mr_buf *out, mr_error *err) MR_MUST_CHECK;
+mr_status mr_show_result(const mr_show *show, mr_show_detail detail, mr_span result, mr_buf *out,
+                         mr_error *err) MR_MUST_CHECK;
 
 /* ---- the results of a component's batches as one summary ---- */
 typedef struct mr_fold_cell {
@@ -51,34 +56,26 @@ typedef struct mr_fold_finding {
     const char *text;
 } mr_fold_finding;
 
+/* Sentences of several batches that differ only in their counts, as one with the counts added up. */
+enum { MR_SHOW_TALLIES = 8, MR_TALLY_NUMBERS = 16 };
+typedef struct mr_fold_tally {
+    const char *text; /* the first of them */
+    uint64_t sums[MR_TALLY_NUMBERS];
+} mr_fold_tally;
+
 typedef struct mr_folding {
     const mr_show *show;
     mr_arena *arena;
     uint64_t results, rows, findings;
     mr_fold_cell *cells;                   /* show->count */
     mr_fold_finding top[MR_SHOW_FINDINGS]; /* the heaviest of all, equal ones in the order they came */
-    size_t top_count;
+    size_t top_count, tally_count;
+    mr_fold_tally tallies[MR_SHOW_TALLIES];
 } mr_folding;
 
 /* `show` and `arena` are borrowed until the summary is printed. */
 mr_status mr_folding_init(mr_folding *f, const mr_show *show, mr_arena *arena) MR_MUST_CHECK;
 mr_status mr_folding_add(mr_folding *f, mr_span result, uint64_t rows, mr_error *err) MR_MUST_CHECK;
 void mr_folding_print(const mr_folding *f, mr_buf *out);
-
-/* ---- tables: cells are gathered first, then printed with aligned columns ---- */
-enum { MR_TABLE_COLS = 12, MR_TABLE_CELL = 72 };
-typedef struct mr_text_table {
-    mr_buf cells; /* NUL-terminated texts, row by row */
-    size_t cols, count;
-    size_t width[MR_TABLE_COLS];
-    bool right[MR_TABLE_COLS]; /* right-aligned */
-} mr_text_table;
-
-void mr_text_table_init(mr_text_table *t, const mr_mem *mem, size_t cols);
-/* The next cell, from left to right; NULL is empty. What is wider than MR_TABLE_CELL is cut, but in the last
- * column. */
-void mr_text_table_cell(mr_text_table *t, const char *text);
-/* Prints with `indent` blanks before each row and frees the table. */
-void mr_text_table_end(mr_text_table *t, size_t indent, mr_buf *out);
 
 #endif

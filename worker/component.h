@@ -123,6 +123,9 @@ void mr_out_close(mr_out *out);
 /* A finding in words, for a person. `weight` orders findings, most important first (effect x support, 0 to 1).
  * Goes to the field "findings", which every component has without declaring it. */
 void mr_out_finding(mr_out *out, double weight, const char *fmt, ...) MR_PRINTF(3, 4);
+/* The same for a map component's sentence of which every number is a count: in a summary over batches the sentences become
+ * one, and the counts are added up. */
+void mr_out_tally(mr_out *out, double weight, const char *fmt, ...) MR_PRINTF(3, 4);
 
 /* The partial of a merge component: opaque bytes of the component's own format, at most MR_PARTIAL_MAX. */
 enum { MR_PARTIAL_MAX = 8 * 1024 * 1024 };

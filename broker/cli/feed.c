@@ -12,8 +12,10 @@ enum {
     ROW_MAX = 32 << 20
 };
 
-void mr_feed_init(mr_feed *f, mr_client *client, mr_stop *stop, uint64_t ingest, unsigned timeout_ms) {
-    *f = (mr_feed){.client = client, .stop = stop, .ingest = ingest, .timeout_ms = timeout_ms};
+void mr_feed_init(mr_feed *f, mr_client *client, const char *address, mr_stop *stop, uint64_t ingest,
+                  unsigned timeout_ms) {
+    *f = (mr_feed){
+        .client = client, .address = address, .stop = stop, .ingest = ingest, .timeout_ms = timeout_ms};
     for (size_t i = 0; i < MR_FEED_CALLS; i++) mr_buf_init(&f->slots[i].body, NULL, MR_FEED_BYTES + ROW_MAX);
     mr_buf_init(&f->rejects, NULL, REJECT_BYTES + 64 * 1024);
     mr_progress_init(&f->progress);
@@ -149,10 +151,28 @@ static mr_status failed(mr_feed *f, mr_feed_slot *slot, const mr_client_reply *r
     return send_slot(f, slot, err);
 }
 
+/* The broker went away or was started again: what it had not answered is sent once more, and rows that it had
+ * stored all the same come back as duplicates. */
+static mr_status begin_again(mr_feed *f, mr_error *err) {
+    uint64_t until = mr_now_ms() + RETRY_MS;
+    mr_status status;
+    mr_progress_clear(&f->progress);
+    fprintf(stderr, "%s; trying again\n", err->text);
+    do {
+        mr_client_close(&f->client);
+        if (mr_stop_wait(f->stop, PAUSE_MS)) return mr_fail(err, MR_E_INTERRUPTED, "interrupted");
+        status = mr_client_open(f->address, f->timeout_ms, &f->client, err);
+    } while (status == MR_E_UNAVAILABLE && mr_now_ms() < until);
+    for (size_t i = 0; status == MR_OK && i < MR_FEED_CALLS; i++)
+        if (f->slots[i].busy) status = send_slot(f, &f->slots[i], err);
+    return status;
+}
+
 static mr_status wait_for_one(mr_feed *f, mr_error *err) {
     mr_client_reply reply;
     int stop_fd = f->stop->asked ? -1 : f->stop->fd;
     mr_status status = mr_client_wait(f->client, f->timeout_ms, stop_fd, &reply, err);
+    if (status == MR_E_UNAVAILABLE) return begin_again(f, err);
     if (status == MR_E_INTERRUPTED) mr_stop_asked(f->stop);
     MR_TRY(status);
     for (size_t i = 0; i < MR_FEED_CALLS; i++) {

@@ -3,7 +3,7 @@
  * each call costs a COMMIT; then the rows of the files behind the first have their lines counted on, and
  * replies are told apart by that. (A row that the broker refuses is recorded there under the call's first
  * file; rows are checked here before, so that happens only where the broker's limits are lower.) A call that
- * the broker cannot take now is sent again. */
+ * the broker cannot take now is sent again, and so are all that it has not answered when it was away. */
 #ifndef MR_BROKER_CLI_FEED_H
 #define MR_BROKER_CLI_FEED_H
 
@@ -42,7 +42,8 @@ typedef struct mr_feed_slot {
 } mr_feed_slot;
 
 typedef struct mr_feed {
-    mr_client *client;
+    mr_client *client;   /* another one after the broker was lost: close this one */
+    const char *address; /* of the broker */
     mr_stop *stop;
     mr_progress progress;
     uint64_t ingest;
@@ -57,7 +58,8 @@ typedef struct mr_feed {
 } mr_feed;
 
 /* `f` is large: keep it on the heap. Everything in it is borrowed. */
-void mr_feed_init(mr_feed *f, mr_client *client, mr_stop *stop, uint64_t ingest, unsigned timeout_ms);
+void mr_feed_init(mr_feed *f, mr_client *client, const char *address, mr_stop *stop, uint64_t ingest,
+                  unsigned timeout_ms);
 /* The client must be closed before: bodies may be on their way until then. */
 void mr_feed_free(mr_feed *f);
 

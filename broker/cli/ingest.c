@@ -281,10 +281,11 @@ static mr_status with_client(mr_cli *cli, const mr_ingest_settings *s, const mr_
     if (status == MR_OK) status = mr_client_connect(cli, &c, err);
     if (status == MR_OK) status = begin(cli, c, s, plan->schema, &ingest, err);
     if (status == MR_OK) {
-        mr_feed_init(f, c, &stop, ingest, (unsigned)cli->globals->timeout_ms);
+        mr_feed_init(f, c, cli->globals->broker, &stop, ingest, (unsigned)cli->globals->timeout_ms);
         f->verbose = s->verbose;
         f->join = !s->table[0]; /* a table's row is known by its file */
         status = feed_all(cli, s, paths, files, plan, f, err);
+        c = f->client;
     }
     mr_client_close(&c);
     mr_feed_free(f);

@@ -9,7 +9,7 @@
 typedef struct settings {
     mr_page page;
     char component[MR_OPTION_TEXT];
-    bool batches;
+    bool batches, full;
 } settings;
 
 static const mr_option options[] = {
@@ -17,6 +17,8 @@ static const mr_option options[] = {
      .help = "only this component"},
     {.name = "batches", .type = MR_OPT_BOOL, .offset = offsetof(settings, batches),
      .help = "list the results batch by batch: who computed them, when, their hashes"},
+    {.name = "full", .type = MR_OPT_BOOL, .offset = offsetof(settings, full),
+     .help = "print lists and tables too"},
     MR_PAGE_OPTIONS,
     MR_GLOBAL_OPTIONS,
 };
@@ -29,6 +31,7 @@ typedef struct pages {
     mr_cli *cli;
     mr_client *client;
     uint64_t run, after, limit;
+    mr_show_detail detail;
     mr_arena *arena; /* of the page */
     mr_span reply;   /* the page's bytes */
     mr_list list;
@@ -110,7 +113,7 @@ static void take_text(const mr_list *list, uint32_t row, const char *column, cha
 
 static mr_status print_whole(pages *p, const mr_show *show, mr_buf *out, mr_error *err) {
     MR_TRY(next_page(p, show->name, err));
-    for (uint32_t i = 0; i < p->list.rows; i++) MR_TRY(mr_show_result(show, body_of(&p->list, i), out, err));
+    for (uint32_t i = 0; i < p->list.rows; i++) MR_TRY(mr_show_result(show, p->detail, body_of(&p->list, i), out, err));
     if (!p->list.rows) mr_buf_text(out, "  no result yet\n");
     return MR_OK;
 }
@@ -241,7 +244,7 @@ static mr_status list_batches(mr_cli *cli, const settings *s, uint64_t run, mr_e
 
 static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     const settings *s = config;
-    pages p = {.cli = cli, .limit = PAGE};
+    pages p = {.cli = cli, .limit = PAGE, .detail = s->full ? MR_SHOW_FULL : MR_SHOW_BRIEF};
     MR_TRY(mr_cli_number(cli, 0, "the number of a run", &p.run, err));
     if (s->batches) return list_batches(cli, s, p.run, err);
     MR_TRY(mr_client_connect(cli, &p.client, err));
@@ -262,11 +265,11 @@ const mr_cli_command mr_cli_results = {
     .name = "results",
     .summary = "show what a run found, component by component",
     .operands = "RUN",
-    .detail = "Findings come first, the weightiest on top; then every output with its unit and meaning, "
-              "summed up over the\n"
-              "batches where a component gives a result for each. --json gives every result in full, "
-              "--batches who\n"
-              "computed it and when.",
+    .detail = "Findings come first, the weightiest on top; then the outputs that are one value, with unit and "
+              "meaning, summed up\n"
+              "over the batches where a component gives a result for each. --full prints lists and tables too, "
+              "--json gives\n"
+              "every result in full, --batches tells who computed it and when.",
     .example = "millrace results 7\n"
                "millrace results 7 --component context_learner --json\n",
     .min_operands = 1,

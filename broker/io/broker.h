@@ -63,7 +63,7 @@ typedef struct mr_broker {
     mr_out_work out_work;
     mr_out_acks out_acks;
     mr_job *again;    /* ledger jobs that the database did not take; given once more at a tick */
-    uint64_t session, started_ms, tick_ms, stop_at_ms;
+    uint64_t session /* random; a session is this plus the peer's number */, started_ms, tick_ms, stop_at_ms;
     mr_phase phase;
     mr_status stop_status; /* why it stops; MR_OK after a signal */
 } mr_broker;

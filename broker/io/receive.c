@@ -16,7 +16,7 @@ static void welcome(mr_broker *b, mr_peer *peer) {
     const char *redis = b->settings.redis_url;
     mr_wire m = {.type = MR_MSG_WELCOME};
     m.as.welcome = (mr_wire_welcome){
-        .session = b->session,
+        .session = b->session + peer->number,
         .broker = mr_span_of(b->settings.name),
         .build = mr_span_of(MR_VERSION),
         .heartbeat_ms = (uint32_t)b->settings.heartbeat_ms,

@@ -17,7 +17,7 @@ _millrace() {
         sample) words="--help --rows --seed --output --broker --json --config --timeout --home" ;;
         run) words="--help --component --set --dataset --version --batch-size --seed --role --name --wait --detach --broker --json --config --timeout --home" ;;
         runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;
-        results) words="--help --component --batches --limit --after --broker --json --config --timeout --home" ;;
+        results) words="--help --component --batches --full --limit --after --broker --json --config --timeout --home" ;;
         cancel) words="--help --broker --json --config --timeout --home" ;;
         failures) words="--help --limit --after --broker --json --config --timeout --home" ;;
         components) words="--help --broker --json --config --timeout --home" ;;

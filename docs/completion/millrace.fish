@@ -74,6 +74,7 @@ complete -c millrace -n '__fish_seen_subcommand_from runs' -l 'home' -r -d 'fold
 complete -c millrace -f -n __fish_use_subcommand -a results -d 'show what a run found, component by component'
 complete -c millrace -n '__fish_seen_subcommand_from results' -l 'component' -s c -r -d 'only this component'
 complete -c millrace -n '__fish_seen_subcommand_from results' -l 'batches' -d 'list the results batch by batch: who computed them, when, their hashes'
+complete -c millrace -n '__fish_seen_subcommand_from results' -l 'full' -d 'print lists and tables too'
 complete -c millrace -n '__fish_seen_subcommand_from results' -l 'limit' -s n -r -d 'rows on a page'
 complete -c millrace -n '__fish_seen_subcommand_from results' -l 'after' -r -d 'the last id of the page before'
 complete -c millrace -n '__fish_seen_subcommand_from results' -l 'broker' -s b -r -d 'address of the broker'

@@ -105,8 +105,8 @@ static void noncentral_t_is_whole_for_large_t(void **state) {
         for (double f = 0.7; f < 1.4; f += 0.2) {
             double inside = mr_nct_cdf(1000, df, 1000 * f),
                    outside = mr_nct_cdf(1000.0001, df, 1000.0001 * f);
-            assert_true(near(inside, outside, 1e-5));
-            assert_true(near(mr_nct_cdf(-1000, df, -1000 * f), mr_nct_cdf(-1001, df, -1001 * f), 1e-5));
+            assert_true(near(inside, outside, 1e-4));
+            assert_true(near(mr_nct_cdf(-1000, df, -1000 * f), mr_nct_cdf(-1001, df, -1001 * f), 1e-4));
         }
     }
     assert_true(near(mr_nct_cdf(1e8, 6, mr_nct_shift(0.025, 1e8, 6)), 0.025, 1e-9));

@@ -71,8 +71,8 @@ static void results_print_the_same_from_catalogue_and_descriptor(void **state) {
         mr_buf_init(&y, NULL, 1 << 24);
         mr_show b = mr_catalogue_show(*c, fields);
         harness_expect(&h, mr_show_from_json(list, (*c)->name, h.arena, &a, &h.err), MR_OK);
-        harness_expect(&h, mr_show_result(&a, harness_bytes(&h, 0), &x, &h.err), MR_OK);
-        harness_expect(&h, mr_show_result(&b, harness_bytes(&h, 0), &y, &h.err), MR_OK);
+        harness_expect(&h, mr_show_result(&a, MR_SHOW_FULL, harness_bytes(&h, 0), &x, &h.err), MR_OK);
+        harness_expect(&h, mr_show_result(&b, MR_SHOW_FULL, harness_bytes(&h, 0), &y, &h.err), MR_OK);
         assert_true(mr_span_eq(mr_buf_span(&x), mr_buf_span(&y)));
         assert_true(x.len > 100);
         mr_buf_free(&x);

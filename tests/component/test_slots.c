@@ -443,7 +443,7 @@ static void the_worker_computes_survives_a_new_broker_and_drains(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc > 1 && !strcmp(argv[1], "compute")) return mr_compute_main(table);
+    if (argc > 1 && !strcmp(argv[1], "compute")) return mr_compute_main(table, argc, argv);
     mr_error err;
     if (mr_crypto_init(&err) != MR_OK) return 1;
     const struct CMUnitTest tests[] = {

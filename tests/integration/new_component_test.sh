@@ -58,6 +58,7 @@ its_test_passes() {
 }
 
 check "README.md shows a component" the_tree_is_copied
+((bad == 0)) || finish
 check "it builds" it_builds
 check "it is listed" it_is_listed
 check "it runs" it_runs

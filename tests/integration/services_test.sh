@@ -34,7 +34,7 @@ it_is_durable_and_private() {
     equal full_page_writes "$(sql 'show full_page_writes')" on
     equal listen_addresses "$(sql 'show listen_addresses')" ""
     equal server_encoding "$(sql 'show server_encoding')" UTF8
-    equal "its user" "$(ps -o user= -p "$(pid_of postgres)" | grep -c '^root' || true)" 0
+    equal "its user" "$(stat -c %u "/proc/$(pid_of postgres)" | grep -cx 0 || true)" 0
 }
 
 what_was_killed_starts_again() {
@@ -83,7 +83,7 @@ an_ordinary_user_can() {
     local as=(setpriv --reuid=nobody --clear-groups --)
     "${as[@]}" "$services" start "$home"
     both_answer
-    equal "its user" "$(ps -o user= -p "$(pid_of postgres)")" nobody
+    equal "its user" "$(stat -c %U "/proc/$(pid_of postgres)")" nobody
     "${as[@]}" "$services" stop "$home"
 }
 

@@ -212,7 +212,7 @@ static void small_files_share_calls(void **state) {
     p->full_answers = 2;
     begin(p);
     assert_int_equal(mr_client_open(mr_socket_address(p->socket), 5000, &c, &err), MR_OK);
-    mr_feed_init(f, c, &stop, 1, 5000);
+    mr_feed_init(f, c, mr_socket_address(p->socket), &stop, 1, 5000);
     f->join = true;
     for (size_t i = 0; i < 300; i++) {
         files[i] = (mr_feed_file){.name = "file.jsonl"};

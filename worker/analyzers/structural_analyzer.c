@@ -96,10 +96,10 @@ static void put_tree(mr_out *out, uint64_t row, const mr_structure *s, const mr_
     mr_out_close(out);
 }
 
-static void put_findings(mr_out *out, const totals *sum, const mr_batch *b, const config *c) {
+static void put_findings(mr_out *out, const totals *sum, const mr_batch *b) {
     if (!b->rows) return;
     const uint64_t *h = sum->holding;
-    mr_out_finding(out, 0.3,
+    mr_out_tally(out, 0.3,
                    "of %u prompts %llu give a role, %llu an instruction, %llu a constraint, %llu an example, "
                    "%llu use placeholders, %llu lists, %llu code",
                    b->rows, (unsigned long long)h[MR_NODE_ROLE], (unsigned long long)h[MR_NODE_INSTRUCTION],
@@ -107,9 +107,8 @@ static void put_findings(mr_out *out, const totals *sum, const mr_batch *b, cons
                    (unsigned long long)h[MR_NODE_PLACEHOLDER], (unsigned long long)h[MR_NODE_LIST],
                    (unsigned long long)h[MR_NODE_CODE_BLOCK]);
     if (sum->truncated)
-        mr_out_finding(
-            out, 0.5, "%llu of %u prompts have more than %lld nodes; the rest of their structure is left out",
-            (unsigned long long)sum->truncated, b->rows, (long long)c->max_nodes);
+        mr_out_tally(out, 0.5, "%llu of %u prompts have more nodes than max_nodes allows; the rest is left out",
+                     (unsigned long long)sum->truncated, b->rows);
 }
 
 /* One row's tree, kept until the sums are written. */
@@ -157,7 +156,7 @@ static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr
     for (uint32_t i = 0; c->trees && i < b->rows; i++)
         put_tree(out, b->first + i, &rows[i].structure, &rows[i].measures);
     mr_out_close(out);
-    put_findings(out, &sum, b, c);
+    put_findings(out, &sum, b);
     return MR_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "worker/core/job.h"
 
+#include "common/log.h"
 #include "common/pack.h"
 #include "worker/core/registry.h"
 #include "worker/core/runner.h"
@@ -19,6 +20,8 @@ typedef struct compute {
     const mr_component *const *table;
     size_t count;
     mr_slot_shared *shared;
+    const mr_component *running;
+    mr_log log;
 } compute;
 
 /* A job with its bytes. */
@@ -77,12 +80,12 @@ static mr_status open_task(const compute *c, int fd, task *t, mr_error *err) {
 }
 
 static void tell_progress(void *self, double done) {
-    atomic_store(&((mr_slot_shared *)self)->progress, (uint32_t)(done * 1e6));
+    atomic_store(&((compute *)self)->shared->progress, (uint32_t)(done * 1e6));
 }
 
 static void tell_log(void *self, const char *event, const char *text) {
-    (void)self;
-    fprintf(stderr, "event=%s %s\n", event, text);
+    const compute *c = self;
+    MR_LOG(&c->log, MR_LOG_INFO, c->running->name, event, MR_LOG_TEXT("detail", text));
 }
 
 static mr_status unpack_partials(mr_span input, mr_span *items, uint32_t *count, mr_error *err) {
@@ -121,7 +124,7 @@ static mr_status run_process(const task *t, mr_call *call, mr_outcome *out, mr_e
     return status;
 }
 
-static mr_status run_task(const compute *c, const task *t, mr_outcome *out, mr_error *err) {
+static mr_status run_task(compute *c, const task *t, mr_outcome *out, mr_error *err) {
     void *config = mr_config_new(t->component, NULL);
     if (!config) return mr_fail(err, MR_E_MEMORY, "no memory for the options");
     mr_call call = {
@@ -132,7 +135,7 @@ static mr_status run_task(const compute *c, const task *t, mr_outcome *out, mr_e
         .index = t->job.index,
         .last = t->job.last,
         .deadline_ms = t->job.deadline_ms,
-        .watch = {.stop = &c->shared->stop, .progress = tell_progress, .log = tell_log, .self = c->shared}};
+        .watch = {.stop = &c->shared->stop, .progress = tell_progress, .log = tell_log, .self = c}};
     mr_status status = mr_config_unpack(t->component, config, t->options, err);
     if (status == MR_OK)
         status = t->job.level ? run_merge(t, &call, out, err) : run_process(t, &call, out, err);
@@ -187,13 +190,14 @@ static mr_status answer(int socket, const task *t, mr_status status, const mr_ou
     return sent;
 }
 
-static mr_status take_job(const compute *c, task *t, int fd) {
+static mr_status take_job(compute *c, task *t, int fd) {
     mr_outcome outcome = {0};
     mr_error err = {0};
     atomic_store(&c->shared->progress, 0);
     mr_status status = open_task(c, fd, t, &err);
     if (fd >= 0) close(fd);
     if (status == MR_OK) {
+        c->running = t->component;
         limit_memory(t);
         status = run_task(c, t, &outcome, &err);
     }
@@ -213,9 +217,12 @@ static void settle_in(void) {
     close_range(MR_SLOT_SHARED + 1, ~0u, 0);
 }
 
-int mr_compute_main(const mr_component *const *table) {
+int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
     settle_in();
     compute c = {.table = table};
+    mr_log_level level = MR_LOG_OFF;
+    if (argc > 2 && !mr_log_level_parse(argv[2], &level)) level = MR_LOG_OFF;
+    mr_log_init(&c.log, STDERR_FILENO, level, argc > 3 && !strcmp(argv[3], "json"));
     while (table[c.count]) c.count++;
     c.shared = mmap(NULL, sizeof *c.shared, PROT_READ | PROT_WRITE, MAP_SHARED, MR_SLOT_SHARED, 0);
     if (c.shared == MAP_FAILED) {

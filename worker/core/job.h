@@ -51,7 +51,8 @@ mr_status mr_slot_send(int socket, const void *message, size_t size, int fd);
  * there yet. */
 mr_status mr_slot_receive(int socket, void *message, size_t size, int flags, size_t *got, int *fd);
 
-/* The body of a compute process: takes jobs until the other side closes. Returns the exit code. */
-int mr_compute_main(const mr_component *const *table);
+/* The body of a compute process, `PROGRAM compute LEVEL json|text` (how to log): takes jobs until the other
+ * side closes. Returns the exit code. */
+int mr_compute_main(const mr_component *const *table, int argc, char **argv);
 
 #endif

@@ -197,7 +197,7 @@ static mr_status run(int argc, char **argv, mr_error *err) {
 int main(int argc, char **argv) {
     mr_error err = {0};
     mr_linalg_one_thread();
-    if (argc > 1 && !strcmp(argv[1], "compute")) return mr_compute_main(mr_components);
+    if (argc > 1 && !strcmp(argv[1], "compute")) return mr_compute_main(mr_components, argc, argv);
     if (argc > 1 && !strcmp(argv[1], "try")) return mr_try_main(argc - 1, argv + 1);
     mr_status status = run(argc, argv, &err);
     const char *who =

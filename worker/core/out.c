@@ -188,28 +188,29 @@ void mr_out_close(mr_out *out) {
 
 /* ---- findings, partials, artifacts ---- */
 
-void mr_out_finding(mr_out *out, double weight, const char *fmt, ...) {
-    if (failed(out)) return;
+static bool room_for_finding(mr_out *out) {
+    if (failed(out)) return false;
     if (out->finding_count == MR_FINDINGS_MAX) {
         mr_fail_text(&out->err, MR_E_LIMIT, "%s has more than %d findings", out->component->name,
                      MR_FINDINGS_MAX);
-        return;
+        return false;
     }
-    if (out->finding_count == out->finding_cap) {
-        size_t cap = out->finding_cap ? 2 * out->finding_cap : 16;
-        mr_out_finding_row *fresh = mr_grow(out->mem, out->findings, out->finding_cap, cap, sizeof *fresh);
-        if (!fresh) {
-            mr_fail_text(&out->err, MR_E_MEMORY, "%s: no memory for a finding", out->component->name);
-            return;
-        }
-        out->findings = fresh;
-        out->finding_cap = cap;
+    if (out->finding_count < out->finding_cap) return true;
+    size_t cap = out->finding_cap ? 2 * out->finding_cap : 16;
+    mr_out_finding_row *fresh = mr_grow(out->mem, out->findings, out->finding_cap, cap, sizeof *fresh);
+    if (!fresh) {
+        mr_fail_text(&out->err, MR_E_MEMORY, "%s: no memory for a finding", out->component->name);
+        return false;
     }
+    out->findings = fresh;
+    out->finding_cap = cap;
+    return true;
+}
+
+static void add_finding(mr_out *out, double weight, bool tally, const char *fmt, va_list args) {
     char text[1024];
-    va_list args;
-    va_start(args, fmt);
+    if (!room_for_finding(out)) return;
     vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
     size_t at = out->words.len, len = strlen(text);
     mr_buf_put(&out->words, text, len);
     if (mr_buf_status(&out->words) != MR_OK) {
@@ -217,7 +218,22 @@ void mr_out_finding(mr_out *out, double weight, const char *fmt, ...) {
                      out->component->name);
         return;
     }
-    out->findings[out->finding_count++] = (mr_out_finding_row){isfinite(weight) ? weight : 0, at, len};
+    out->findings[out->finding_count++] =
+        (mr_out_finding_row){.weight = isfinite(weight) ? weight : 0, .at = at, .len = len, .tally = tally};
+}
+
+void mr_out_finding(mr_out *out, double weight, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    add_finding(out, weight, false, fmt, args);
+    va_end(args);
+}
+
+void mr_out_tally(mr_out *out, double weight, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    add_finding(out, weight, true, fmt, args);
+    va_end(args);
 }
 
 void mr_out_partial(mr_out *out, const void *bytes, size_t n) {
@@ -280,11 +296,14 @@ static void put_findings(mr_out *out) {
     mr_pack_array(&out->bytes, (uint32_t)out->finding_count);
     for (size_t i = 0; i < out->finding_count; i++) {
         const mr_out_finding_row *f = &out->findings[i];
-        mr_pack_map(&out->bytes, 2);
+        mr_pack_map(&out->bytes, f->tally ? 3 : 2);
         mr_pack_text(&out->bytes, "weight");
         mr_pack_f64(&out->bytes, f->weight);
         mr_pack_text(&out->bytes, "text");
         mr_pack_str(&out->bytes, (mr_span){out->words.data + f->at, f->len});
+        if (!f->tally) continue;
+        mr_pack_text(&out->bytes, "tally");
+        mr_pack_bool(&out->bytes, true);
     }
 }
 

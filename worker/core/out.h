@@ -27,6 +27,7 @@ typedef struct mr_out_level {
 typedef struct mr_out_finding_row {
     double weight;
     size_t at, len; /* in mr_out.words */
+    bool tally;
 } mr_out_finding_row;
 
 struct mr_out {

@@ -23,6 +23,10 @@ enum {
     BODY_MAX = MR_RESULT_MAX + MR_ARTIFACTS_MAX
 };
 
+/* The loop waits for the cache, so a slow one must be given up well before the broker misses heartbeats. */
+static const mr_redis_options cache_limits = {
+    .connect_timeout_ms = 200, .call_timeout_ms = 600, .breaker_failures = 2, .breaker_pause_ms = 5000};
+
 typedef struct server {
     const mr_worker_settings *settings;
     mr_log log;
@@ -138,7 +142,8 @@ static mr_status open_all(server *s, const mr_component *const *table, const cha
     MR_TRY(open_signals(s, err));
     MR_TRY(mr_slots_new(&slots, &s->slots, err));
     MR_TRY(mr_net_new(NULL, &s->net, err));
-    if (s->settings->redis_url[0]) MR_TRY(mr_redis_new(s->settings->redis_url, NULL, NULL, &s->redis, err));
+    if (s->settings->redis_url[0])
+        MR_TRY(mr_redis_new(s->settings->redis_url, &cache_limits, NULL, &s->redis, err));
     return open_link(s, table, mr_buf_span(catalogue), err);
 }
 
@@ -196,7 +201,7 @@ static void follow_cache(server *s) {
     if (s->settings->redis_url[0] || !stats.open || !strcmp(stats.redis, s->redis_told)) return;
     snprintf(s->redis_told, sizeof s->redis_told, "%s", stats.redis);
     if (s->redis) mr_redis_free(&s->redis);
-    if (!stats.redis[0] || mr_redis_new(stats.redis, NULL, NULL, &s->redis, &err) == MR_OK) return;
+    if (!stats.redis[0] || mr_redis_new(stats.redis, &cache_limits, NULL, &s->redis, &err) == MR_OK) return;
     MR_LOG(&s->log, MR_LOG_WARN, "worker", "cache_unusable", MR_LOG_TEXT("reason", err.text));
 }
 

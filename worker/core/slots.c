@@ -51,7 +51,10 @@ static void compute_environment(char *fresh[ENV_MAX], char *blas) {
 
 static int spawn(const mr_slots *s, int socket, int shared, pid_t *pid) {
     posix_spawn_file_actions_t files;
-    char *argv[] = {"millrace-worker", "compute", NULL}, *env[ENV_MAX], blas[] = "OPENBLAS_NUM_THREADS=1";
+    const mr_log *log = s->config.log;
+    char level[16], blas[] = "OPENBLAS_NUM_THREADS=1", *env[ENV_MAX];
+    char *argv[] = {"millrace-worker", "compute", level, log && log->json ? "json" : "text", NULL};
+    snprintf(level, sizeof level, "%s", mr_log_level_name(log ? log->level : MR_LOG_OFF));
     compute_environment(env, blas);
     int error = posix_spawn_file_actions_init(&files);
     if (error) return error;
@@ -70,9 +73,9 @@ static int raise_fd(int fd) {
 }
 
 static mr_status fail_errno(mr_error *err, int error) {
-    mr_status status = error == EMFILE || error == ENFILE || error == EAGAIN ? MR_E_LIMIT
-                       : error == ENOMEM                                     ? MR_E_MEMORY
-                                                                             : MR_E_IO;
+    mr_status status = MR_E_IO;
+    if (error == EMFILE || error == ENFILE || error == EAGAIN) status = MR_E_FULL;
+    if (error == ENOMEM) status = MR_E_MEMORY;
     return mr_fail(err, status, "a compute process cannot be started: %s", strerror(error));
 }
 

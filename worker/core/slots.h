@@ -10,7 +10,8 @@
 typedef struct mr_slots mr_slots;
 
 typedef struct mr_slots_config {
-    const char *program; /* what a slot executes, as `PROGRAM compute`; it calls mr_compute_main. Borrowed */
+    const char *program; /* what a slot executes, as `PROGRAM compute LEVEL json|text`; it calls
+                          * mr_compute_main. Borrowed */
     uint32_t count;      /* 1 .. MR_SLOTS_MAX */
     uint32_t grace_ms;   /* how long past its deadline or a stop a job may take to end by itself */
     const mr_log *log;   /* borrowed; NULL for none */
@@ -18,7 +19,7 @@ typedef struct mr_slots_config {
 
 enum { MR_SLOTS_MAX = 256 };
 
-/* Starts the processes. Errors: E_LIMIT no descriptors or processes left, E_IO, E_MEMORY. */
+/* Starts the processes. Errors: E_FULL no descriptors or processes left, E_IO, E_MEMORY. */
 mr_status mr_slots_new(const mr_slots_config *config, mr_slots **out, mr_error *err) MR_MUST_CHECK;
 /* Kills whatever still runs, and waits for all processes. */
 void mr_slots_free(mr_slots **slots);
@@ -28,7 +29,8 @@ int mr_slots_fd(const mr_slots *slots);
 uint32_t mr_slots_idle(const mr_slots *slots);
 uint32_t mr_slots_busy(const mr_slots *slots);
 
-/* Gives a job to an idle slot; the bytes are copied. Errors: E_FULL no slot is idle, E_MEMORY, E_IO. */
+/* Gives a job to an idle slot; the bytes are copied. Errors: E_FULL no slot is idle or no descriptor is left,
+ * E_MEMORY, E_IO. */
 mr_status mr_slots_start(mr_slots *slots, uint64_t now_ns, const mr_slot_job *job, mr_span options,
                          mr_span input, mr_error *err) MR_MUST_CHECK;
 /* The running job with that attempt is to end with `why`; by itself, or after the grace by being killed. */

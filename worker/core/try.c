@@ -277,11 +277,11 @@ static mr_status put_text(const trial *t, mr_buf *out, mr_error *err) {
     mr_show show = mr_catalogue_show(t->component, fields);
     const mr_local_results *r = &t->results;
     mr_buf_printf(out, "%s: %s\n", t->component->name, t->component->summary);
-    mr_buf_printf(out, "  %u rows, %llu calls, %.1f ms, at most %.1f MiB\n", t->batch.rows,
-                  (unsigned long long)r->calls, (double)r->compute_us / 1e3,
+    mr_buf_printf(out, "  %u rows, %llu call%s, %.1f ms, at most %.1f MiB\n", t->batch.rows,
+                  (unsigned long long)r->calls, r->calls == 1 ? "" : "s", (double)r->compute_us / 1e3,
                   (double)r->peak_bytes / 1048576.0);
     if (r->count == 1)
-        MR_TRY(mr_show_result(&show, mr_buf_span(&r->items[0].outcome.bytes), out, err));
+        MR_TRY(mr_show_result(&show, MR_SHOW_FULL, mr_buf_span(&r->items[0].outcome.bytes), out, err));
     else
         MR_TRY(put_folded(t, &show, out, err));
     if (!t->o.save[0]) put_artifacts(t, out);

@@ -65,6 +65,7 @@ static double jzs_term(double u, double t2, double n_r2, double df) {
 
 double mr_log_bayes_factor_t(double t, double n0, double n1, double r) {
     if (!(n0 >= 2 && n1 >= 2) || !(r > 0) || isnan(t)) return NAN;
+    if (isinf(t * t)) return INFINITY;
     double df = n0 + n1 - 2, n_r2 = n0 * n1 / (n0 + n1) * r * r, t2 = t * t, h = 1.0 / 32, top = -INFINITY,
            sum = 0;
     /* Below log g = -7 the prior is e^-500; far above, the integrand falls as 1/g. */
