@@ -51,6 +51,18 @@ static void tell_refused(mr_feed *f, mr_feed_file *file, uint64_t line, uint64_t
         fprintf(stderr, "%s:%llu: %s\n", file->name, (unsigned long long)line, reason);
 }
 
+/* Only the first of all, unless all are asked for: a file that is read again is nothing but duplicates. */
+static void tell_duplicate(mr_feed *f, const mr_feed_file *file, uint64_t line, uint64_t id) {
+    bool last = ++f->duplicate == SHOWN + 1 && !f->duplicates;
+    if (f->duplicate > SHOWN && !f->duplicates && !last) return;
+    mr_progress_clear(&f->progress);
+    if (last)
+        fprintf(stderr, "%s: more rows are there already; --duplicates shows them\n", file->name);
+    else
+        fprintf(stderr, "%s:%llu: there already, as row %llu\n", file->name, (unsigned long long)line,
+                (unsigned long long)id);
+}
+
 static mr_status send_rejects(mr_feed *f, mr_error *err) {
     if (!f->reject_count) return MR_OK;
     mr_params p;
@@ -119,15 +131,32 @@ static mr_status take_rejects(mr_feed *f, mr_feed_slot *slot, mr_unpack *list, m
     return MR_OK;
 }
 
+static mr_status take_duplicates(mr_feed *f, mr_feed_slot *slot, mr_unpack *list, mr_error *err) {
+    uint32_t count;
+    MR_TRY(mr_unpack_array(list, slot->rows, &count, err));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t width;
+        uint64_t line, id;
+        MR_TRY(mr_unpack_array(list, 2, &width, err));
+        MR_TRY(mr_unpack_u64(list, UINT64_MAX, &line, err));
+        MR_TRY(mr_unpack_u64(list, UINT64_MAX, &id, err));
+        const mr_feed_file *file = file_of(slot, &line);
+        tell_duplicate(f, file, line, id);
+    }
+    return MR_OK;
+}
+
 static mr_status taken(mr_feed *f, mr_feed_slot *slot, mr_span body, mr_error *err) {
     mr_unpack map, list;
     mr_unpack_init(&map, body);
     f->stored += member(&map, "stored");
-    f->duplicate += member(&map, "duplicate");
+    f->updated += member(&map, "updated");
     f->bytes_ahead -= slot->body.len;
     slot->busy = false;
-    mr_status status =
-        mr_unpack_find(&map, "rejects", &list) == MR_OK ? take_rejects(f, slot, &list, err) : MR_OK;
+    mr_status status = MR_OK;
+    if (mr_unpack_find(&map, "duplicates", &list) == MR_OK) status = take_duplicates(f, slot, &list, err);
+    if (status == MR_OK && mr_unpack_find(&map, "rejects", &list) == MR_OK)
+        status = take_rejects(f, slot, &list, err);
     mr_feed_progress(f);
     return status;
 }

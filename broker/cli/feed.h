@@ -48,13 +48,13 @@ typedef struct mr_feed {
     mr_progress progress;
     uint64_t ingest;
     unsigned timeout_ms;
-    bool verbose, join; /* join: files may share a call */
+    bool verbose, duplicates, join; /* verbose, duplicates: tell all of them; join: files may share a call */
     mr_feed_file *file;
     mr_feed_slot slots[MR_FEED_CALLS], *open;
     size_t bytes_ahead;
     mr_buf rejects; /* msgpack items of the next ingest_reject */
     uint32_t reject_count;
-    uint64_t read, stored, duplicate, rejected, files, bytes;
+    uint64_t read, stored, updated, duplicate, rejected, files, bytes;
 } mr_feed;
 
 /* `f` is large: keep it on the heap. Everything in it is borrowed. */

@@ -26,6 +26,10 @@ static const mr_option options[] = {
      .help = "source of rows that do not say theirs"},
     {.name = "verbose", .type = MR_OPT_BOOL, .offset = AT(verbose), .flag = 'v',
      .help = "show every refused row, not only the first 20 of a file"},
+    {.name = "duplicates", .type = MR_OPT_BOOL, .offset = AT(duplicates),
+     .help = "show every row that is there already, not only the first 20"},
+    {.name = "update", .type = MR_OPT_BOOL, .offset = AT(update), .flag = 'u',
+     .help = "a known prompt with other fields (score, labels, ...) becomes a new revision, not a duplicate"},
     MR_GLOBAL_OPTIONS,
 };
 
@@ -166,6 +170,7 @@ static mr_status begin(mr_cli *cli, mr_client *c, const mr_ingest_settings *s, m
             mr_pack_text(to, mr_cell_types[schema.columns[i].type]);
         }
     }
+    if (s->update) mr_params_bool(&p, "update", true);
     mr_buf *to = mr_params_open(&p, "paths");
     size_t at = mr_pack_open_array(to);
     uint32_t n = 0;
@@ -199,7 +204,7 @@ static mr_status summary(mr_cli *cli, const mr_ingest_settings *s, const mr_feed
                          mr_error *err) {
     mr_buf pack;
     mr_buf_init(&pack, NULL, 1 << 16);
-    mr_pack_map(&pack, 9);
+    mr_pack_map(&pack, 10);
     mr_pack_text(&pack, "ingest");
     mr_pack_u64(&pack, f->ingest);
     mr_pack_text(&pack, "dataset");
@@ -210,9 +215,10 @@ static mr_status summary(mr_cli *cli, const mr_ingest_settings *s, const mr_feed
     } counts[] = {{"files", f->files},
                   {"read", f->read},
                   {"stored", f->stored},
+                  {"updated", f->updated},
                   {"duplicate", f->duplicate},
                   {"rejected", f->rejected}};
-    for (size_t i = 0; i < 5; i++) mr_pack_text(&pack, counts[i].name), mr_pack_u64(&pack, counts[i].value);
+    for (size_t i = 0; i < 6; i++) mr_pack_text(&pack, counts[i].name), mr_pack_u64(&pack, counts[i].value);
     mr_pack_text(&pack, "seconds");
     mr_pack_f64(&pack, (double)ms / 1000);
     mr_pack_text(&pack, "rows_per_s");
@@ -283,6 +289,7 @@ static mr_status with_client(mr_cli *cli, const mr_ingest_settings *s, const mr_
     if (status == MR_OK) {
         mr_feed_init(f, c, cli->globals->broker, &stop, ingest, (unsigned)cli->globals->timeout_ms);
         f->verbose = s->verbose;
+        f->duplicates = s->duplicates;
         f->join = !s->table[0]; /* a table's row is known by its file */
         status = feed_all(cli, s, paths, files, plan, f, err);
         c = f->client;

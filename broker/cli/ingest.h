@@ -13,7 +13,7 @@ typedef struct mr_ingest_settings {
     mr_option_list map, types;
     char table[MR_OPTION_TEXT];
     int64_t max_chars, source;
-    bool verbose;
+    bool verbose, duplicates, update;
 } mr_ingest_settings;
 
 /* The columns that the files have together. `declared` makes every file be read with these types. */

@@ -47,32 +47,43 @@ static const mr_pg_statement supersede = {
     " is distinct from (r.source, r.priority, s.id, r.score, r.success, r.labels, r.metadata)",
     8, {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_INT4S, MR_PG_TEXTS, MR_PG_FLOAT8S, MR_PG_BOOLS, MR_PG_JSONBS, MR_PG_JSONBS}};
 
+/* Both inserts answer with one row (0, stored, updated), then one (n, id, 0) for each duplicate, in order: the n-th row of the call
+ * is there already, as `id` (0 when another call is storing it right now). */
 static const mr_pg_statement insert_prompts = {
     "intake_prompts",
-    "with stored as ("
+    "with r as materialized (select *, row_number() over (partition by hash order by n) as copy"
+    " from unnest($1::bytea[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::int[], $7::text[], $8::float8[],"
+    " $9::boolean[], $10::jsonb[], $11::jsonb[], $12::timestamptz[], $13::bytea[]) with ordinality"
+    " u (hash, prompt, enhancement, enhancement_json, source, priority, session, score, success, labels, metadata, created_at,"
+    " features, n)),"
+    " stored as ("
     " insert into millrace.training_prompts (content_hash, prompt, enhancement, enhancement_json, source, priority, session_id,"
     " score, success, labels, metadata, created_at, features, features_version, ingest_id, revision, supersedes)"
     " select r.hash, r.prompt, r.enhancement, r.enhancement_json, r.source, r.priority, s.id, r.score, r.success, r.labels,"
     " r.metadata, coalesce(r.created_at, now()), r.features, $14, $15, coalesce(o.revision, 0) + 1, o.id"
-    " from unnest($1::bytea[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::int[], $7::text[], $8::float8[],"
-    " $9::boolean[], $10::jsonb[], $11::jsonb[], $12::timestamptz[], $13::bytea[]) with ordinality"
-    " r (hash, prompt, enhancement, enhancement_json, source, priority, session, score, success, labels, metadata, created_at,"
-    " features, n) left join millrace.prompt_sessions s on s.name = r.session"
+    " from r left join millrace.prompt_sessions s on s.name = r.session"
     " left join lateral (select id, revision from millrace.training_prompts q where q.content_hash = r.hash and q.superseded"
     " order by revision desc limit 1) o on $16"
-    " order by r.n on conflict (content_hash) where not superseded do nothing returning supersedes),"
+    " where r.copy = 1 order by r.n on conflict (content_hash) where not superseded do nothing"
+    " returning id, content_hash, supersedes),"
     " told as (insert into millrace.prompt_event (prompt_id, event, client)"
     " select supersedes, 'updated', $17 from stored where supersedes is not null)"
-    " select count(*), count(supersedes) from stored",
+    " select 0::bigint, count(*), count(supersedes) from stored union all"
+    " select r.n, coalesce(t.id, p.id, 0), 0 from r left join stored t on t.content_hash = r.hash"
+    " left join millrace.training_prompts p on p.content_hash = r.hash and not p.superseded"
+    " where t.id is null or r.copy > 1 order by 1",
     17,
     {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_TEXTS, MR_PG_BOOLS, MR_PG_TEXTS, MR_PG_INT4S, MR_PG_TEXTS, MR_PG_FLOAT8S, MR_PG_BOOLS,
      MR_PG_JSONBS, MR_PG_JSONBS, MR_PG_TIMES, MR_PG_BYTEAS, MR_PG_INT4, MR_PG_INT8, MR_PG_BOOL, MR_PG_TEXT}};
 
 static const mr_pg_statement insert_cells = {
     "intake_cells",
-    "with stored as (insert into millrace.table_row (dataset_id, row_key, content_hash, cells, ingest_id)"
-    " select $4, r.key, r.hash, r.cells, $5 from unnest($1::bytea[], $2::bytea[], $3::bytea[]) with ordinality"
-    " r (key, hash, cells, n) order by r.n on conflict do nothing returning 1) select count(*), 0::bigint from stored",
+    "with r as materialized (select * from unnest($1::bytea[], $2::bytea[], $3::bytea[]) with ordinality u (key, hash, cells, n)),"
+    " stored as (insert into millrace.table_row (dataset_id, row_key, content_hash, cells, ingest_id)"
+    " select $4, r.key, r.hash, r.cells, $5 from r order by r.n on conflict do nothing returning row_key)"
+    " select 0::bigint, count(*), 0::bigint from stored union all"
+    " select r.n, coalesce(t.id, 0), 0 from r left join millrace.table_row t on t.dataset_id = $4 and t.row_key = r.key"
+    " where r.key not in (select row_key from stored) order by 1",
     5, {MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_INT8, MR_PG_INT8}};
 
 static const mr_pg_statement insert_rejects = {
@@ -298,10 +309,10 @@ static mr_status put_rejects(mr_pg *pg, mr_pg_params *p, const mr_intake_job *jo
     return mr_pg_exec(pg, &insert_rejects, p, NULL, err);
 }
 
+/* `result` is given: what the insert says of the rows. */
 static mr_status store(mr_pg *pg, intake *in, const mr_intake_job *job, const ingest *to, const mr_intake_rows *r,
-                       int64_t counts[2], mr_error *err) {
+                       mr_pg_result **result, mr_error *err) {
     mr_pg_params *p = &in->params;
-    mr_pg_result *result = NULL;
     if (r->any_session) {
         mr_pg_params_clear(p);
         mr_pg_put_texts(p, r->session, r->no_session, r->count);
@@ -325,25 +336,36 @@ static mr_status store(mr_pg *pg, intake *in, const mr_intake_job *job, const in
         mr_pg_put_bool(p, to->revises);
         mr_pg_put_text(p, job->client);
     }
-    MR_TRY(mr_pg_exec(pg, to->is_table ? &insert_cells : &insert_prompts, p, &result, err));
-    mr_pg_row row = mr_pg_row_at(result, 0);
-    counts[0] = mr_pg_int(&row, 0);
-    counts[1] = mr_pg_int(&row, 1);
-    mr_status s = mr_pg_row_status(&row, err);
-    mr_pg_result_free(&result);
-    if (s == MR_OK && r->rejects) s = put_rejects(pg, p, job, r, in->arena, err);
-    return s;
+    MR_TRY(mr_pg_exec(pg, to->is_table ? &insert_cells : &insert_prompts, p, result, err));
+    return r->rejects ? put_rejects(pg, p, job, r, in->arena, err) : MR_OK;
 }
 
-static void pack_stored(mr_intake_job *job, const mr_intake_rows *r, const int64_t counts[2]) {
+/* [line, id] of each row that is there already. */
+static void pack_duplicates(mr_buf *b, const mr_intake_rows *r, const mr_pg_result *result) {
+    uint32_t n = mr_pg_rows(result) - 1;
+    mr_pack_text(b, "duplicates");
+    mr_pack_array(b, n);
+    for (uint32_t i = 1; i <= n; i++) {
+        mr_pg_row row = mr_pg_row_at(result, i);
+        uint64_t at = (uint64_t)mr_pg_int(&row, 0) - 1;
+        mr_pack_array(b, 2);
+        mr_pack_u64(b, at < r->count ? r->line[at] : 0);
+        mr_pack_i64(b, mr_pg_int(&row, 1));
+    }
+}
+
+static void pack_stored(mr_intake_job *job, const mr_intake_rows *r, const mr_pg_result *result) {
     mr_buf *b = &job->reply;
-    mr_pack_map(b, 4);
+    mr_pg_row row = mr_pg_row_at(result, 0);
+    int64_t stored = mr_pg_int(&row, 1), updated = mr_pg_int(&row, 2);
+    mr_pack_map(b, 5);
     mr_pack_text(b, "stored");
-    mr_pack_i64(b, counts[0] - counts[1]);
+    mr_pack_i64(b, stored - updated);
     mr_pack_text(b, "updated");
-    mr_pack_i64(b, counts[1]);
+    mr_pack_i64(b, updated);
     mr_pack_text(b, "duplicate");
-    mr_pack_i64(b, (int64_t)r->count - counts[0]);
+    mr_pack_i64(b, (int64_t)r->count - stored);
+    pack_duplicates(b, r, result);
     mr_pack_text(b, "rejects");
     mr_pack_array(b, r->rejects);
     for (uint32_t i = 0; i < r->rejects; i++) {
@@ -357,17 +379,18 @@ static void pack_stored(mr_intake_job *job, const mr_intake_rows *r, const int64
 static mr_status take_rows(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
     const ingest *to;
     mr_intake_rows rows;
-    int64_t counts[2] = {0, 0};
+    mr_pg_result *result = NULL;
     mr_pg_outcome outcome;
     mr_span bytes = {job->rows.data, job->rows.len};
     MR_TRY(known(pg, in, number(job, "ingest"), &to, err));
     if (to->is_table) MR_TRY(mr_intake_table(bytes, to->schema, text(job, "file"), in->arena, &rows, err));
     else MR_TRY(mr_intake_prompts(bytes, in->max_chars, in->text, in->arena, &rows, err));
     MR_TRY(mr_pg_begin(pg, err));
-    mr_status s = store(pg, in, job, to, &rows, counts, err);
+    mr_status s = store(pg, in, job, to, &rows, &result, err);
     if (s == MR_OK) s = mr_pg_commit(pg, &outcome, err);
     if (s != MR_OK) mr_pg_rollback(pg);
-    else pack_stored(job, &rows, counts);
+    else pack_stored(job, &rows, result);
+    mr_pg_result_free(&result);
     return s;
 }
 

@@ -7,7 +7,7 @@
 #define COLUMN(rows, field) ((rows)->field = mr_arena_alloc(arena, n, sizeof *(rows)->field))
 
 static bool allocate_prompts(mr_intake_rows *r, mr_arena *arena, size_t n) {
-    return COLUMN(r, reject) && COLUMN(r, hash) && COLUMN(r, prompt) && COLUMN(r, enhancement) && COLUMN(r, source) &&
+    return COLUMN(r, line) && COLUMN(r, reject) && COLUMN(r, hash) && COLUMN(r, prompt) && COLUMN(r, enhancement) && COLUMN(r, source) &&
            COLUMN(r, session) && COLUMN(r, labels) && COLUMN(r, metadata) && COLUMN(r, features) &&
            COLUMN(r, no_enhancement) && COLUMN(r, enhancement_json) && COLUMN(r, success) && COLUMN(r, no_success) &&
            COLUMN(r, no_session) && COLUMN(r, no_score) && COLUMN(r, no_labels) && COLUMN(r, no_metadata) &&
@@ -15,7 +15,7 @@ static bool allocate_prompts(mr_intake_rows *r, mr_arena *arena, size_t n) {
 }
 
 static bool allocate_table(mr_intake_rows *r, mr_arena *arena, size_t n) {
-    return COLUMN(r, reject) && COLUMN(r, hash) && COLUMN(r, key) && COLUMN(r, cells);
+    return COLUMN(r, line) && COLUMN(r, reject) && COLUMN(r, hash) && COLUMN(r, key) && COLUMN(r, cells);
 }
 
 static mr_span copied(mr_arena *arena, const void *bytes, size_t n) {
@@ -29,10 +29,12 @@ static void refuse(mr_intake_rows *r, uint64_t line, const mr_error *why) {
     snprintf(reject->reason, sizeof reject->reason, "%.255s", why->text);
 }
 
-static mr_status add_prompt(mr_intake_rows *r, const mr_prompt *p, mr_text *text, mr_arena *arena, mr_error *err) {
+static mr_status add_prompt(mr_intake_rows *r, const mr_prompt *p, uint64_t line, mr_text *text, mr_arena *arena,
+                            mr_error *err) {
     float features[MR_FEATURES];
     MR_TRY(mr_features(text, p->prompt, features, err));
     uint32_t i = r->count;
+    r->line[i] = line;
     r->hash[i] = copied(arena, p->hash, sizeof p->hash);
     r->features[i] = copied(arena, features, sizeof features);
     if (!r->hash[i].data || !r->features[i].data) return mr_fail(err, MR_E_MEMORY, "no memory for the rows of this call");
@@ -79,7 +81,7 @@ mr_status mr_intake_prompts(mr_span bytes, uint32_t max_chars, mr_text *text, mr
         uint64_t line = 0;
         mr_error why;
         mr_status s = mr_prompt_unpack(&u, &limits, arena, &p, &line, &why);
-        if (s == MR_OK) s = add_prompt(out, &p, text, arena, &why);
+        if (s == MR_OK) s = add_prompt(out, &p, line, text, arena, &why);
         if (s == MR_E_INVALID || s == MR_E_LIMIT) {
             refuse(out, line, &why);
         } else if (s != MR_OK) {
@@ -109,6 +111,7 @@ static mr_status add_table_row(mr_intake_rows *r, mr_table_schema schema, const 
     if (mr_buf_status(scratch) != MR_OK) return mr_fail(err, MR_E_LIMIT, "the row is larger than 16 MiB");
     mr_hash hash = mr_hash_of(mr_buf_span(scratch)), key = row_key(file, line);
     uint32_t i = r->count;
+    r->line[i] = line;
     r->cells[i] = copied(arena, scratch->data, scratch->len);
     r->hash[i] = copied(arena, hash.bytes, sizeof hash.bytes);
     r->key[i] = copied(arena, key.bytes, sizeof key.bytes);

@@ -17,6 +17,7 @@ typedef struct mr_intake_reject {
 /* Columns of prompts; of a table only hash, cells and key. Everything lies in the arena. */
 typedef struct mr_intake_rows {
     uint32_t count, rejects;
+    uint64_t *line; /* of each row, in its file */
     mr_intake_reject *reject;
     mr_span *hash, *prompt, *enhancement, *source, *session, *labels, *metadata, *features; /* prompts */
     bool *no_enhancement, *enhancement_json, *success, *no_success, *no_session, *no_score, *no_labels, *no_metadata, *no_time;

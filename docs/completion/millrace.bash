@@ -13,7 +13,7 @@ _millrace() {
         down) words="--help --broker --json --config --timeout --home" ;;
         status) words="--help --broker --json --config --timeout --home" ;;
         doctor) words="--help --broker --json --config --timeout --home" ;;
-        ingest) words="--help --map --table --types --max-chars --source --verbose --broker --json --config --timeout --home" ;;
+        ingest) words="--help --map --table --types --max-chars --source --verbose --duplicates --update --broker --json --config --timeout --home" ;;
         sample) words="--help --rows --seed --output --broker --json --config --timeout --home" ;;
         run) words="--help --component --set --dataset --version --batch-size --seed --role --name --wait --detach --broker --json --config --timeout --home" ;;
         runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;

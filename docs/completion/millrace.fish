@@ -32,6 +32,8 @@ complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'types' -r -d 'w
 complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'max-chars' -r -d 'longest prompt; a longer row is refused'
 complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'source' -x -a ' user synthetic api' -d 'source of rows that do not say theirs'
 complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'verbose' -s v -d 'show every refused row, not only the first 20 of a file'
+complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'duplicates' -d 'show every row that is there already, not only the first 20'
+complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'update' -s u -d 'a known prompt with other fields (score, labels, ...) becomes a new revision, not a duplicate'
 complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'broker' -s b -r -d 'address of the broker'
 complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'json' -d 'print JSON with a stable shape instead of tables'
 complete -c millrace -n '__fish_seen_subcommand_from ingest' -l 'config' -r -d 'YAML file with settings'

@@ -1,9 +1,13 @@
 /* harness.h: runs one component over rows as a run would: batches, the merge tree, checked outputs.
+ *
  *     harness h;
- *     harness_file(&h, "context_learner", "tables/wine.csv", "label=class");   skips the test when it is not
- * there harness_set(&h, "min_samples=5 min_cluster_size=10"); harness_run(&h, 32, 7); fails the test unless
- * it succeeds assert_int_equal(harness_number(&h, 0, "clusters"), 3); harness_free(&h); Every function but
- * harness_try fails the test, with the sentence, when something goes wrong. */
+ *     harness_file(&h, "context_learner", "tabular/wine.csv", "label=target");   // skipped where it is not there
+ *     harness_set(&h, "min_samples=5 min_cluster_size=10");
+ *     harness_run(&h, 32, 7);                                                    // fails the test unless it succeeds
+ *     assert_int_equal(harness_number(&h, 0, "clusters"), 3);
+ *     harness_free(&h);
+ *
+ * Every function but harness_try fails the test, with the sentence, when something goes wrong. */
 #ifndef MR_TESTS_HARNESS_H
 #define MR_TESTS_HARNESS_H
 

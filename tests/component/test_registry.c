@@ -89,12 +89,21 @@ static void put_result(mr_buf *b, double mean, int64_t sum, double weight) {
     mr_pack_text(b, "sum");
     mr_pack_i64(b, sum);
     mr_pack_text(b, "findings");
-    mr_pack_array(b, 1);
+    char tally[64];
+    snprintf(tally, sizeof tally, "of %d rows %d are good", (int)sum, 3);
+    mr_pack_array(b, 2);
     mr_pack_map(b, 2);
     mr_pack_text(b, "weight");
     mr_pack_f64(b, weight);
     mr_pack_text(b, "text");
     mr_pack_text(b, weight > 0.5 ? "important" : "minor");
+    mr_pack_map(b, 3);
+    mr_pack_text(b, "weight");
+    mr_pack_f64(b, 0);
+    mr_pack_text(b, "text");
+    mr_pack_text(b, tally);
+    mr_pack_text(b, "tally");
+    mr_pack_bool(b, true);
 }
 
 static void results_of_batches_are_summed_up_by_their_fold(void **state) {
@@ -117,7 +126,7 @@ static void results_of_batches_are_summed_up_by_their_fold(void **state) {
     assert_int_equal(mr_folding_add(&f, mr_span_of("\xc1"), 1, &err), MR_E_PROTOCOL);
     mr_folding_print(&f, &out);
     mr_buf_put(&out, "", 1);
-    assert_string_equal((const char *)out.data, "  findings\n    0.90  important\n    0.10  minor\n"
+    assert_string_equal((const char *)out.data, "  findings\n    - of 30 rows 6 are good\n    - important\n    - minor\n"
                                                 "  over 4 rows in 2 batches\n"
                                                 "    mean  mean   2  ms  a mean\n"
                                                 "    sum   sum   30      a sum\n");
