@@ -268,9 +268,23 @@ typedef struct parcel {
     bool armed;
 } parcel;
 
+/* The parcel goes through ZeroMQ's own queue to another thread; ThreadSanitizer cannot see that and is told. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#include <sanitizer/tsan_interface.h>
+#define HANDED_OVER(p) __tsan_release(p)
+#define TAKEN_OVER(p) __tsan_acquire(p)
+#endif
+#endif
+#ifndef HANDED_OVER
+#define HANDED_OVER(p) (void)(p)
+#define TAKEN_OVER(p) (void)(p)
+#endif
+
 static void release_parcel(void *data, void *hint) {
     parcel *p = hint;
     (void)data;
+    TAKEN_OVER(p);
     if (p->armed) mr_net_body_free(&p->body);
     mr_free(p->mem, p, 1, sizeof *p);
 }
@@ -302,6 +316,7 @@ static mr_status send_copy(mr_socket *s, mr_span bytes, bool more, mr_error *err
 static mr_status send_parcel(mr_socket *s, zmq_msg_t *frame, parcel *p, mr_error *err) {
     int rc;
     p->armed = true;
+    HANDED_OVER(p);
     do rc = zmq_msg_send(frame, s->zmq, ZMQ_DONTWAIT);
     while (rc < 0 && errno == EINTR);
     if (rc >= 0) return MR_OK;

@@ -81,6 +81,7 @@ an_ordinary_user_can() {
     mkdir "$home"
     chown nobody "$home"
     local as=(setpriv --reuid=nobody --clear-groups --)
+    "${as[@]}" test -x "$services" || skip "an ordinary user may not enter $tree"
     "${as[@]}" "$services" start "$home"
     both_answer
     equal "its user" "$(stat -c %U "/proc/$(pid_of postgres)")" nobody
