@@ -1,8 +1,10 @@
 /* millrace-broker: settings, then start, serve, stop. */
 #include "broker/io/broker.h"
+#include "common/man.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int print(void (*make)(const mr_usage *, mr_buf *)) {
@@ -44,6 +46,8 @@ static mr_status load_settings(mr_broker *b, const mr_args *args, mr_error *err)
 int main(int argc, char **argv) {
     mr_error err = {0};
     mr_args args;
+    if (argc == 3 && !strcmp(argv[1], "docs")) /* for whoever changes the table */
+        return mr_status_of((int)mr_man_write(argv[2], &mr_broker_usage, mr_broker_options, &err))->exit_code;
     mr_broker *b = mr_new(NULL, 1, sizeof *b);
     if (!b) return mr_status_of(MR_E_MEMORY)->exit_code;
     mr_status s = mr_argv_parse(mr_broker_options, NULL, argc, argv, &mr_broker_usage, &args, &err);

@@ -1,6 +1,7 @@
 /* millrace-worker: computes what the broker hands out; `millrace-worker try` runs one component alone. */
 #include "common/hash.h"
 #include "common/log.h"
+#include "common/man.h"
 #include "common/settings.h"
 #include "worker/core/catalogue.h"
 #include "worker/core/job.h"
@@ -199,7 +200,8 @@ int main(int argc, char **argv) {
     mr_linalg_one_thread();
     if (argc > 1 && !strcmp(argv[1], "compute")) return mr_compute_main(mr_components, argc, argv);
     if (argc > 1 && !strcmp(argv[1], "try")) return mr_try_main(argc - 1, argv + 1);
-    mr_status status = run(argc, argv, &err);
+    bool docs = argc == 3 && !strcmp(argv[1], "docs"); /* for whoever changes the table */
+    mr_status status = docs ? mr_man_write(argv[2], &usage, table, &err) : run(argc, argv, &err);
     const char *who =
         strncmp(err.text, "millrace", 8) ? "millrace-worker: " : ""; /* some sentences begin with it */
     if (status != MR_OK) fprintf(stderr, "%s%s\n", who, err.text);
