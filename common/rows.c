@@ -202,7 +202,7 @@ static mr_status open_lines(mr_rows *r, input *in, mr_jsonl **out, mr_error *err
     mr_source source;
     if (in->is_file) {
         int fd = open(in->name, O_RDONLY | O_CLOEXEC);
-        if (fd < 0) return mr_file_fail(err, errno, "cannot open", in->name);
+        if (fd < 0) return mr_file_fail(err, errno, "open", in->name);
         source = mr_source_from_fd(&in->fd, fd);
     } else {
         source = mr_source_from_memory(&in->memory, in->bytes);

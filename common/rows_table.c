@@ -44,7 +44,7 @@ static size_t max_record(const mr_table *t) {
 static mr_status start_reading(mr_table *t, mr_error *err) {
     mr_csv_free(&t->csv);
     mr_jsonl_free(&t->jsonl);
-    if (t->fd >= 0 && lseek(t->fd, 0, SEEK_SET) < 0) return mr_file_fail(err, errno, "cannot read", t->name);
+    if (t->fd >= 0 && lseek(t->fd, 0, SEEK_SET) < 0) return mr_file_fail(err, errno, "read", t->name);
     mr_source source =
         t->fd >= 0 ? mr_source_from_fd(&t->from_fd, t->fd) : mr_source_from_memory(&t->from_memory, t->bytes);
     mr_csv_options o = {.separator = t->format == MR_TABLE_TSV ? '\t' : ',',
@@ -84,7 +84,7 @@ static mr_status choose_format(mr_table *t, mr_error *err) {
     mr_span start = {t->bytes.data, t->bytes.len < sizeof head ? t->bytes.len : sizeof head};
     if (t->fd >= 0) {
         ssize_t n = pread(t->fd, head, sizeof head, 0);
-        if (n < 0) return mr_file_fail(err, errno, "cannot read", t->name);
+        if (n < 0) return mr_file_fail(err, errno, "read", t->name);
         start = (mr_span){head, (size_t)n};
     }
     t->format = format_of_text(start);
@@ -250,7 +250,7 @@ mr_status mr_table_open(const mr_mem *mem, const char *path, const mr_table_opti
                         mr_error *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
-    if (fd < 0) return mr_file_fail(err, errno, "cannot open", path);
+    if (fd < 0) return mr_file_fail(err, errno, "open", path);
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
         return open_table(mem, path, fd, (mr_span){NULL, 0}, o, out, err);
     close(fd);

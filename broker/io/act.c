@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <utlist.h>
 
 /* ---- sending ---- */
 
@@ -149,6 +150,10 @@ static void cancel_attempt(mr_broker *b, const mr_action *a) {
 
 static void load_done(mr_broker *b, mr_job *head) {
     mr_load_job *job = (mr_load_job *)head;
+    if (head->status == MR_E_CANCELLED) { /* the loader has stopped, and so does the core */
+        mr_load_job_free(job);
+        return;
+    }
     mr_input *input = head->status == MR_OK ? mr_new(NULL, 1, sizeof *input) : NULL;
     mr_event e = {.type = MR_EV_LOADED};
     e.as.loaded.work = job->work;
@@ -156,6 +161,7 @@ static void load_done(mr_broker *b, mr_job *head) {
     e.as.loaded.text = head->error.text;
     if (input) {
         input->bytes = mr_bytes_share(job->bytes);
+        DL_APPEND(b->loaded, input);
         e.as.loaded.blob = (uint64_t)(uintptr_t)input;
     } else {
         e.type = MR_EV_LOAD_FAILED;
@@ -186,9 +192,9 @@ static void load(mr_broker *b, const mr_action *a) {
     mr_desk_give(&b->loader, &job->head);
 }
 
-static void unload(mr_broker *b, uint64_t handle) {
-    mr_input *input = (mr_input *)(uintptr_t)handle;
+void mr_broker_unload(mr_broker *b, mr_input *input) {
     if (input->attempt) HASH_DELETE(hh, b->inputs, input);
+    DL_DELETE(b->loaded, input);
     mr_bytes_drop(input->bytes);
     mr_free(NULL, input, 1, sizeof *input);
 }
@@ -201,7 +207,7 @@ static void commit_done(mr_broker *b, mr_job *head) {
     e.as.committed.key = job->key;
     e.as.committed.attempt = job->attempt;
     e.as.committed.peer = job->peer;
-    e.as.committed.verdict = job->verdict;
+    e.as.committed.verdict = head->status == MR_OK ? job->verdict : MR_RETRY;
     mr_commit_job_free(job);
     mr_broker_event(b, &e);
 }
@@ -331,7 +337,7 @@ static void worker_lost(mr_broker *b, const mr_action *a) {
 static void act_once(mr_broker *b, const mr_action *a) {
     switch (a->type) {
     case MR_ACT_LOAD: load(b, a); return;
-    case MR_ACT_UNLOAD: unload(b, a->handle); return;
+    case MR_ACT_UNLOAD: mr_broker_unload(b, (mr_input *)(uintptr_t)a->handle); return;
     case MR_ACT_SEND_STEP: send_step(b, a); return;
     case MR_ACT_SEND_WORK: send_work(b, a); return;
     case MR_ACT_COMMIT: commit(b, a); return;

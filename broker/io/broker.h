@@ -20,6 +20,7 @@ typedef struct mr_live_run {
 
 /* The input of a work: what the core calls a blob. While it is out it is found by its attempt, for `fetch`. */
 typedef struct mr_input {
+    struct mr_input *prev, *next; /* of all that the core holds */
     uint64_t attempt; /* 0: not out */
     mr_bytes *bytes;
     UT_hash_handle hh;
@@ -58,6 +59,7 @@ typedef struct mr_broker {
     mr_peers peers;
     mr_live_run *runs;
     mr_input *inputs; /* those that are out, by attempt */
+    mr_input *loaded; /* all of them, out or not */
     mr_arena *arena;  /* of the message that is being handled */
     mr_buf envelope;  /* of the message that is being sent */
     mr_out_work out_work;
@@ -89,6 +91,8 @@ void mr_broker_receive(mr_broker *b, mr_net_msg *msg);
 /* act.c */
 /* Carries out the core's actions; at the end of every round of the loop, so that they go out in groups. */
 void mr_broker_act(mr_broker *b);
+/* Frees an input that the core gives back, or does not live to give back. */
+void mr_broker_unload(mr_broker *b, mr_input *input);
 /* Sends what fits; a peer that cannot take it is gone. `body` may be NULL; it is given. */
 void mr_broker_send(mr_broker *b, mr_peer *peer, const mr_wire *message, mr_net_body *body);
 void mr_broker_refuse(mr_broker *b, mr_span identity, mr_status status, bool fatal, const char *text);

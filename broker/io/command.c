@@ -297,6 +297,8 @@ static mr_status read_roles(mr_span args, mr_plan_job *job, mr_error *err) {
         snprintf(binding->column, sizeof binding->column, "%.*s", MR_SPAN_ARG(column));
         binding->role = mr_column_named(word);
         if (!binding->role) return mr_fail(err, MR_E_USAGE, "there is no role '%s'", word);
+        for (uint32_t j = 0; j < i; j++)
+            if (job->bindings.items[j].role == binding->role) return mr_fail(err, MR_E_USAGE, "the role '%s' is bound twice", word);
     }
     return MR_OK;
 }

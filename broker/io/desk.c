@@ -139,7 +139,12 @@ void mr_desk_stop(mr_desk *desk) {
 
 void mr_desk_give(mr_desk *desk, mr_job *job) {
     job->next = NULL;
-    mr_queue_push(&desk->in, job);
+    if (desk->started) {
+        mr_queue_push(&desk->in, job);
+        return;
+    }
+    job->status = mr_fail(&job->error, MR_E_CANCELLED, "the broker has stopped");
+    mr_desk_done(desk, job);
 }
 
 static mr_status connect_again(mr_desk *desk, mr_error *err) {

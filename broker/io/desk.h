@@ -64,6 +64,7 @@ struct mr_desk {
 mr_status mr_desk_start(mr_desk *desk, mr_error *err) MR_MUST_CHECK;
 /* Lets the desk work off what it has, ends its thread and frees its connection. */
 void mr_desk_stop(mr_desk *desk);
+/* To a desk that has stopped: the job comes back at once, undone, with E_CANCELLED. */
 void mr_desk_give(mr_desk *desk, mr_job *job);
 /* For the desk's thread: a list of finished jobs goes back to the loop. */
 void mr_desk_done(mr_desk *desk, mr_job *jobs);

@@ -135,6 +135,16 @@ static bool argument(const mr_intake_job *job, const char *name, mr_unpack *valu
 
 /* ---- ingest_begin ---- */
 
+static mr_status check_names(mr_table_schema schema, mr_error *err) {
+    for (uint32_t i = 0; i < schema.count; i++) {
+        if (!schema.columns[i].name[0]) return mr_fail(err, MR_E_INVALID, "column %u of the table has no name", i + 1);
+        for (uint32_t j = 0; j < i; j++)
+            if (!strcmp(schema.columns[i].name, schema.columns[j].name))
+                return mr_fail(err, MR_E_INVALID, "the table has two columns '%s'", schema.columns[i].name);
+    }
+    return schema.count ? MR_OK : mr_fail(err, MR_E_INVALID, "a table needs its columns");
+}
+
 /* {"name": "type", ...}, in order, as the schema's JSON. */
 static mr_status columns_json(const mr_intake_job *job, mr_arena *arena, mr_buf *out, mr_error *err) {
     mr_unpack u;
@@ -159,6 +169,7 @@ static mr_status columns_json(const mr_intake_job *job, mr_arena *arena, mr_buf 
     }
     mr_buf_text(&pairs, "]");
     if (s == MR_OK) s = mr_schema_from_json(mr_buf_span(&pairs), arena, &schema, err);
+    if (s == MR_OK) s = check_names(schema, err);
     if (s == MR_OK) mr_schema_to_json(schema, out);
     else if (s == MR_E_CORRUPT) s = mr_fail(err, MR_E_INVALID, "a column has no name or a type that is none of number, integer, boolean, text, time");
     mr_buf_free(&pairs);
@@ -200,7 +211,12 @@ static mr_status begin_in_transaction(mr_pg *pg, intake *in, mr_intake_job *job,
     mr_buf paths;
     mr_unpack u;
     mr_buf_init(&paths, NULL, 1024 * 1024);
-    if (argument(job, "paths", &u)) MR_TRY(mr_json_from_pack((mr_span){u.at, (size_t)(u.end - u.at)}, &paths, err));
+    mr_status s = MR_OK;
+    if (argument(job, "paths", &u)) s = mr_json_from_pack((mr_span){u.at, (size_t)(u.end - u.at)}, &paths, err);
+    if (s != MR_OK) {
+        mr_buf_free(&paths);
+        return s;
+    }
     mr_pg_params_clear(&in->params);
     mr_pg_put_int8(&in->params, ids[1]);
     mr_pg_put_jsonb(&in->params, paths.len ? mr_buf_span(&paths) : mr_span_of("[]"));
@@ -210,7 +226,7 @@ static mr_status begin_in_transaction(mr_pg *pg, intake *in, mr_intake_job *job,
     MR_TRY(mr_pg_exec(pg, &insert_ingest, &in->params, &r, err));
     mr_pg_row row = mr_pg_row_at(r, 0);
     ids[0] = mr_pg_int(&row, 0);
-    mr_status s = mr_pg_row_status(&row, err);
+    s = mr_pg_row_status(&row, err);
     mr_pg_result_free(&r);
     return s;
 }

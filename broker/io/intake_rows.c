@@ -32,6 +32,8 @@ static void refuse(mr_intake_rows *r, uint64_t line, const mr_error *why) {
 static mr_status add_prompt(mr_intake_rows *r, const mr_prompt *p, uint64_t line, mr_text *text, mr_arena *arena,
                             mr_error *err) {
     float features[MR_FEATURES];
+    if (p->created_at_us != INT64_MIN && (p->created_at_us > INT64_MAX / 1000 || p->created_at_us < INT64_MIN / 1000))
+        return mr_fail(err, MR_E_INVALID, "'created_at' is not within the years 1678 to 2261");
     MR_TRY(mr_features(text, p->prompt, features, err));
     uint32_t i = r->count;
     r->line[i] = line;
@@ -127,6 +129,7 @@ static mr_status table_row(mr_unpack *u, mr_table_schema schema, mr_span file, m
     uint64_t line;
     mr_error why;
     MR_TRY(mr_unpack_array(u, 2, &pair, err));
+    if (pair != 2) return mr_fail(err, MR_E_PROTOCOL, "a row of a table is [line, [cells...]]");
     MR_TRY(mr_unpack_u64(u, INT64_MAX, &line, err));
     mr_unpack after = *u; /* a bad value leaves the cursor inside its row */
     MR_TRY(mr_unpack_skip(&after, err));

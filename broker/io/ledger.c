@@ -29,14 +29,15 @@ static const mr_pg_statement insert_results = {
     {MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT2S, MR_PG_INT4S, MR_PG_BOOLS, MR_PG_INT8S, MR_PG_INT8S, MR_PG_INT8S, MR_PG_TEXTS,
      MR_PG_INT8S, MR_PG_BYTEAS, MR_PG_BYTEAS}};
 
+/* Artifacts and their names only for results whose attempt won. */
 static const mr_pg_statement insert_artifacts = {
     "ledger_artifacts",
     "insert into millrace.artifact (hash, media_type, bytes)"
-    " select * from unnest($1::bytea[], $2::text[], $3::bytea[]) on conflict do nothing",
-    3,
-    {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_BYTEAS}};
+    " select * from unnest($1::bytea[], $2::text[], $3::bytea[]) where exists (select 1 from millrace.result"
+    " where run_id = $4 and step = $5 and level = $6 and batch = $7 and attempt = $8) on conflict do nothing",
+    8,
+    {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_BYTEAS, MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8}};
 
-/* Only for results that this transaction's attempts won. */
 static const mr_pg_statement insert_names = {
     "ledger_artifact_names",
     "insert into millrace.run_artifact (run_id, step, level, batch, name, hash)"
@@ -156,6 +157,11 @@ static void put_artifacts(mr_pg_params *blobs, mr_pg_params *names, const mr_com
     mr_pg_put_byteas(blobs, hash, NULL, c->artifacts);
     mr_pg_put_texts(blobs, media, NULL, c->artifacts);
     mr_pg_put_byteas(blobs, bytes, NULL, c->artifacts);
+    mr_pg_put_int8(blobs, (int64_t)c->key.run);
+    mr_pg_put_int4(blobs, (int32_t)c->key.step);
+    mr_pg_put_int2(blobs, (int16_t)c->key.level);
+    mr_pg_put_int4(blobs, (int32_t)c->key.index);
+    mr_pg_put_int8(blobs, (int64_t)c->attempt);
     mr_pg_params_clear(names);
     mr_pg_put_int8s(names, run, NULL, c->artifacts);
     mr_pg_put_int4s(names, step, NULL, c->artifacts);
@@ -284,9 +290,29 @@ static bool flush(mr_desk *desk, ledger *l, group *g) {
 
 /* ---- single rows ---- */
 
+/* One statement in a fenced transaction. `*changed` (out): the rows it wrote. */
+static mr_status write_fenced(mr_desk *desk, uint64_t run, const mr_pg_statement *st, const mr_pg_params *p,
+                              uint64_t *changed, mr_error *err) {
+    ledger *l = desk->state;
+    mr_pg *pg;
+    mr_pg_result *r = NULL;
+    mr_pg_outcome outcome;
+    MR_TRY(mr_desk_database(desk, &pg, err));
+    mr_lease_put_fence(&l->fence, &l->lease, &(int64_t){(int64_t)run}, 1);
+    mr_status s = mr_pg_begin(pg, err);
+    if (s == MR_OK) s = mr_pg_exec(pg, &mr_lease_fence_statement, &l->fence, NULL, err);
+    if (s != MR_OK && !strcmp(mr_pg_sqlstate(pg), MR_LEASE_LOST)) fenced(desk, l);
+    if (s == MR_OK) s = mr_pg_exec(pg, st, p, &r, err);
+    *changed = s == MR_OK ? mr_pg_changed(r) : 0;
+    mr_pg_result_free(&r);
+    if (s == MR_OK) s = mr_pg_commit(pg, &outcome, err);
+    if (s != MR_OK) mr_pg_rollback(pg);
+    return s;
+}
+
 void mr_failure_work(mr_desk *desk, mr_job *job) {
     mr_failure_job *f = (mr_failure_job *)job;
-    mr_pg *pg;
+    uint64_t changed;
     mr_pg_params p;
     mr_pg_params_init(&p, NULL, 8192);
     mr_pg_put_int8(&p, (int64_t)f->key.run);
@@ -298,8 +324,7 @@ void mr_failure_work(mr_desk *desk, mr_job *job) {
     mr_pg_put_int4(&p, (int32_t)f->cause);
     mr_pg_put_text(&p, f->reason);
     mr_pg_put_bool(&p, f->dead);
-    job->status = mr_desk_database(desk, &pg, &job->error);
-    if (job->status == MR_OK) job->status = mr_pg_exec(pg, &insert_failure, &p, NULL, &job->error);
+    job->status = write_fenced(desk, f->key.run, &insert_failure, &p, &changed, &job->error);
     mr_pg_params_free(&p);
 }
 
@@ -309,18 +334,15 @@ static const char *run_state_word(mr_run_state s) {
 
 void mr_run_end_work(mr_desk *desk, mr_job *job) {
     mr_run_end_job *e = (mr_run_end_job *)job;
-    mr_pg *pg;
+    uint64_t changed;
     mr_pg_params p;
-    mr_pg_result *r = NULL;
     mr_pg_params_init(&p, NULL, 8192);
     mr_pg_put_int8(&p, (int64_t)e->run);
     mr_pg_put_text(&p, run_state_word(e->state));
     mr_pg_put_text(&p, e->reason);
     mr_pg_put_jsonb(&p, mr_span_of(e->counts[0] ? e->counts : "[]"));
-    job->status = mr_desk_database(desk, &pg, &job->error);
-    if (job->status == MR_OK) job->status = mr_pg_exec(pg, &insert_run_end, &p, &r, &job->error);
-    if (job->status == MR_OK) e->existed = mr_pg_changed(r) == 0;
-    mr_pg_result_free(&r);
+    job->status = write_fenced(desk, e->run, &insert_run_end, &p, &changed, &job->error);
+    if (job->status == MR_OK) e->existed = changed == 0;
     mr_pg_params_free(&p);
 }
 

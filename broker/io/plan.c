@@ -74,24 +74,20 @@ static const mr_binding *bound(const mr_bindings *b, const mr_column_row *role) 
     return NULL;
 }
 
-static bool table_has(const dataset *d, const char *column) {
-    for (uint32_t i = 0; i < d->schema.count; i++)
-        if (!strcmp(d->schema.columns[i].name, column)) return true;
-    return false;
-}
-
-/* The roles that can be filled from this data set. Prompts have all but those that only a binding gives. */
-static uint32_t columns_of(const dataset *d, const mr_bindings *b) {
+/* The roles that can be filled from this data set: what binding no rows gives, which also checks that every role names
+ * a column of a type that fits. Prompts have all but those that only a binding gives. */
+static mr_status columns_of(const mr_plan_job *job, const dataset *d, uint32_t *has, mr_error *err) {
     const uint32_t only_bound = MR_COL_TREATMENT | MR_COL_OUTCOME | MR_COL_ITEM;
-    uint32_t has = MR_COL_FEATURES;
+    mr_batch nothing;
+    *has = MR_COL_FEATURES;
     for (const mr_column_row *role = mr_column_rows; role->name; role++) {
-        const mr_binding *by = bound(b, role);
-        bool there = by             ? by->column[0] != 0
-                     : d->is_table  ? table_has(d, role->name)
-                                    : !(role->column & only_bound);
-        if (there) has |= role->column;
+        const mr_binding *by = bound(&job->bindings, role);
+        if (by ? by->column[0] != 0 : d->is_table || !(role->column & only_bound)) *has |= role->column;
     }
-    return has;
+    if (!d->is_table) return mr_prompt_batch(NULL, NULL, 0, 0, &job->bindings, *has, job->arena, &nothing, err);
+    MR_TRY(mr_table_batch(d->schema, NULL, 0, 0, &job->bindings, *has, job->arena, &nothing, err));
+    *has = nothing.columns;
+    return MR_OK;
 }
 
 static const char *first_role(uint32_t columns) {
@@ -100,18 +96,18 @@ static const char *first_role(uint32_t columns) {
     return "features";
 }
 
-static mr_status check_columns(const mr_plan_job *job, const dataset *d, uint32_t has, mr_error *err) {
+static mr_status check_columns(const mr_plan_job *job, uint32_t has, mr_error *err) {
     for (uint32_t i = 0; i < job->steps; i++) {
         uint32_t missing = job->step[i].columns & ~has;
         if (!missing) continue;
         const char *role = first_role(missing);
+        if (missing == MR_COL_FEATURES)
+            return mr_fail(err, MR_E_INVALID, "'%s' needs features, but the data set '%s' has no number columns that are no role",
+                           job->step[i].component, job->dataset);
         return mr_fail(err, MR_E_INVALID, "'%s' needs the column '%s', which the data set '%s' does not have: bind it with --role %s=COLUMN",
                        job->step[i].component, role, job->dataset, role);
     }
-    /* Binding no rows checks that every role names a column of a type that fits. */
-    mr_batch nothing;
-    if (d->is_table) return mr_table_batch(d->schema, NULL, 0, 0, &job->bindings, has, job->arena, &nothing, err);
-    return mr_prompt_batch(NULL, NULL, 0, 0, &job->bindings, has, job->arena, &nothing, err);
+    return MR_OK;
 }
 
 /* Steps that cut the version in the same way get the same columns, so that one segment serves them all. */
@@ -188,8 +184,9 @@ static mr_status plan(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, int64_t *run
     dataset d = {0};
     mr_version v;
     MR_TRY(read_dataset(pg, p, job, &d, err));
-    uint32_t has = columns_of(&d, &job->bindings);
-    MR_TRY(check_columns(job, &d, has, err));
+    uint32_t has;
+    MR_TRY(columns_of(job, &d, &has, err));
+    MR_TRY(check_columns(job, has, err));
     if (job->version) MR_TRY(mr_version_find(pg, d.id, (int64_t)job->version, &v, err));
     else MR_TRY(mr_version_make(pg, d.id, d.is_table, &v, err));
     MR_TRY(put_run(pg, p, job, &v, run, err));

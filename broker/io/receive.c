@@ -59,6 +59,10 @@ static void on_hello(mr_broker *b, const mr_wire_hello *hello, const mr_net_msg 
         mr_broker_refuse(b, msg->from, MR_E_PROTOCOL, true, "hello: role is 1 (worker) or 2 (client)");
         return;
     }
+    if (hello->role == 1 && (!hello->name.len || hello->name.len >= MR_NAME_MAX)) {
+        mr_broker_refuse(b, msg->from, MR_E_PROTOCOL, true, "hello: a worker needs a name of at most 63 bytes");
+        return;
+    }
     if (peer) mr_broker_peer_gone(b, peer, "began again");
     peer = mr_peer_add(&b->peers, msg->from);
     if (!peer) return;

@@ -133,7 +133,7 @@ static void name_broker(mr_broker *b) {
     char host[128] = "";
     gethostname(host, sizeof host - 1);
     if (!b->settings.name[0]) snprintf(b->settings.name, MR_NAME_MAX, "%.24s %.36s", host, mr_socket_address(b->router));
-    b->settings.name[MR_NAME_MAX - 1] = 0;
+    b->settings.name[mr_codec_text_cut(mr_span_of(b->settings.name), MR_NAME_MAX - 1).len] = 0;
     snprintf(b->lease.owner, sizeof b->lease.owner, "%.120s", b->settings.name);
     b->lease.seconds = b->settings.lease_s;
 }
@@ -267,6 +267,16 @@ void mr_broker_try_again(mr_broker *b, mr_job *job) {
     b->again = job;
 }
 
+static void give_again(mr_broker *b) {
+    mr_job *jobs = b->again;
+    b->again = NULL;
+    while (jobs) {
+        mr_job *job = jobs;
+        jobs = job->next;
+        mr_desk_give(&b->ledger, job);
+    }
+}
+
 static void forget_idle_clients(mr_broker *b, uint64_t now) {
     mr_peer *peer, *next;
     HASH_ITER(by_number, b->peers.by_number, peer, next)
@@ -281,11 +291,7 @@ static void tick(mr_broker *b, uint64_t now) {
     mr_broker_event(b, &e);
     if (now / TICK_MS % AGAIN_EVERY) return;
     forget_idle_clients(b, now);
-    for (mr_job *jobs = b->again, *next; jobs; jobs = next) {
-        next = jobs->next;
-        mr_desk_give(&b->ledger, jobs);
-        if (!next) b->again = NULL;
-    }
+    give_again(b);
 }
 
 static void take_signal(mr_broker *b) {
@@ -340,18 +346,25 @@ static void free_runs(mr_broker *b) {
 /* What desks hand back while they stop is told to the core, so that workers get their last acknowledgements. */
 static void settle(mr_broker *b) {
     mr_desk *const readers[] = {&b->planner, &b->intake, &b->loader, &b->reader};
-    if (!b->core) return;
+    if (!b->ledger.started) return;
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) mr_desk_stop(readers[i]);
     finish_jobs(b);
+    give_again(b);
     mr_desk_stop(&b->ledger);
     finish_jobs(b);
-    mr_broker_act(b);
+    give_again(b);
+    do { /* what the core still asks of the desks comes back cancelled */
+        finish_jobs(b);
+        mr_broker_act(b);
+    } while (mr_queue_count(&b->outbox));
     if (b->router) say_bye(b);
 }
 
 void mr_broker_stop(mr_broker *b) {
+    bool served = b->planner.started; /* the last thing that a start does */
     b->phase = MR_STOPPED;
     settle(b);
+    while (b->loaded) mr_broker_unload(b, b->loaded);
     mr_core_free(&b->core);
     free_runs(b);
     mr_peers_free(&b->peers);
@@ -363,5 +376,5 @@ void mr_broker_stop(mr_broker *b) {
     mr_net_free(&b->net);
     mr_waker_close(&b->waker);
     if (b->signals >= 0) close(b->signals);
-    MR_LOG(&b->log, MR_LOG_INFO, "broker", "stopped");
+    if (served) MR_LOG(&b->log, MR_LOG_INFO, "broker", "stopped");
 }

@@ -7,9 +7,9 @@
 enum { CHUNK = 4096 }; /* row ids in one row of version_rows; window.c counts on it */
 
 static const mr_pg_statement read_prompt_ids = {
-    "version_prompts", "select id, content_hash from millrace.training_prompts where active order by id", 0, {0}};
+    "version_prompts", "select id, content_hash, revision from millrace.training_prompts where active order by id", 0, {0}};
 static const mr_pg_statement read_table_ids = {
-    "version_table", "select id, content_hash from millrace.table_row where dataset_id = $1 order by id", 1, {MR_PG_INT8}};
+    "version_table", "select id, content_hash, 1 from millrace.table_row where dataset_id = $1 order by id", 1, {MR_PG_INT8}};
 static const mr_pg_statement find_same = {
     "version_same",
     "select id from millrace.dataset_version where dataset_id = $1 and content_hash = $2",
@@ -34,6 +34,26 @@ typedef struct ids {
     mr_hash_state hash;
 } ids;
 
+/* A later revision has the content of the one before and other fields: it counts as other content. */
+static mr_hash revised(mr_span content, int64_t revision) {
+    mr_hash_state state;
+    uint8_t number[8];
+    for (int i = 0; i < 8; i++) number[i] = (uint8_t)((uint64_t)revision >> (8 * i));
+    mr_hash_init(&state);
+    mr_hash_update(&state, content);
+    mr_hash_update(&state, (mr_span){number, sizeof number});
+    return mr_hash_final(&state);
+}
+
+static void add_hash(ids *list, mr_span content, int64_t revision) {
+    mr_hash other;
+    if (revision > 1) {
+        other = revised(content, revision);
+        content = mr_hash_span(&other);
+    }
+    mr_hash_update(&list->hash, content);
+}
+
 static mr_status add(ids *list, mr_pg_row *row, mr_error *err) {
     if (list->n == list->cap) {
         size_t cap = list->cap ? list->cap * 2 : CHUNK;
@@ -43,7 +63,7 @@ static mr_status add(ids *list, mr_pg_row *row, mr_error *err) {
         list->cap = cap;
     }
     list->v[list->n++] = mr_pg_int(row, 0);
-    mr_hash_update(&list->hash, mr_pg_bytea(row, 1));
+    add_hash(list, mr_pg_bytea(row, 1), mr_pg_int(row, 2));
     return mr_pg_row_status(row, err);
 }
 

@@ -1,4 +1,5 @@
 /* Reference labels: tests/vectors/hdbscan.txt, by R's dbscan (see hdbscan.R). */
+#include "common/rng.h"
 #include "tests/component/harness.h"
 
 #include <math.h>
@@ -141,6 +142,34 @@ static void test_bad_input_is_refused_with_its_place(void **state) {
     refused("a,b\n1,2\n1,2\n1,2\n", "min_cluster_size=2 min_samples=1", "equal");
 }
 
+/* Three groups, far apart, row after row: what is sought in 200 rows holds for all 1,200. */
+static void test_more_rows_than_max_rows_are_drawn_from_and_placed(void **state) {
+    (void)state;
+    enum { N = 1200 };
+    static double x[N][2];
+    mr_rng r;
+    harness h;
+    mr_rng_seed(&r, 5);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < 2; j++) x[i][j] = 20 * (i % 3 == j) + mr_rng_normal(&r);
+    harness_numbers(&h, "context_learner", &x[0][0], N, 2);
+    harness_set(&h, "max_rows=200 min_cluster_size=20 min_samples=5");
+    harness_run(&h, 32, 7);
+    assert_true(harness_number(&h, 0, "rows") == N && harness_number(&h, 0, "fitted") == 200);
+    assert_true(harness_number(&h, 0, "clusters") == 3);
+    double label[3] = {-1, -1, -1};
+    for (int i = 0; i < N; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "labels[%d]", i);
+        double got = harness_number(&h, 0, path);
+        if (got >= 0 && label[i % 3] < 0) label[i % 3] = got;
+        assert_true(got == label[i % 3] || got == -1);
+    }
+    assert_true(harness_number(&h, 0, "noise") < 0.2 * N);
+    assert_non_null(strstr(harness_string(&h, 0, "findings[0].text"), "drawn evenly from 1200"));
+    harness_free(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_labels_on_blobs_are_those_of_r_dbscan),
@@ -150,6 +179,7 @@ int main(void) {
         cmocka_unit_test(test_the_same_rows_give_the_same_bytes_for_any_batch_size),
         cmocka_unit_test(test_new_rows_are_assigned_without_refitting),
         cmocka_unit_test(test_bad_input_is_refused_with_its_place),
+        cmocka_unit_test(test_more_rows_than_max_rows_are_drawn_from_and_placed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@ void mr_sample_init(mr_sample *s, mr_arena *arena, uint64_t seed, size_t k, size
 }
 
 /* The order of the lottery: rows with smaller tickets stay. mr_mix64 is one to one, so tickets never tie. */
-static uint64_t ticket(const mr_sample *s, uint64_t row) { return mr_mix64(row ^ mr_mix64(s->seed)); }
+static uint64_t ticket_of(uint64_t seed, uint64_t row) { return mr_mix64(row ^ mr_mix64(seed)); }
+static uint64_t ticket(const mr_sample *s, uint64_t row) { return ticket_of(s->seed, row); }
 
 static void put(mr_sample *s, size_t at, uint64_t row, const double *values) {
     s->row[at] = row;
@@ -129,5 +130,25 @@ mr_status mr_sample_add_packed(mr_sample *s, mr_unpack *in, mr_error *err) {
         memcpy(one, values.data + i * s->width * 8, s->width * 8);
         MR_TRY(mr_sample_add(s, position, one, err));
     }
+    return MR_OK;
+}
+
+static int by_number(const void *x, const void *y) {
+    uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+    return (a > b) - (a < b);
+}
+
+/* Tickets do not tie, so the k-th smallest one is the bar. */
+mr_status mr_sample_draw(mr_arena *arena, uint64_t seed, uint64_t first, uint32_t n, uint32_t k, uint32_t *out,
+                         mr_error *err) {
+    MR_ASSERT(k <= n);
+    uint64_t *tickets = mr_arena_alloc(arena, (size_t)n + 1, sizeof *tickets);
+    if (!tickets) return mr_fail(err, MR_E_MEMORY, "no memory to draw from %u rows", n);
+    for (uint32_t i = 0; i < n; i++) tickets[i] = ticket_of(seed, first + i);
+    qsort(tickets, n, sizeof *tickets, by_number);
+    uint32_t drawn = 0;
+    for (uint32_t i = 0; i < n && k > 0; i++)
+        if (ticket_of(seed, first + i) <= tickets[k - 1]) out[drawn++] = i;
+    MR_ASSERT(drawn == k);
     return MR_OK;
 }

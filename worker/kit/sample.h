@@ -25,6 +25,11 @@ mr_status mr_sample_add(mr_sample *s, uint64_t row, const double *values, mr_err
  * Errors: E_MEMORY; E_CORRUPT when a position was offered twice. */
 mr_status mr_sample_sort(mr_sample *s, mr_error *err) MR_MUST_CHECK;
 
+/* The same lottery for rows that are all at hand: k of the positions first .. first + n - 1, in order, into `out`, as their
+ * distance from `first`. k <= n. Errors: E_MEMORY. */
+mr_status mr_sample_draw(mr_arena *arena, uint64_t seed, uint64_t first, uint32_t n, uint32_t k, uint32_t *out,
+                         mr_error *err) MR_MUST_CHECK;
+
 /* The one byte form of a sorted sample, msgpack [rows, positions, values] with little-endian binary blocks:
  * 8 (width + 1) bytes a row and at most 15 more. */
 void mr_sample_pack(const mr_sample *s, mr_buf *out);

@@ -4,6 +4,7 @@
 #include "worker/component.h"
 #include "worker/kit/hdbscan.h"
 #include "worker/kit/put.h"
+#include "worker/kit/sample.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@ enum { WIDTH_MAX = 512, TRAITS = 3, MODEL_MAX = 30 << 20 };
 static const char model_magic[] = "hdbscan-1";
 
 typedef struct cluster_config {
-    int64_t min_cluster_size, min_samples;
+    int64_t min_cluster_size, min_samples, max_rows;
     bool standardise, allow_single_cluster;
 } cluster_config;
 
@@ -34,6 +35,14 @@ static const mr_option options[] = {
      .max = 10000,
      .unit = "rows",
      .help = "neighbours, the row itself not counted, that make a place dense; 0: as min_cluster_size"},
+    {.name = "max_rows",
+     .type = MR_OPT_INT,
+     .offset = offsetof(cluster_config, max_rows),
+     .def = "20000",
+     .min = 100,
+     .max = 1e6,
+     .unit = "rows",
+     .help = "rows that clusters are sought in; of more, so many are drawn evenly and the others put into the clusters found"},
     {.name = "standardise",
      .type = MR_OPT_BOOL,
      .offset = offsetof(cluster_config, standardise),
@@ -49,6 +58,8 @@ static const mr_option options[] = {
 static const mr_field outputs[] = {
     {"rows", MR_FIELD_INTEGER, "rows", "rows that were clustered, or assigned by a stored model",
      MR_FOLD_SUM},
+    {"fitted", MR_FIELD_INTEGER, "rows", "rows that the clusters were found in; what follows but labels and noise is about these",
+     MR_FOLD_NONE},
     {"columns", MR_FIELD_LIST, NULL, "names of the feature columns", MR_FOLD_NONE},
     {"clusters", MR_FIELD_INTEGER, NULL, "clusters found", MR_FOLD_NONE},
     {"noise", MR_FIELD_INTEGER, "rows", "rows in no cluster", MR_FOLD_SUM},
@@ -81,7 +92,8 @@ static mr_status refuse(mr_ctx *ctx, const mr_error *err) {
 static mr_status tick(void *ctx) { return mr_tick(ctx); }
 
 typedef struct fit {
-    const mr_batch *batch;
+    const mr_batch *batch;   /* the rows to cluster */
+    const uint32_t *drawn;   /* their places among all rows; NULL: they are all */
     mr_names names;
     double *mean, *sd;       /* of the columns as they came */
     double *shift, *divisor; /* what was clustered is (value - shift) / divisor: mean and sd, or 0 and 1 */
@@ -160,7 +172,8 @@ static void put_cluster(mr_ctx *ctx, const fit *f, int32_t c, double *centre, mr
     mr_contrast traits[TRAITS];
     size_t count = mr_contrasts(f->batch->features, n, f->batch->width, f->found.label, c, MR_REST, f->sd,
                                 TRAITS, traits);
-    uint64_t typical = f->batch->first + typical_row(f, c, centre);
+    size_t best = typical_row(f, c, centre);
+    uint64_t typical = f->batch->first + (f->drawn ? f->drawn[best] : best);
     double part = (double)size / (double)n, stability = f->found.tree[f->found.chosen[c]].stability;
     mr_out_open_map(out, NULL);
     mr_out_integer(out, "label", c);
@@ -265,8 +278,10 @@ static mr_status put_agreement(mr_ctx *ctx, const fit *f, mr_out *out, mr_error 
 
 /* ---- result ---- */
 
-static void put_summary(const fit *f, const cluster_config *o, size_t noise, mr_out *out) {
-    size_t n = f->batch->rows;
+static void put_summary(const cluster_config *o, const fit *f, size_t n, size_t noise, mr_out *out) {
+    if (f->drawn)
+        mr_out_finding(out, 0.95, "contexts were sought in %u rows drawn evenly from %zu, and the others put into them; "
+                       "max_rows raises that, at a cost that grows with its square", f->batch->rows, n);
     if (f->found.clusters == 0)
         mr_out_finding(out, 0.9,
                        "no contexts: the %zu rows hold no separate dense groups of %lld or more; a smaller "
@@ -292,21 +307,53 @@ static mr_status put_labels(mr_ctx *ctx, const int32_t *label, size_t n, mr_out 
     return MR_OK;
 }
 
-static mr_status put_result(mr_ctx *ctx, const cluster_config *o, const fit *f, mr_out *out, mr_error *err) {
-    size_t n = f->batch->rows, k = f->found.clusters, noise = count_noise(f->found.label, n);
+/* Labels and strengths of all rows. */
+typedef struct everyone {
+    size_t n;
+    const int32_t *label;
+    const double *strength;
+} everyone;
+
+/* Those that were not drawn are put into the clusters. */
+static mr_status place(mr_ctx *ctx, const fit *f, const mr_batch *all, everyone *out) {
+    *out = (everyone){all->rows, f->found.label, f->found.strength};
+    if (!f->drawn) return MR_OK;
+    size_t n = all->rows, w = all->width, next = 0;
+    int32_t *label = mr_ctx_alloc(ctx, n, sizeof *label);
+    double *strength = mr_ctx_alloc(ctx, n, sizeof *strength), *row = mr_ctx_alloc(ctx, w, sizeof *row);
+    mr_neighbour *near = mr_ctx_alloc(ctx, f->min_samples, sizeof *near);
+    if (!label || !strength || !row || !near) return MR_E_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        if (next < f->batch->rows && f->drawn[next] == i) {
+            label[i] = f->found.label[next];
+            strength[i] = f->found.strength[next++];
+            continue;
+        }
+        MR_TRY(mr_tick(ctx));
+        mr_standardise(all->features + i * w, 1, w, f->shift, f->divisor, row);
+        label[i] = mr_hdbscan_assign(&f->found, &f->points, f->min_samples, row, near, &strength[i]);
+    }
+    *out = (everyone){n, label, strength};
+    return MR_OK;
+}
+
+static mr_status put_result(mr_ctx *ctx, const cluster_config *o, const fit *f, const everyone *all, mr_out *out,
+                            mr_error *err) {
+    size_t k = f->found.clusters, noise = count_noise(all->label, all->n);
     double *stabilities = mr_ctx_alloc(ctx, k + 1, sizeof *stabilities);
     double *centre = mr_ctx_alloc(ctx, f->batch->width, sizeof *centre);
     if (!stabilities || !centre) return mr_fail(err, MR_E_MEMORY, "no memory for %zu clusters", k);
     for (size_t c = 0; c < k; c++) stabilities[c] = f->found.tree[f->found.chosen[c]].stability;
-    mr_out_integer(out, "rows", (int64_t)n);
+    mr_out_integer(out, "rows", (int64_t)all->n);
+    mr_out_integer(out, "fitted", (int64_t)f->batch->rows);
     mr_put_names(out, "columns", f->names);
     mr_out_integer(out, "clusters", (int64_t)k);
     mr_out_integer(out, "noise", (int64_t)noise);
-    MR_TRY(put_labels(ctx, f->found.label, n, out));
-    mr_out_numbers(out, "strengths", f->found.strength, n);
+    MR_TRY(put_labels(ctx, all->label, all->n, out));
+    mr_out_numbers(out, "strengths", all->strength, all->n);
     mr_out_numbers(out, "stabilities", stabilities, k);
     mr_out_number(out, "tree_weight", f->found.tree_weight);
-    put_summary(f, o, noise, out);
+    put_summary(o, f, all->n, noise, out);
     mr_out_open_list(out, "cluster_list");
     for (size_t c = 0; c < k; c++) {
         MR_TRY(mr_tick(ctx));
@@ -355,11 +402,37 @@ static mr_status put_model(mr_ctx *ctx, const fit *f, mr_out *out, mr_error *err
     return MR_OK;
 }
 
+/* At most max_rows of the rows: features, and labels where there are any. */
+static mr_status draw(mr_ctx *ctx, const cluster_config *o, const mr_batch *all, mr_batch *some, fit *f, mr_error *err) {
+    *some = *all;
+    if (all->rows <= o->max_rows) return MR_OK;
+    MR_TRY(mr_check_features(all, WIDTH_MAX, err));
+    uint32_t k = (uint32_t)o->max_rows, *drawn = mr_ctx_alloc(ctx, k, sizeof *drawn);
+    double *features = mr_ctx_alloc(ctx, (size_t)k * all->width, sizeof *features);
+    mr_span *label = mr_ctx_alloc(ctx, k, sizeof *label);
+    if (!drawn || !features || !label) return mr_fail(err, MR_E_MEMORY, "no memory for %u rows", k);
+    MR_TRY(mr_sample_draw(mr_ctx_arena(ctx), mr_ctx_seed(ctx), all->first, all->rows, k, drawn, err));
+    for (uint32_t i = 0; i < k; i++) {
+        memcpy(features + (size_t)i * all->width, all->features + (size_t)drawn[i] * all->width,
+               all->width * sizeof *features);
+        if (all->text[MR_TEXT_LABEL]) label[i] = all->text[MR_TEXT_LABEL][drawn[i]];
+    }
+    some->rows = k;
+    some->features = features;
+    if (all->text[MR_TEXT_LABEL]) some->text[MR_TEXT_LABEL] = label;
+    f->drawn = drawn;
+    return MR_OK;
+}
+
 static mr_status process(mr_ctx *ctx, const void *config, const mr_batch *batch, mr_out *out) {
     mr_error err = {0};
-    fit f = {.batch = batch, .names = {batch->width, batch->feature_names}};
-    mr_status status = cluster(ctx, config, &f, &err);
-    if (status == MR_OK) status = put_result(ctx, config, &f, out, &err);
+    mr_batch some;
+    everyone all;
+    fit f = {.batch = &some, .names = {batch->width, batch->feature_names}};
+    mr_status status = draw(ctx, config, batch, &some, &f, &err);
+    if (status == MR_OK) status = cluster(ctx, config, &f, &err);
+    if (status == MR_OK) status = place(ctx, &f, batch, &all);
+    if (status == MR_OK) status = put_result(ctx, config, &f, &all, out, &err);
     if (status == MR_OK) status = put_model(ctx, &f, out, &err);
     return err.status == MR_OK ? status : refuse(ctx, &err);
 }
@@ -423,6 +496,7 @@ static mr_status assign(mr_ctx *ctx, const fit *f, const mr_batch *batch, mr_out
         label[i] = mr_hdbscan_assign(&f->found, &f->points, f->min_samples, row, near, &strength[i]);
     }
     mr_out_integer(out, "rows", (int64_t)n);
+    mr_out_integer(out, "fitted", (int64_t)f->found.n);
     mr_out_integer(out, "clusters", (int64_t)f->found.clusters);
     mr_out_integer(out, "noise", (int64_t)count_noise(label, n));
     MR_TRY(put_labels(ctx, label, n, out));

@@ -1,0 +1,95 @@
+#include "broker/io/bytes.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { THREADS = 4, ROUNDS = 5000 };
+
+static void count_release(void *data, void *hint) {
+    (void)data;
+    __atomic_add_fetch((int *)hint, 1, __ATOMIC_SEQ_CST);
+}
+
+static mr_bytes *counted(int *released) {
+    mr_net_body body = {"bytes", 5, count_release, released};
+    mr_bytes *b = mr_bytes_of_body(&body);
+    assert_non_null(b);
+    assert_null(body.data);
+    return b;
+}
+
+static void the_last_owner_releases_the_bytes_once(void **state) {
+    (void)state;
+    int released = 0;
+    mr_bytes *b = counted(&released);
+    assert_true(mr_span_eq(mr_bytes_span(b), mr_span_of("bytes")));
+    assert_ptr_equal(mr_bytes_share(b), b);
+    mr_bytes_drop(b);
+    assert_int_equal(released, 0);
+    mr_bytes_drop(b);
+    assert_int_equal(released, 1);
+    mr_bytes_drop(NULL);
+}
+
+static void a_body_to_send_is_an_owner_until_it_is_released(void **state) {
+    (void)state;
+    int released = 0;
+    mr_bytes *b = counted(&released);
+    mr_net_body one = mr_bytes_body(b), two = mr_bytes_body(b);
+    mr_bytes_drop(b);
+    assert_ptr_equal(one.data, two.data);
+    mr_net_body_free(&one);
+    assert_int_equal(released, 0);
+    mr_net_body_free(&two);
+    assert_int_equal(released, 1);
+}
+
+static void a_buffer_becomes_bytes_without_a_copy(void **state) {
+    (void)state;
+    mr_buf buf;
+    mr_buf_init(&buf, NULL, 100);
+    mr_buf_text(&buf, "hello");
+    const uint8_t *at = buf.data;
+    mr_bytes *b = mr_bytes_of_buf(&buf);
+    assert_non_null(b);
+    assert_int_equal(buf.len, 0);
+    assert_ptr_equal(mr_bytes_span(b).data, at);
+    assert_true(mr_span_eq(mr_bytes_span(b), mr_span_of("hello")));
+    mr_bytes_drop(b);
+    mr_buf_free(&buf);
+}
+
+static void *share_and_drop(void *b) {
+    for (int i = 0; i < ROUNDS; i++) {
+        mr_net_body body = mr_bytes_body(mr_bytes_share(b));
+        mr_bytes_drop(b);
+        mr_net_body_free(&body);
+    }
+    mr_bytes_drop(b);
+    return NULL;
+}
+
+static void threads_share_bytes_and_one_of_them_is_the_last(void **state) {
+    (void)state;
+    int released = 0;
+    pthread_t thread[THREADS];
+    mr_bytes *b = counted(&released);
+    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&thread[i], NULL, share_and_drop, mr_bytes_share(b)), 0);
+    mr_bytes_drop(b);
+    for (int i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
+    assert_int_equal(released, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_owner_releases_the_bytes_once),
+        cmocka_unit_test(a_body_to_send_is_an_owner_until_it_is_released),
+        cmocka_unit_test(a_buffer_becomes_bytes_without_a_copy),
+        cmocka_unit_test(threads_share_bytes_and_one_of_them_is_the_last),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,347 @@
+#include "broker/io/ledger.h"
+#include "tests/unit/io_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { TRIES = 2000 };
+
+typedef struct desk_of {
+    rig *r;
+    mr_lease lease;
+    mr_desk desk;
+    mr_job *on_fenced; /* ours once it came back */
+    uint64_t run;
+} desk_of;
+
+static void start_desk(desk_of *d, void **state) {
+    mr_error err = {0};
+    *d = (desk_of){.r = rig_of(state)};
+    d->lease = rig_lease(d->r, "one");
+    rig_prompts(d->r, 3);
+    mr_run_info *info = rig_run(d->r, &d->lease, "prompts", MR_STEP_MAP, 1, MR_COL_FEATURES);
+    d->run = info->run;
+    mr_run_info_drop(info);
+    d->on_fenced = calloc(1, sizeof *d->on_fenced);
+    rig_desk(d->r, &d->desk);
+    assert_int_equal(mr_ledger_start(&d->desk, &d->lease, d->on_fenced, &err), MR_OK);
+}
+
+/* `told`: the fence's job came back before. */
+static void stop_desk(desk_of *d, bool told) {
+    mr_desk_stop(&d->desk);
+    if (!told) assert_ptr_equal(rig_next(d->r), d->on_fenced);
+    free(d->on_fenced);
+}
+
+/* A result with the body "body ATTEMPT", and maybe one artifact "artifact ATTEMPT" behind it. */
+static mr_commit_job *commit_new(const desk_of *d, uint32_t batch, uint64_t attempt, bool artifact) {
+    mr_buf buf;
+    mr_commit_job *job = mr_new(NULL, 1, sizeof *job);
+    assert_non_null(job);
+    job->head.work = mr_commit_work;
+    job->key = (mr_work_key){.run = d->run, .index = batch};
+    job->attempt = attempt;
+    job->rows = 1;
+    job->first_row = batch;
+    job->last = true;
+    snprintf(job->worker, sizeof job->worker, "w");
+    mr_buf_init(&buf, NULL, 1000);
+    mr_buf_printf(&buf, "body %llu", (unsigned long long)attempt);
+    size_t body = buf.len;
+    if (artifact) mr_buf_printf(&buf, "artifact %llu", (unsigned long long)attempt);
+    size_t all = buf.len;
+    job->frame = mr_bytes_of_buf(&buf);
+    assert_non_null(job->frame);
+    job->body = (mr_span){mr_bytes_span(job->frame).data, body};
+    job->hash = mr_hash_of(job->body);
+    job->artifacts = artifact;
+    mr_artifact_ref *a = &job->artifact[0];
+    a->bytes = (mr_span){mr_bytes_span(job->frame).data + body, all - body};
+    a->hash = mr_hash_of(a->bytes);
+    snprintf(a->name, sizeof a->name, "model");
+    snprintf(a->media_type, sizeof a->media_type, "text/plain");
+    return job;
+}
+
+/* Links `job` before `list`. */
+static mr_job *before(mr_commit_job *job, mr_job *list) {
+    job->head.next = list;
+    return &job->head;
+}
+
+static mr_verdict next_verdict(desk_of *d) {
+    mr_commit_job *job = (mr_commit_job *)rig_next(d->r);
+    assert_ptr_equal(job->head.work, mr_commit_work);
+    mr_verdict v = job->verdict;
+    mr_commit_job_free(job);
+    return v;
+}
+
+static int64_t results(desk_of *d) {
+    return rig_number(d->r, "select count(*) from millrace.result where run_id = %llu", (unsigned long long)d->run);
+}
+
+static void what_waits_is_written_in_one_transaction(void **state) {
+    desk_of d;
+    mr_job *list = NULL;
+    start_desk(&d, state);
+    for (uint32_t i = 700; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, false), list);
+    mr_queue_push(&d.desk.in, list);
+    for (int i = 0; i < 700; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 700);
+    assert_int_equal(rig_number(d.r, "select count(distinct xmin::text) from millrace.result"), 1);
+    assert_true(rig_true(d.r, "select bool_and(body = convert_to('body ' || attempt, 'UTF8') and attempt = 1000 + batch and worker = 'w'"
+                              " and first_row = batch and row_count = 1 and last) from millrace.result"));
+    stop_desk(&d, false);
+}
+
+static void more_than_a_group_holds_is_written_in_several(void **state) {
+    desk_of d;
+    mr_job *list = NULL;
+    start_desk(&d, state);
+    for (uint32_t i = 2500; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, false), list);
+    mr_queue_push(&d.desk.in, list);
+    for (int i = 0; i < 2500; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 2500);
+    assert_int_equal(rig_number(d.r, "select count(distinct xmin::text) from millrace.result"), 3);
+    stop_desk(&d, false);
+}
+
+static void the_first_attempt_wins_within_a_group_and_across_groups(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    /* batch 7 twice in one group, with another between */
+    mr_job *list = before(commit_new(&d, 7, 1, false), before(commit_new(&d, 8, 2, false), before(commit_new(&d, 7, 3, false), NULL)));
+    mr_queue_push(&d.desk.in, list);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(next_verdict(&d), MR_STALE);
+    list = before(commit_new(&d, 7, 4, false), before(commit_new(&d, 9, 5, false), NULL));
+    mr_queue_push(&d.desk.in, list);
+    assert_int_equal(next_verdict(&d), MR_STALE);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 3);
+    assert_int_equal(rig_number(d.r, "select attempt from millrace.result where batch = 7"), 1);
+    stop_desk(&d, false);
+}
+
+static void an_attempt_that_is_there_already_as_our_own_is_committed(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    mr_desk_give(&d.desk, &commit_new(&d, 1, 11, false)->head);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    mr_desk_give(&d.desk, &commit_new(&d, 1, 11, false)->head);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 1);
+    stop_desk(&d, false);
+}
+
+static void artifacts_are_those_of_the_attempts_that_won(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    mr_job *list = before(commit_new(&d, 1, 1, true), before(commit_new(&d, 1, 2, true), NULL));
+    mr_queue_push(&d.desk.in, list);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(next_verdict(&d), MR_STALE);
+    mr_desk_give(&d.desk, &commit_new(&d, 1, 3, true)->head);
+    assert_int_equal(next_verdict(&d), MR_STALE);
+    assert_int_equal(rig_number(d.r, "select count(*) from millrace.artifact"), 1);
+    assert_true(rig_true(d.r, "select a.bytes = 'artifact 1' and a.media_type = 'text/plain' and n.name = 'model' and n.batch = 1"
+                              " from millrace.run_artifact n join millrace.artifact a using (hash)"));
+    mr_desk_give(&d.desk, &commit_new(&d, 2, 1, true)->head); /* the same bytes again */
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(rig_number(d.r, "select count(*) from millrace.artifact"), 1);
+    assert_int_equal(rig_number(d.r, "select count(*) from millrace.run_artifact"), 2);
+    stop_desk(&d, false);
+}
+
+static void wait_for(rig *r, const char *sql) {
+    for (int i = 0; i < TRIES; i++)
+        if (rig_true(r, "%s", sql)) return;
+    fail_msg("never: %s", sql);
+}
+
+static void a_connection_that_is_cut_inside_a_transaction_loses_and_doubles_nothing(void **state) {
+    desk_of d;
+    mr_job *list = NULL;
+    start_desk(&d, state);
+    for (uint32_t i = 300; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, i % 10 == 0), list);
+    rig_sql(d.r, "begin; lock table millrace.artifact in exclusive mode"); /* the group stops behind its results */
+    mr_queue_push(&d.desk.in, list);
+    wait_for(d.r, "select exists (select 1 from pg_stat_activity where application_name = 'ledger' and wait_event_type = 'Lock'"
+                  " and datname = current_database())");
+    rig_cut_connections(d.r);
+    rig_sql(d.r, "rollback");
+    for (int i = 0; i < 300; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 300);
+    assert_int_equal(rig_number(d.r, "select count(*) from millrace.run_artifact"), 30);
+    stop_desk(&d, false);
+}
+
+static void connections_that_are_cut_again_and_again_lose_and_double_nothing(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    for (uint32_t i = 0; i < 200; i++) {
+        mr_desk_give(&d.desk, &commit_new(&d, i, 1000 + i, false)->head);
+        if (i % 50 == 25) rig_cut_connections(d.r);
+    }
+    for (int i = 0; i < 200; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 200);
+    assert_int_equal(rig_number(d.r, "select count(distinct attempt) from millrace.result"), 200);
+    stop_desk(&d, false);
+}
+
+static void a_ledger_whose_lease_was_taken_writes_nothing_and_says_so_once(void **state) {
+    desk_of d;
+    mr_error err;
+    start_desk(&d, state);
+    rig_sql(d.r, "update millrace.partition_lease set expires_at = '-infinity'");
+    mr_lease two = rig_lease(d.r, "two");
+    mr_desk_give(&d.desk, &commit_new(&d, 1, 1, true)->head);
+    assert_ptr_equal(rig_next(d.r), d.on_fenced);
+    assert_int_equal(results(&d), 0);
+    assert_int_equal(rig_number(d.r, "select count(*) from millrace.artifact"), 0);
+    mr_desk_stop(&d.desk);
+    assert_int_equal(next_verdict(&d), MR_RETRY); /* the worker keeps it */
+    stop_desk(&d, true);
+    assert_int_equal(results(&d), 0);
+    assert_int_equal(mr_lease_renew(d.r->pg, &two, &err), MR_OK); /* the end released only what was its own */
+}
+
+static void an_idle_ledger_renews_its_lease_and_notices_when_it_is_lost(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    wait_for(d.r, "select min(expires_at) > now() + interval '50 s' from millrace.partition_lease");
+    stop_desk(&d, false);
+    assert_true(rig_true(d.r, "select bool_and(owner = '') from millrace.partition_lease")); /* released at its end */
+    d.lease = rig_lease(d.r, "one");
+    rig_sql(d.r, "update millrace.partition_lease set owner = 'two', epoch = epoch + 1");
+    d.desk = (mr_desk){0};
+    d.on_fenced = calloc(1, sizeof *d.on_fenced);
+    rig_desk(d.r, &d.desk);
+    mr_error err;
+    assert_int_equal(mr_ledger_start(&d.desk, &d.lease, d.on_fenced, &err), MR_OK);
+    assert_ptr_equal(rig_next(d.r), d.on_fenced); /* its first renewal */
+    stop_desk(&d, true);
+}
+
+static void results_wait_for_a_database_that_is_away(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    rig_database_away(d.r, true);
+    for (uint32_t i = 0; i < 20; i++) mr_desk_give(&d.desk, &commit_new(&d, i, 1 + i, false)->head);
+    rig_database_away(d.r, false);
+    for (int i = 0; i < 20; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 20);
+    stop_desk(&d, false);
+}
+
+static void what_the_database_did_not_take_before_the_end_goes_back_to_be_sent_again(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    rig_database_away(d.r, true);
+    for (uint32_t i = 0; i < 20; i++) mr_desk_give(&d.desk, &commit_new(&d, i, 1 + i, false)->head);
+    mr_desk_stop(&d.desk);
+    for (int i = 0; i < 20; i++) assert_int_equal(next_verdict(&d), MR_RETRY);
+    rig_database_away(d.r, false);
+    stop_desk(&d, false);
+    assert_int_equal(results(&d), 0);
+}
+
+/* ---- single rows ---- */
+
+static mr_run_end_job *end_run(desk_of *d, mr_run_state state) {
+    mr_run_end_job *job = mr_new(NULL, 1, sizeof *job);
+    job->head.work = mr_run_end_work;
+    job->run = d->run;
+    job->state = state;
+    snprintf(job->reason, sizeof job->reason, "why");
+    snprintf(job->counts, sizeof job->counts, "[[1, 0, 1]]");
+    mr_desk_give(&d->desk, &job->head);
+    assert_ptr_equal(rig_next(d->r), job);
+    return job;
+}
+
+static mr_failure_job *record_failure(desk_of *d) {
+    mr_failure_job *job = mr_new(NULL, 1, sizeof *job);
+    job->head.work = mr_failure_work;
+    job->key = (mr_work_key){.run = d->run, .level = 1, .index = 3};
+    job->attempt = 77;
+    job->cause = MR_E_CRASHED;
+    job->dead = true;
+    snprintf(job->worker, sizeof job->worker, "w");
+    snprintf(job->reason, sizeof job->reason, "it fell over");
+    mr_desk_give(&d->desk, &job->head);
+    assert_ptr_equal(rig_next(d->r), job);
+    return job;
+}
+
+static void a_run_ends_once(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    mr_run_end_job *first = end_run(&d, MR_RUN_SUCCEEDED), *second = end_run(&d, MR_RUN_CANCELLED);
+    assert_int_equal(first->head.status, MR_OK);
+    assert_false(first->existed);
+    assert_int_equal(second->head.status, MR_OK);
+    assert_true(second->existed);
+    assert_true(rig_true(d.r, "select state = 'succeeded' and reason = 'why' and counts = '[[1, 0, 1]]' from millrace.run_end"));
+    mr_free(NULL, first, 1, sizeof *first);
+    mr_free(NULL, second, 1, sizeof *second);
+    stop_desk(&d, false);
+}
+
+static void a_failed_attempt_is_a_row(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    mr_failure_job *job = record_failure(&d);
+    assert_int_equal(job->head.status, MR_OK);
+    assert_true(rig_true(d.r, "select step = 0 and level = 1 and batch = 3 and attempt = 77 and worker = 'w' and status = 17"
+                              " and reason = 'it fell over' and dead from millrace.attempt_failure"));
+    mr_free(NULL, job, 1, sizeof *job);
+    stop_desk(&d, false);
+}
+
+static void ends_and_failures_are_fenced_too(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    rig_sql(d.r, "update millrace.partition_lease set owner = 'two', epoch = epoch + 1");
+    mr_run_end_job *end = mr_new(NULL, 1, sizeof *end);
+    end->head.work = mr_run_end_work;
+    end->run = d.run;
+    end->state = MR_RUN_FAILED;
+    mr_desk_give(&d.desk, &end->head);
+    mr_job *one = rig_next(d.r), *two = rig_next(d.r);
+    assert_true((one == d.on_fenced && two == &end->head) || (two == d.on_fenced && one == &end->head));
+    assert_int_not_equal(end->head.status, MR_OK);
+    mr_failure_job *failure = record_failure(&d);
+    assert_int_not_equal(failure->head.status, MR_OK);
+    assert_int_equal(rig_number(d.r, "select (select count(*) from millrace.run_end) + (select count(*) from millrace.attempt_failure)"), 0);
+    mr_free(NULL, end, 1, sizeof *end);
+    mr_free(NULL, failure, 1, sizeof *failure);
+    stop_desk(&d, true);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_waits_is_written_in_one_transaction),
+        cmocka_unit_test(more_than_a_group_holds_is_written_in_several),
+        cmocka_unit_test(the_first_attempt_wins_within_a_group_and_across_groups),
+        cmocka_unit_test(an_attempt_that_is_there_already_as_our_own_is_committed),
+        cmocka_unit_test(artifacts_are_those_of_the_attempts_that_won),
+        cmocka_unit_test(a_connection_that_is_cut_inside_a_transaction_loses_and_doubles_nothing),
+        cmocka_unit_test(connections_that_are_cut_again_and_again_lose_and_double_nothing),
+        cmocka_unit_test(a_ledger_whose_lease_was_taken_writes_nothing_and_says_so_once),
+        cmocka_unit_test(an_idle_ledger_renews_its_lease_and_notices_when_it_is_lost),
+        cmocka_unit_test(results_wait_for_a_database_that_is_away),
+        cmocka_unit_test(what_the_database_did_not_take_before_the_end_goes_back_to_be_sent_again),
+        cmocka_unit_test(a_run_ends_once),
+        cmocka_unit_test(a_failed_attempt_is_a_row),
+        cmocka_unit_test(ends_and_failures_are_fenced_too),
+    };
+    return cmocka_run_group_tests(tests, rig_start, rig_stop);
+}
