@@ -275,6 +275,8 @@ static void run_end_done(mr_broker *b, mr_job *head) {
         mr_broker_try_again(b, head);
         return;
     }
+    if (head->status != MR_OK) /* without a row for its end the run is found, and ended, at the next start */
+        MR_LOG(&b->log, MR_LOG_ERROR, "ledger", "run_end_failed", MR_LOG_INT("run", job->run), MR_LOG_TEXT("reason", head->error.text));
     forget_run(b, job->run);
     mr_free(NULL, job, 1, sizeof *job);
 }

@@ -64,6 +64,7 @@ typedef struct mr_broker {
     mr_buf envelope;  /* of the message that is being sent */
     mr_out_work out_work;
     mr_out_acks out_acks;
+    size_t intake_bytes; /* of rows that wait to be stored */
     mr_job *again;    /* ledger jobs that the database did not take; given once more at a tick */
     uint64_t session /* random; a session is this plus the peer's number */, started_ms, tick_ms, stop_at_ms;
     mr_phase phase;

@@ -80,14 +80,15 @@ static void ask_reader(mr_broker *b, const mr_peer *peer, const mr_wire_call *ca
 
 static void intake_done(mr_broker *b, mr_job *head) {
     mr_intake_job *job = (mr_intake_job *)head;
+    b->intake_bytes -= job->rows.len;
     mr_broker_reply(b, job->peer, job->call, head->status, head->error.text, &job->reply);
     mr_intake_job_free(job);
 }
 
 static void ask_intake(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_net_msg *msg, mr_error *err) {
-    enum { WAITING_MAX = 512 };
+    enum { WAITING_MAX = 512, WAITING_BYTES = 256 * 1024 * 1024 };
     mr_net_body rows = {0};
-    if (mr_queue_count(&b->intake.in) >= WAITING_MAX) {
+    if (mr_queue_count(&b->intake.in) >= WAITING_MAX || b->intake_bytes > WAITING_BYTES) {
         mr_fail(err, MR_E_FULL, "too much waits to be stored; send it again in a while");
         return;
     }
@@ -101,6 +102,7 @@ static void ask_intake(mr_broker *b, const mr_peer *peer, const mr_wire_call *ca
     job->head.done = intake_done;
     job->peer = peer->number;
     job->call = call->call;
+    b->intake_bytes += job->rows.len;
     mr_desk_give(&b->intake, &job->head);
 }
 
