@@ -77,5 +77,9 @@ typedef struct mr_folding {
 mr_status mr_folding_init(mr_folding *f, const mr_show *show, mr_arena *arena) MR_MUST_CHECK;
 mr_status mr_folding_add(mr_folding *f, mr_span result, uint64_t rows, mr_error *err) MR_MUST_CHECK;
 void mr_folding_print(const mr_folding *f, mr_buf *out);
+/* For other forms of print: what field i came to (false: nothing was folded), and the findings, tallies first. */
+bool mr_folding_value(const mr_folding *f, uint32_t i, double *out);
+size_t mr_folding_findings(const mr_folding *f);
+void mr_folding_finding(const mr_folding *f, size_t i, mr_buf *out);
 
 #endif

@@ -68,7 +68,6 @@ static mr_status add_tally(mr_folding *f, mr_span text) {
 
 static void put_tally(const mr_fold_tally *tally, mr_buf *out) {
     size_t n = 0;
-    mr_buf_text(out, "    - ");
     for (const char *a = tally->text; *a;) {
         if (!isdigit((unsigned char)*a)) {
             mr_buf_put(out, a++, 1);
@@ -77,7 +76,20 @@ static void put_tally(const mr_fold_tally *tally, mr_buf *out) {
         while (isdigit((unsigned char)*a)) a++;
         mr_buf_printf(out, "%llu", (unsigned long long)tally->sums[n++]);
     }
-    mr_buf_text(out, "\n");
+}
+
+size_t mr_folding_findings(const mr_folding *f) { return f->tally_count + f->top_count; }
+
+void mr_folding_finding(const mr_folding *f, size_t i, mr_buf *out) {
+    if (i < f->tally_count) put_tally(&f->tallies[i], out);
+    else mr_buf_text(out, f->top[i - f->tally_count].text);
+}
+
+bool mr_folding_value(const mr_folding *f, uint32_t i, double *out) {
+    const mr_fold_cell *cell = &f->cells[i];
+    bool mean = f->show->fields[i].fold == MR_SHOW_MEAN && cell->weight > 0;
+    *out = mean ? cell->value / cell->weight : cell->value;
+    return cell->count > 0;
 }
 
 static mr_status fold_findings(mr_folding *f, const mr_unpack *u, mr_error *err) {
@@ -114,11 +126,10 @@ mr_status mr_folding_add(mr_folding *f, mr_span result, uint64_t rows, mr_error 
 
 static void put_folded(const mr_folding *f, uint32_t i, mr_text_table *t) {
     const mr_show_field *field = &f->show->fields[i];
-    const mr_fold_cell *cell = &f->cells[i];
     static const char *const how[] = {"", "sum", "mean", "least", "most"};
     char value[48] = "-";
-    double v = field->fold == MR_SHOW_MEAN && cell->weight > 0 ? cell->value / cell->weight : cell->value;
-    if (cell->count) mr_text_number(v, value);
+    double v;
+    if (mr_folding_value(f, i, &v)) mr_text_number(v, value);
     mr_text_table_cell(t, field->name);
     mr_text_table_cell(t, how[field->fold]);
     mr_text_table_cell(t, value);
@@ -128,8 +139,11 @@ static void put_folded(const mr_folding *f, uint32_t i, mr_text_table *t) {
 
 void mr_folding_print(const mr_folding *f, mr_buf *out) {
     mr_buf_text(out, f->findings || f->tally_count ? "  findings\n" : "  no findings\n");
-    for (size_t i = 0; i < f->tally_count; i++) put_tally(&f->tallies[i], out);
-    for (size_t i = 0; i < f->top_count; i++) mr_buf_printf(out, "    - %s\n", f->top[i].text);
+    for (size_t i = 0; i < mr_folding_findings(f); i++) {
+        mr_buf_text(out, "    - ");
+        mr_folding_finding(f, i, out);
+        mr_buf_text(out, "\n");
+    }
     if (f->findings > f->top_count)
         mr_buf_printf(out, "    (%llu more)\n", (unsigned long long)(f->findings - f->top_count));
     mr_buf_printf(out, "  over %llu rows in %llu %s\n", (unsigned long long)f->rows, (unsigned long long)f->results,

@@ -104,6 +104,8 @@ void mr_broker_try_again(mr_broker *b, mr_job *job);
 
 /* command.c */
 void mr_broker_call(mr_broker *b, mr_peer *peer, const mr_wire_call *call, mr_net_msg *msg);
+/* The checked arguments of `run`, with the catalogue, as a job. Errors: whole sentences for the client. */
+mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_error *err) MR_MUST_CHECK;
 /* Answers a call; `body` (msgpack) is taken when the status is OK. */
 void mr_broker_reply(mr_broker *b, uint32_t peer, uint32_t call, mr_status status, const char *text, mr_buf *body);
 

@@ -305,7 +305,7 @@ static mr_status read_roles(mr_span args, mr_plan_job *job, mr_error *err) {
     return MR_OK;
 }
 
-static mr_status read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_error *err) {
+mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_error *err) {
     mr_span dataset = mr_arg_text(args, "dataset"), name = mr_arg_text(args, "name");
     uint64_t batch_size = mr_arg_number(args, "batch_size", BATCH_SIZE);
     if (dataset.len > MR_NAME_MAX || name.len > MR_NAME_MAX)
@@ -327,7 +327,7 @@ static void plan_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call
         mr_fail(err, MR_E_MEMORY, "no memory for the call");
         return;
     }
-    if (read_run(b, call->args, job, err) != MR_OK) {
+    if (mr_broker_read_run(b, call->args, job, err) != MR_OK) {
         mr_plan_job_free(job);
         return;
     }

@@ -196,6 +196,18 @@ static mr_status find_dataset(mr_pg *pg, intake *in, mr_span name, bool is_table
     return s;
 }
 
+/* The paths as JSON; `[]` when none are told. */
+static mr_status paths_json(const mr_intake_job *job, mr_buf *out, mr_error *err) {
+    mr_unpack u;
+    if (!argument(job, "paths", &u)) {
+        mr_buf_text(out, "[]");
+        return MR_OK;
+    }
+    const uint8_t *start = u.at;
+    MR_TRY(mr_unpack_skip(&u, err));
+    return mr_json_from_pack((mr_span){start, (size_t)(u.at - start)}, out, err);
+}
+
 static mr_status begin_in_transaction(mr_pg *pg, intake *in, mr_intake_job *job, mr_span name, bool is_table, mr_buf *columns,
                                       int64_t ids[2], mr_error *err) {
     mr_pg_result *r = NULL;
@@ -209,20 +221,15 @@ static mr_status begin_in_transaction(mr_pg *pg, intake *in, mr_intake_job *job,
     }
     MR_TRY(find_dataset(pg, in, name, is_table, columns->len ? mr_buf_span(columns) : mr_span_of("[]"), &ids[1], err));
     mr_buf paths;
-    mr_unpack u;
     mr_buf_init(&paths, NULL, 1024 * 1024);
-    mr_status s = MR_OK;
-    if (argument(job, "paths", &u)) s = mr_json_from_pack((mr_span){u.at, (size_t)(u.end - u.at)}, &paths, err);
-    if (s != MR_OK) {
-        mr_buf_free(&paths);
-        return s;
-    }
+    mr_status s = paths_json(job, &paths, err);
     mr_pg_params_clear(&in->params);
     mr_pg_put_int8(&in->params, ids[1]);
-    mr_pg_put_jsonb(&in->params, paths.len ? mr_buf_span(&paths) : mr_span_of("[]"));
+    mr_pg_put_jsonb(&in->params, mr_buf_span(&paths));
     mr_pg_put_text(&in->params, job->client);
     mr_pg_put_bool(&in->params, mr_arg_flag(mr_buf_span(&job->args), "update"));
     mr_buf_free(&paths);
+    MR_TRY(s);
     MR_TRY(mr_pg_exec(pg, &insert_ingest, &in->params, &r, err));
     mr_pg_row row = mr_pg_row_at(r, 0);
     ids[0] = mr_pg_int(&row, 0);

@@ -239,13 +239,20 @@ void mr_broker_drain(mr_broker *b, mr_status why) {
     mr_broker_event(b, &e);
 }
 
+/* Too few or too many frames: as any other message that cannot be taken. */
+static void refuse_frames(mr_broker *b, mr_span from, const mr_error *err) {
+    mr_peer *peer = mr_peer_from(&b->peers, from);
+    mr_broker_refuse(b, from, MR_E_PROTOCOL, true, err->text);
+    if (peer) mr_broker_peer_gone(b, peer, err->text);
+}
+
 static void receive_some(mr_broker *b) {
     for (int i = 0; i < MESSAGES_A_ROUND; i++) {
         mr_net_msg msg = {0};
         bool got = false;
         mr_error err;
         mr_status s = mr_net_receive(b->router, &msg, &got, &err);
-        if (s == MR_E_PROTOCOL) mr_broker_refuse(b, msg.from, s, true, err.text);
+        if (s == MR_E_PROTOCOL) refuse_frames(b, msg.from, &err);
         else if (s == MR_OK && got) mr_broker_receive(b, &msg);
         mr_net_msg_free(&msg);
         if (!got && s != MR_E_PROTOCOL) return;

@@ -8,7 +8,7 @@ _millrace() {
         ingest,--source) words=" user synthetic api" ;;
         prompts,--source) words=" any user synthetic api" ;;
     *) case $command in
-        '') words="--help --version up down status doctor ingest sample run runs results cancel failures components try workers datasets prompts sessions rejects artifacts tail migrate config completion help" ;;
+        '') words="--help --version up down status doctor ingest sample run runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail migrate config completion help" ;;
         up) words="--help --workers --foreground --broker --json --config --timeout --home" ;;
         down) words="--help --broker --json --config --timeout --home" ;;
         status) words="--help --broker --json --config --timeout --home" ;;
@@ -18,6 +18,7 @@ _millrace() {
         run) words="--help --component --set --dataset --version --batch-size --seed --role --name --wait --detach --broker --json --config --timeout --home" ;;
         runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;
         results) words="--help --component --batches --full --limit --after --broker --json --config --timeout --home" ;;
+        report) words="--help --output --broker --json --config --timeout --home" ;;
         cancel) words="--help --broker --json --config --timeout --home" ;;
         failures) words="--help --limit --after --broker --json --config --timeout --home" ;;
         components) words="--help --broker --json --config --timeout --home" ;;

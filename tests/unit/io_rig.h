@@ -8,7 +8,7 @@
 #include "broker/io/plan.h"
 #include "tests/unit/services.h"
 
-enum { RIG_WAIT_MS = 30000 };
+enum { RIG_WAIT_MS = 20000 };
 
 typedef struct rig {
     char url[SERVICES_URL]; /* empty: there is no server, and the test skips */

@@ -80,8 +80,8 @@ static void check_prompt_row(const mr_batch *b, uint32_t i, int n) {
     char text[32];
     snprintf(text, sizeof text, "prompt %d", n);
     assert_true(mr_span_eq(b->text[MR_TEXT_PROMPT][i], mr_span_of(text)));
-    snprintf(text, sizeof text, n % 2 ? "" : "better %d", n);
-    assert_true(mr_span_eq(b->text[MR_TEXT_ENHANCEMENT][i], mr_span_of(text)));
+    snprintf(text, sizeof text, "better %d", n);
+    assert_true(mr_span_eq(b->text[MR_TEXT_ENHANCEMENT][i], mr_span_of(n % 2 ? "" : text)));
     assert_true(mr_span_eq(b->text[MR_TEXT_SESSION][i], mr_span_of(n % 3 ? "" : "s1")));
     assert_true(mr_span_eq(b->text[MR_TEXT_LABEL][i], mr_span_of(n % 2 ? "b" : "a")));
     assert_true(b->number[MR_NUM_SUCCESS][i] == (n % 2 ? 0 : 1));
