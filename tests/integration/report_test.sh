@@ -30,6 +30,8 @@ class Reader(html.parser.HTMLParser):
         assert tag not in ("script", "link", "img", "iframe"), tag
         assert not [a for a in attributes if a[0] in ("src", "href")], attributes
         if tag not in self.alone: self.open.append(tag)
+    def handle_startendtag(self, tag, attributes):
+        assert tag in self.alone, tag
     def handle_endtag(self, tag):
         assert self.open and self.open.pop() == tag, tag
 reader = Reader()
