@@ -88,6 +88,9 @@ void mr_broker_drain(mr_broker *b, mr_status why);
 
 /* receive.c: one message from a peer. */
 void mr_broker_receive(mr_broker *b, mr_net_msg *msg);
+/* Cuts an item's result and artifacts off the rest of the message's body, into `job`, and checks their hashes. NULL, or
+ * why they cannot be taken. */
+const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest, mr_commit_job *job);
 
 /* act.c */
 /* Carries out the core's actions; at the end of every round of the loop, so that they go out in groups. */

@@ -87,6 +87,7 @@ static void on_hello(mr_broker *b, const mr_wire_hello *hello, const mr_net_msg 
 static bool cut(mr_span *rest, uint64_t size, mr_span *out) {
     if (size > rest->len) return false;
     *out = (mr_span){rest->data, size};
+    if (!size) return true; /* there may be no body at all */
     rest->data += size;
     rest->len -= size;
     return true;
@@ -109,6 +110,12 @@ static const char *cut_artifacts(const mr_wire_result_item *item, mr_span *rest,
     }
     job->artifacts = item->artifact_count;
     return NULL;
+}
+
+const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest, mr_commit_job *job) {
+    if (!cut(rest, item->size, &job->body)) return "the body is shorter than its items say";
+    if (!hash_matches(job->body, &item->hash)) return "a result does not match its hash";
+    return cut_artifacts(item, rest, job);
 }
 
 static mr_commit_job *commit_job(const mr_peer *peer, const mr_wire_result_item *item) {
@@ -146,10 +153,7 @@ static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_
     mr_commit_job *job = commit_job(peer, item);
     if (!job) return NULL; /* the worker keeps it and sends it again */
     job->frame = mr_bytes_share(frame);
-    const char *wrong = NULL;
-    if (!cut(rest, item->size, &job->body)) wrong = "the body is shorter than its items say";
-    else if (!hash_matches(job->body, &item->hash)) wrong = "a result does not match its hash";
-    else wrong = cut_artifacts(item, rest, job);
+    const char *wrong = mr_broker_cut_result(item, rest, job);
     if (wrong) mr_commit_job_free(job);
     else give_result(b, peer->number, item, job);
     return wrong;

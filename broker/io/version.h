@@ -1,5 +1,6 @@
 /* version.h: makes the immutable version that a run reads: the ordered ids of a data set's rows, and a hash of their
- * contents. When nothing has changed since, it finds the version that is there. */
+ * contents, in which a later revision of a prompt counts as other content. When nothing has changed since, it finds the
+ * version that is there. */
 #ifndef MR_BROKER_IO_VERSION_H
 #define MR_BROKER_IO_VERSION_H
 

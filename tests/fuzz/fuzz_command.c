@@ -1,14 +1,15 @@
-/* The arguments of a call: the first byte picks the command, the rest is its msgpack map. What the check takes, the readers
- * of arguments must take, and a run is read whole, with the catalogue of a worker. */
+/* The arguments of a call: the first byte picks the command, the rest is its msgpack map. What the check
+ * takes, the readers of arguments must take, and a run is read whole, with the catalogue of a worker. */
 #include "broker/io/broker.h"
 #include "broker/io/call_args.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char catalogue[] =
-    "[{\"name\":\"echo\",\"version\":1,\"shape\":\"map\",\"columns\":[\"prompt\"],\"columns_wanted\":[\"score\"],\"batch_rows\":0,"
-    "\"deadline_ms\":1000,\"options\":[{\"name\":\"depth\",\"type\":\"integer\",\"default\":\"3\",\"min\":1,\"max\":9},"
-    "{\"name\":\"word\",\"type\":\"text\",\"default\":\"\"}]}]";
+static const char catalogue[] = "[{\"name\":\"echo\",\"version\":1,\"shape\":\"map\",\"columns\":[\"prompt\"]"
+                                ",\"columns_wanted\":[\"score\"],\"batch_rows\":0,"
+                                "\"deadline_ms\":1000,\"options\":[{\"name\":\"depth\",\"type\":\"integer\","
+                                "\"default\":\"3\",\"min\":1,\"max\":9},"
+                                "{\"name\":\"word\",\"type\":\"text\",\"default\":\"\"}]}]";
 
 static void read_all(const mr_command_row *row, mr_span args) {
     mr_unpack value;
@@ -30,7 +31,8 @@ static void read_run(mr_span args) {
     mr_plan_job *job = mr_plan_job_new();
     MR_ASSERT(b && job && mr_catalogue_add(&b->catalogue, mr_span_of(catalogue), &err) == MR_OK);
     mr_status s = mr_broker_read_run(b, args, job, &err);
-    MR_ASSERT(s == MR_OK ? job->steps >= 1 && job->steps <= MR_STEPS_MAX && job->batch_size >= 1 : err.text[0] != 0);
+    MR_ASSERT(s == MR_OK ? job->steps >= 1 && job->steps <= MR_STEPS_MAX && job->batch_size >= 1
+                         : err.text[0] != 0);
     mr_plan_job_free(job);
     mr_catalogue_free(&b->catalogue);
     mr_free(NULL, b, 1, sizeof *b);

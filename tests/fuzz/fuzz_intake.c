@@ -1,5 +1,5 @@
-/* The body of ingest_rows, as prompts (first byte even) or as rows of a table. Each row is stored or refused, never both,
- * and what is to be stored keeps the database's own rules. */
+/* The body of ingest_rows, as prompts (first byte even) or as rows of a table. Each row is stored or refused,
+ * never both, and what is to be stored keeps the database's own rules. */
 #include "broker/io/intake_rows.h"
 #include "common/text.h"
 
@@ -7,8 +7,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const mr_table_column columns[] = {
-    {"n", MR_CELL_INTEGER}, {"x", MR_CELL_NUMBER}, {"ok", MR_CELL_BOOLEAN}, {"y", MR_CELL_TEXT}, {"at", MR_CELL_TIME}};
+static const mr_table_column columns[] = {{"n", MR_CELL_INTEGER},
+                                          {"x", MR_CELL_NUMBER},
+                                          {"ok", MR_CELL_BOOLEAN},
+                                          {"y", MR_CELL_TEXT},
+                                          {"at", MR_CELL_TIME}};
 
 static void check_text(mr_span text) {
     MR_ASSERT(mr_utf8_broken_at(text) == text.len);
@@ -17,7 +20,8 @@ static void check_text(mr_span text) {
 
 static void check_prompts(const mr_intake_rows *r) {
     for (uint32_t i = 0; i < r->count; i++) {
-        MR_ASSERT(r->prompt[i].len && r->hash[i].len == 32 && r->features[i].len == MR_FEATURES * sizeof(float));
+        MR_ASSERT(r->prompt[i].len && r->hash[i].len == 32 &&
+                  r->features[i].len == MR_FEATURES * sizeof(float));
         MR_ASSERT(r->priority[i] >= 1 && r->priority[i] <= 1000);
         MR_ASSERT(r->no_score[i] || (r->score[i] >= 0 && r->score[i] <= 1));
         check_text(r->prompt[i]);

@@ -45,7 +45,8 @@ static mr_status run_file(mr_pg *pg, const char *path, mr_error *err) {
 
 static mr_status migrate(mr_pg *pg, mr_error *err) {
     glob_t files;
-    if (glob(MR_SOURCE_DIR "/deploy/sql/*.up.sql", 0, NULL, &files)) return mr_fail(err, MR_E_NOT_FOUND, "no schema");
+    if (glob(MR_SOURCE_DIR "/deploy/sql/*.up.sql", 0, NULL, &files))
+        return mr_fail(err, MR_E_NOT_FOUND, "no schema");
     mr_status s = mr_pg_run(pg, "set client_min_messages = warning", err);
     for (size_t i = 0; s == MR_OK && i < files.gl_pathc; i++) s = run_file(pg, files.gl_pathv[i], err);
     globfree(&files);
@@ -61,7 +62,8 @@ int rig_start(void **state) {
     mr_queue_init(&r->outbox);
     if (mr_waker_init(&r->waker, &err)) return -1;
     if (!services_database_url()) return 0;
-    if (services_database_new(r->url, &err) || mr_pg_connect(r->url, NULL, NULL, &r->pg, &err) || migrate(r->pg, &err)) {
+    if (services_database_new(r->url, &err) || mr_pg_connect(r->url, NULL, NULL, &r->pg, &err) ||
+        migrate(r->pg, &err)) {
         print_error("%s\n", err.text);
         return -1;
     }
@@ -84,7 +86,8 @@ rig *rig_of(void **state) {
     if (!r->pg) skip();
     if (!mr_pg_alive(r->pg)) assert_int_equal(mr_pg_reconnect(r->pg, &err), MR_OK);
     assert_null(r->done);
-    rig_sql(r, "truncate millrace.training_prompts, millrace.prompt_sessions, millrace.table_row, millrace.dataset_version,"
+    rig_sql(r, "truncate millrace.training_prompts, millrace.prompt_sessions, millrace.table_row, "
+               "millrace.dataset_version,"
                " millrace.ingest, millrace.run, millrace.result, millrace.artifact cascade;"
                "delete from millrace.dataset where name <> 'prompts';"
                "update millrace.partition_lease set owner = '', expires_at = '-infinity'");
@@ -167,7 +170,8 @@ void rig_cut_connections(rig *r) {
 }
 
 void rig_database_away(rig *r, bool away) {
-    rig_sql(r, "update pg_database set datallowconn = %s where datname = current_database()", away ? "false" : "true");
+    rig_sql(r, "update pg_database set datallowconn = %s where datname = current_database()",
+            away ? "false" : "true");
     if (away) rig_cut_connections(r);
 }
 
@@ -185,11 +189,14 @@ mr_lease rig_lease(rig *r, const char *owner) {
 void rig_prompts(rig *r, int n) {
     rig_sql(r,
             "insert into millrace.prompt_sessions (name) values ('s1') on conflict do nothing;"
-            "insert into millrace.training_prompts (content_hash, prompt, enhancement, source, priority, session_id, score,"
+            "insert into millrace.training_prompts (content_hash, prompt, enhancement, source, priority, "
+            "session_id, score,"
             " success, labels, created_at, features, features_version)"
-            " select sha256(convert_to('prompt ' || i, 'UTF8')), 'prompt ' || i, case when i %% 2 = 0 then 'better ' || i end,"
+            " select sha256(convert_to('prompt ' || i, 'UTF8')), 'prompt ' || i, case when i %% 2 = 0 then "
+            "'better ' || i end,"
             " 'user', 100, case when i %% 3 = 0 then s.id end, i::float8 / %d, i %% 2 = 0,"
-            " jsonb_build_object('label', case when i %% 2 = 0 then 'a' else 'b' end), '2026-01-01Z'::timestamptz + i * interval '1 s',"
+            " jsonb_build_object('label', case when i %% 2 = 0 then 'a' else 'b' end), "
+            "'2026-01-01Z'::timestamptz + i * interval '1 s',"
             " decode(repeat(lpad(to_hex(i %% 120), 2, '0') || '000000', 31), 'hex'), 1"
             " from generate_series(1, %d) i, millrace.prompt_sessions s where s.name = 's1' order by i",
             n, n);
@@ -199,16 +206,19 @@ static const mr_table_column table_columns[] = {
     {"x", MR_CELL_NUMBER}, {"k", MR_CELL_INTEGER}, {"note", MR_CELL_TEXT}, {"score", MR_CELL_NUMBER}};
 
 static void put_table_row(rig *r, int64_t dataset, int i) {
-    static const mr_pg_statement insert = {
-        "rig_table_row",
-        "insert into millrace.table_row (dataset_id, row_key, content_hash, cells) values ($1, sha256($2), sha256($3), $3)",
-        3, {MR_PG_INT8, MR_PG_BYTEA, MR_PG_BYTEA}};
+    static const mr_pg_statement insert = {"rig_table_row",
+                                           "insert into millrace.table_row (dataset_id, row_key, "
+                                           "content_hash, cells) values ($1, sha256($2), sha256($3), $3)",
+                                           3,
+                                           {MR_PG_INT8, MR_PG_BYTEA, MR_PG_BYTEA}};
     mr_table_schema schema = {.count = 4, .columns = table_columns};
     char note[32];
     mr_error err = {0};
     snprintf(note, sizeof note, "note %d", i);
     mr_cell cells[4] = {{.missing = i % 5 == 0, .as.number = i % 5 == 0 ? 0 : i * 0.5},
-                        {.as.integer = i}, {.as.text = mr_span_of(note)}, {.as.number = i / 1000.0}};
+                        {.as.integer = i},
+                        {.as.text = mr_span_of(note)},
+                        {.as.number = i / 1000.0}};
     mr_buf pack;
     mr_pg_params p;
     mr_buf_init(&pack, NULL, 4096);
@@ -232,8 +242,8 @@ void rig_table(rig *r, int n) {
 
 /* ---- runs ---- */
 
-mr_plan_job *rig_plan_job(const mr_lease *lease, const char *dataset, uint32_t shape, uint32_t batch_rows, uint32_t columns,
-                          uint32_t steps) {
+mr_plan_job *rig_plan_job(const mr_lease *lease, const char *dataset, uint32_t shape, uint32_t batch_rows,
+                          uint32_t columns, uint32_t steps) {
     mr_plan_job *job = mr_plan_job_new();
     assert_non_null(job);
     job->lease = lease;
@@ -243,14 +253,19 @@ mr_plan_job *rig_plan_job(const mr_lease *lease, const char *dataset, uint32_t s
     snprintf(job->dataset, sizeof job->dataset, "%s", dataset);
     snprintf(job->client, sizeof job->client, "test");
     for (uint32_t i = 0; i < steps; i++) {
-        job->step[i] = (mr_plan_step_request){.version = 1, .shape = shape, .columns = columns, .batch_rows = batch_rows,
-                                              .deadline_ms = 1000, .options = mr_span_of("{\"depth\": \"3\"}")};
+        job->step[i] = (mr_plan_step_request){.version = 1,
+                                              .shape = shape,
+                                              .columns = columns,
+                                              .batch_rows = batch_rows,
+                                              .deadline_ms = 1000,
+                                              .options = mr_span_of("{\"depth\": \"3\"}")};
         snprintf(job->step[i].component, sizeof job->step[i].component, "component_%u", i);
     }
     return job;
 }
 
-mr_run_info *rig_run(rig *r, const mr_lease *lease, const char *dataset, uint32_t shape, uint32_t batch_rows, uint32_t columns) {
+mr_run_info *rig_run(rig *r, const mr_lease *lease, const char *dataset, uint32_t shape, uint32_t batch_rows,
+                     uint32_t columns) {
     mr_desk desk = {0};
     rig_desk(r, &desk);
     mr_plan_job *job = rig_plan_job(lease, dataset, shape, batch_rows, columns, 1);
@@ -269,7 +284,8 @@ void rig_pack(mr_buf *out, const char *fmt, ...) {
     mr_json *v = NULL;
     mr_error err = {0};
     EXPAND(text, fmt);
-    if (mr_json_parse(mr_span_of(text), sizeof text, 32, &v, &err) != MR_OK) fail_msg("%s: %s", text, err.text);
+    if (mr_json_parse(mr_span_of(text), sizeof text, 32, &v, &err) != MR_OK)
+        fail_msg("%s: %s", text, err.text);
     mr_json_to_pack(v, out);
     mr_json_free(&v);
     assert_int_equal(mr_buf_status(out), MR_OK);

@@ -1,5 +1,6 @@
-/* io_rig.h: what the tests of broker/io stand on: a migrated database of their own, an outbox that desks hand jobs back
- * to, rows to run over, and msgpack written as JSON. Everything here asserts; a test that gets a value got a right one. */
+/* io_rig.h: what the tests of broker/io stand on: a migrated database of their own, an outbox that desks hand
+ * jobs back to, rows to run over, and msgpack written as JSON. Everything here asserts; a test that gets a
+ * value got a right one. */
 #ifndef MR_TESTS_UNIT_IO_RIG_H
 #define MR_TESTS_UNIT_IO_RIG_H
 
@@ -41,16 +42,19 @@ void rig_database_away(rig *r, bool away);
 
 /* Takes the lease for `owner`. */
 mr_lease rig_lease(rig *r, const char *owner);
-/* n prompts with ids in order; the i-th (from 1) has the text "prompt i", score i / n and the label {"label": "a"|"b"}. */
+/* n prompts with ids in order; the i-th (from 1) has the text "prompt i", score i / n and the label {"label":
+ * "a"|"b"}. */
 void rig_prompts(rig *r, int n);
-/* A table "t" with the columns x number, k integer, note text, score number and n rows; every fifth x is missing. */
+/* A table "t" with the columns x number, k integer, note text, score number and n rows; every fifth x is
+ * missing. */
 void rig_table(rig *r, int n);
 
 /* A job for a run of the data set with `steps` steps, each of the shape; the lease must outlive it. */
-mr_plan_job *rig_plan_job(const mr_lease *lease, const char *dataset, uint32_t shape, uint32_t batch_rows, uint32_t columns,
-                          uint32_t steps);
+mr_plan_job *rig_plan_job(const mr_lease *lease, const char *dataset, uint32_t shape, uint32_t batch_rows,
+                          uint32_t columns, uint32_t steps);
 /* Plans it on the calling thread. */
-mr_run_info *rig_run(rig *r, const mr_lease *lease, const char *dataset, uint32_t shape, uint32_t batch_rows, uint32_t columns);
+mr_run_info *rig_run(rig *r, const mr_lease *lease, const char *dataset, uint32_t shape, uint32_t batch_rows,
+                     uint32_t columns);
 
 /* ---- msgpack ---- */
 void rig_pack(mr_buf *out, const char *fmt, ...) MR_PRINTF(2, 3); /* appends the JSON as msgpack */

@@ -78,7 +78,8 @@ static void threads_share_bytes_and_one_of_them_is_the_last(void **state) {
     int released = 0;
     pthread_t thread[THREADS];
     mr_bytes *b = counted(&released);
-    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&thread[i], NULL, share_and_drop, mr_bytes_share(b)), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, share_and_drop, mr_bytes_share(b)), 0);
     mr_bytes_drop(b);
     for (int i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
     assert_int_equal(released, 1);

@@ -14,7 +14,8 @@ static void arguments_are_found_by_name_and_type(void **state) {
     uint32_t n;
     mr_error err;
     mr_buf_init(&b, NULL, 4096);
-    rig_pack(&b, "{\"id\": 7, \"zero\": 0, \"name\": \"x y\", \"yes\": true, \"no\": false, \"list\": [1, 2, 3]}");
+    rig_pack(
+        &b, "{\"id\": 7, \"zero\": 0, \"name\": \"x y\", \"yes\": true, \"no\": false, \"list\": [1, 2, 3]}");
     mr_span args = mr_buf_span(&b);
     assert_int_equal(mr_arg_number(args, "id", 1), 7);
     assert_int_equal(mr_arg_number(args, "zero", 1), 0);

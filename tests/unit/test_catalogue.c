@@ -27,7 +27,8 @@ static void components_are_found_in_the_newest_document_that_has_them(void **sta
     assert_null(mr_catalogue_component(&c, "cluster"));
     assert_true(mr_span_eq(mr_catalogue_text(&c), mr_span_of("[]")));
     assert_int_equal(add(&c, cluster), MR_OK);
-    assert_int_equal(add(&c, "[{\"name\": \"other\", \"version\": 1}, {\"name\": \"cluster\", \"version\": 3}]"), MR_OK);
+    assert_int_equal(
+        add(&c, "[{\"name\": \"other\", \"version\": 1}, {\"name\": \"cluster\", \"version\": 3}]"), MR_OK);
     assert_true(mr_json_integer(mr_json_member(mr_catalogue_component(&c, "cluster"), "version"), &version));
     assert_int_equal(version, 3);
     assert_non_null(mr_catalogue_component(&c, "plain")); /* of the older one */
@@ -72,12 +73,14 @@ static void what_is_no_list_of_components_is_refused(void **state) {
     assert_int_equal(add(&c, ""), MR_E_INVALID);
     assert_int_equal(add(&c, "[1, 2"), MR_E_INVALID);
     assert_int_equal(c.count, 0);
-    assert_int_equal(add(&c, "[1, null, \"x\", {\"name\": 5}, {\"name\": \"good\"}]"), MR_OK); /* strange items are passed over */
+    assert_int_equal(add(&c, "[1, null, \"x\", {\"name\": 5}, {\"name\": \"good\"}]"),
+                     MR_OK); /* strange items are passed over */
     assert_non_null(mr_catalogue_component(&c, "good"));
     mr_catalogue_free(&c);
 }
 
-static mr_status options(const char *catalogue, const char *component, const char *given, char **out, mr_error *err) {
+static mr_status options(const char *catalogue, const char *component, const char *given, char **out,
+                         mr_error *err) {
     mr_catalogue c = {0};
     mr_buf pack, json;
     mr_unpack u;
@@ -102,10 +105,14 @@ static void options_are_every_one_with_its_value(void **state) {
     mr_error err = {0};
     char *json;
     assert_int_equal(options(cluster, "cluster", "{}", &json, &err), MR_OK);
-    assert_string_equal(json, "{\"depth\": \"3\", \"rate\": \"0.5\", \"metric\": \"l2\", \"scale\": \"true\"}");
+    assert_string_equal(json,
+                        "{\"depth\": \"3\", \"rate\": \"0.5\", \"metric\": \"l2\", \"scale\": \"true\"}");
     free(json);
-    assert_int_equal(options(cluster, "cluster", "{\"metric\": \"l1\", \"depth\": \"007\", \"scale\": \"no\"}", &json, &err), MR_OK);
-    assert_string_equal(json, "{\"depth\": \"7\", \"rate\": \"0.5\", \"metric\": \"l1\", \"scale\": \"false\"}");
+    assert_int_equal(options(cluster, "cluster",
+                             "{\"metric\": \"l1\", \"depth\": \"007\", \"scale\": \"no\"}", &json, &err),
+                     MR_OK);
+    assert_string_equal(json,
+                        "{\"depth\": \"7\", \"rate\": \"0.5\", \"metric\": \"l1\", \"scale\": \"false\"}");
     free(json);
     assert_int_equal(options(cluster, "plain", "{}", &json, &err), MR_OK);
     assert_string_equal(json, "{}");
@@ -136,7 +143,8 @@ static void descriptors_that_make_no_sense_are_refused(void **state) {
         "[{\"name\": \"c\", \"options\": [{\"name\": \"a\", \"type\": \"integer\", \"default\": \"x\"}]}]",
         "[{\"name\": \"c\", \"options\": [{\"name\": \"a\", \"type\": \"choice\", \"choices\": [1]}]}]",
     };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(options(bad[i], "c", "{}", NULL, &err), MR_E_INVALID);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(options(bad[i], "c", "{}", NULL, &err), MR_E_INVALID);
 }
 
 static void more_options_than_a_component_may_have_are_refused(void **state) {
@@ -145,7 +153,8 @@ static void more_options_than_a_component_may_have_are_refused(void **state) {
     mr_buf json;
     mr_buf_init(&json, NULL, 1 << 20);
     mr_buf_text(&json, "[{\"name\": \"c\", \"options\": [");
-    for (int i = 0; i < 65; i++) mr_buf_printf(&json, "%s{\"name\": \"o%d\", \"type\": \"text\", \"default\": \"\"}", i ? "," : "", i);
+    for (int i = 0; i < 65; i++)
+        mr_buf_printf(&json, "%s{\"name\": \"o%d\", \"type\": \"text\", \"default\": \"\"}", i ? "," : "", i);
     mr_buf_put(&json, "]}]", 4);
     assert_int_equal(options((const char *)json.data, "c", "{}", NULL, &err), MR_E_LIMIT);
     mr_buf_free(&json);

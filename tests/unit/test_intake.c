@@ -59,7 +59,8 @@ static mr_status call(intake_of *in, mr_command command, const char *fmt, ...) {
 
 static long long begin(intake_of *in, const char *more) {
     long long id = 0;
-    if (call(in, MR_CMD_INGEST_BEGIN, "{\"paths\": [\"a.jsonl\"]%s}", more) != MR_OK) fail_msg("%s", in->said);
+    if (call(in, MR_CMD_INGEST_BEGIN, "{\"paths\": [\"a.jsonl\"]%s}", more) != MR_OK)
+        fail_msg("%s", in->said);
     assert_int_equal(sscanf(in->said, "{\"ingest\":%lld", &id), 1);
     return id;
 }
@@ -108,16 +109,22 @@ static void rows_are_stored_with_every_field(void **state) {
     p.created_at_us = 1700000000123456;
     send_one(&in, id, &p);
     said(&in, "{\"stored\":1,\"updated\":0,\"duplicate\":0,\"duplicates\":[],\"rejects\":[]}");
-    assert_true(rig_true(in.r,
-                         "select p.prompt = 'Write a poem.' and enhancement = '{\"a\":1}' and enhancement_json and source = 'api'"
-                         " and priority = 7 and s.name = 'morning' and score = 0.25 and not success"
-                         " and labels = '{\"intent\": \"poem\"}' and metadata = '{\"k\": [1, 2]}' and ingest_id = %lld"
-                         " and p.created_at = '2023-11-14T22:13:20.123456Z' and length(features) = 124 and revision = 1 and active"
-                         " from millrace.training_prompts p join millrace.prompt_sessions s on s.id = p.session_id", id));
+    assert_true(rig_true(
+        in.r,
+        "select p.prompt = 'Write a poem.' and enhancement = '{\"a\":1}' and enhancement_json and source = "
+        "'api'"
+        " and priority = 7 and s.name = 'morning' and score = 0.25 and not success"
+        " and labels = '{\"intent\": \"poem\"}' and metadata = '{\"k\": [1, 2]}' and ingest_id = %lld"
+        " and p.created_at = '2023-11-14T22:13:20.123456Z' and length(features) = 124 and revision = 1 and "
+        "active"
+        " from millrace.training_prompts p join millrace.prompt_sessions s on s.id = p.session_id",
+        id));
     p = prompt_of("Bare.");
     send_one(&in, id, &p);
-    assert_true(rig_true(in.r, "select enhancement is null and session_id is null and score is null and success is null and labels is"
-                               " null and metadata is null and source = 'user' and priority = 100 and created_at > now() - interval '1 h'"
+    assert_true(rig_true(in.r, "select enhancement is null and session_id is null and score is null and "
+                               "success is null and labels is"
+                               " null and metadata is null and source = 'user' and priority = 100 and "
+                               "created_at > now() - interval '1 h'"
                                " from millrace.training_prompts where prompt = 'Bare.'"));
     stop_intake(&in);
 }
@@ -131,7 +138,8 @@ static void duplicates_are_told_with_their_line_and_the_row_that_is_there(void *
     add_prompts(&in, 3, p);
     assert_int_equal(send_rows(&in, id), MR_OK);
     long long first = rig_number(in.r, "select id from millrace.training_prompts where prompt = 'one'");
-    snprintf(words, sizeof words, "{\"stored\":2,\"updated\":0,\"duplicate\":1,\"duplicates\":[[3,%lld]]", first);
+    snprintf(words, sizeof words, "{\"stored\":2,\"updated\":0,\"duplicate\":1,\"duplicates\":[[3,%lld]]",
+             first);
     said(&in, words);
     add_prompts(&in, 3, p);
     assert_int_equal(send_rows(&in, id), MR_OK);
@@ -152,8 +160,10 @@ static void an_updating_ingest_makes_revisions_of_what_changed(void **state) {
     add_prompts(&in, 2, p);
     assert_int_equal(send_rows(&in, id), MR_OK);
     said(&in, "\"stored\":0,\"updated\":1,\"duplicate\":1");
-    assert_true(rig_true(in.r, "select new.revision = 2 and new.score = 0.75 and new.active and not old.active and old.superseded"
-                               " from millrace.training_prompts new join millrace.training_prompts old on old.id = new.supersedes"));
+    assert_true(rig_true(
+        in.r,
+        "select new.revision = 2 and new.score = 0.75 and new.active and not old.active and old.superseded"
+        " from millrace.training_prompts new join millrace.training_prompts old on old.id = new.supersedes"));
     assert_true(rig_true(in.r, "select event = 'updated' and client = 'tester' from millrace.prompt_event"));
     add_prompts(&in, 2, p);
     assert_int_equal(send_rows(&in, id), MR_OK);
@@ -167,9 +177,12 @@ static void a_deleted_prompt_stays_deleted(void **state) {
     mr_prompt p = prompt_of("secret");
     send_one(&in, begin(&in, ""), &p);
     long long prompt = rig_number(in.r, "select id from millrace.training_prompts");
-    assert_int_equal(call(&in, MR_CMD_PROMPT_DELETE, "{\"id\": %lld, \"reason\": \"private\"}", prompt), MR_OK);
+    assert_int_equal(call(&in, MR_CMD_PROMPT_DELETE, "{\"id\": %lld, \"reason\": \"private\"}", prompt),
+                     MR_OK);
     said(&in, "{}");
-    assert_true(rig_true(in.r, "select event = 'deleted' and reason = 'private' and client = 'tester' from millrace.prompt_event"));
+    assert_true(rig_true(
+        in.r,
+        "select event = 'deleted' and reason = 'private' and client = 'tester' from millrace.prompt_event"));
     assert_int_equal(call(&in, MR_CMD_PROMPT_DELETE, "{\"id\": %lld}", prompt), MR_E_NOT_FOUND);
     p.score = 0.5;
     send_one(&in, begin(&in, ", \"update\": true"), &p);
@@ -184,8 +197,9 @@ static void bad_rows_are_refused_one_by_one_and_the_good_ones_are_stored(void **
     start_intake(&in, state);
     memset(longer, 'x', 101);
     longer[101] = 0;
-    mr_prompt p[] = {prompt_of("good"), prompt_of("   "), prompt_of(longer), prompt_of("too important"), prompt_of("also good"),
-                     prompt_of("broken \xff text"), prompt_of("far away")};
+    mr_prompt p[] = {prompt_of("good"),          prompt_of("   "),       prompt_of(longer),
+                     prompt_of("too important"), prompt_of("also good"), prompt_of("broken \xff text"),
+                     prompt_of("far away")};
     p[3].priority = 5000;
     p[6].created_at_us = 253402300799000000; /* year 9999: beyond what nanoseconds hold */
     long long id = begin(&in, "");
@@ -197,8 +211,12 @@ static void bad_rows_are_refused_one_by_one_and_the_good_ones_are_stored(void **
         snprintf(words, sizeof words, "[%d,0,", line);
         if (line != 5) said(&in, words);
     }
-    assert_int_equal(rig_number(in.r, "select count(*) from millrace.ingest_reject where ingest_id = %lld and file = 'a.jsonl'"
-                                      " and line in (2, 3, 4, 6, 7) and length(reason) > 5", id), 5);
+    assert_int_equal(
+        rig_number(in.r,
+                   "select count(*) from millrace.ingest_reject where ingest_id = %lld and file = 'a.jsonl'"
+                   " and line in (2, 3, 4, 6, 7) and length(reason) > 5",
+                   id),
+        5);
     stop_intake(&in);
 }
 
@@ -209,23 +227,27 @@ static void times_at_the_ends_of_what_can_be_stored_come_back_as_they_were(void 
     mr_prompt p = prompt_of("old");
     p.created_at_us = -9214560000000000; /* 1678-01-01 */
     send_one(&in, id, &p);
-    assert_true(rig_true(in.r, "select created_at = '1678-01-01Z' from millrace.training_prompts where prompt = 'old'"));
+    assert_true(rig_true(
+        in.r, "select created_at = '1678-01-01Z' from millrace.training_prompts where prompt = 'old'"));
     stop_intake(&in);
 }
 
 /* ---- hostile bodies ---- */
 
 static void a_body_that_is_no_list_of_rows_is_refused_whole(void **state) {
-    static const char *const bad[] = {"\xc1", "\x93", "\x81\xa1k\x01", "\xdd\xff\xff\xff\xff", "\x91\xdd\xff\xff\xff\xff", "\xa5hello",
-                                      "\xd9\xffx", "\x92\xc0", "\x91\xc7\x01\x05z"};
+    static const char *const bad[] = {
+        "\xc1",      "\x93",      "\x81\xa1k\x01", "\xdd\xff\xff\xff\xff", "\x91\xdd\xff\xff\xff\xff",
+        "\xa5hello", "\xd9\xffx", "\x92\xc0",      "\x91\xc7\x01\x05z"};
     intake_of in;
     start_intake(&in, state);
     long long id = begin(&in, "");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         mr_buf_put(&in.rows, bad[i], strlen(bad[i]));
         mr_status s = send_rows(&in, id);
-        if (s == MR_OK) said(&in, "\"stored\":0");
-        else assert_true(s == MR_E_PROTOCOL || s == MR_E_LIMIT);
+        if (s == MR_OK)
+            said(&in, "\"stored\":0");
+        else
+            assert_true(s == MR_E_PROTOCOL || s == MR_E_LIMIT);
     }
     assert_int_equal(send_rows(&in, id), MR_E_PROTOCOL); /* no body at all */
     assert_int_equal(rig_number(in.r, "select count(*) from millrace.training_prompts"), 0);
@@ -240,8 +262,8 @@ static void rows_of_the_wrong_shape_are_refused_one_by_one(void **state) {
     long long id = begin(&in, "");
     mr_prompt good = prompt_of("good");
     mr_pack_array(&in.rows, 4);
-    mr_pack_u64(&in.rows, 7);                    /* no array */
-    mr_pack_array(&in.rows, 0);                  /* nothing in it */
+    mr_pack_u64(&in.rows, 7);                                      /* no array */
+    mr_pack_array(&in.rows, 0);                                    /* nothing in it */
     rig_pack(&in.rows, "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]"); /* wrong types */
     mr_prompt_pack(&in.rows, &good, 4);
     assert_int_equal(send_rows(&in, id), MR_OK);
@@ -306,7 +328,8 @@ static void a_lost_connection_loses_one_call_and_not_the_next(void **state) {
 
 /* ---- tables ---- */
 
-static const char t_columns[] = ", \"dataset\": \"t\", \"columns\": {\"n\": \"integer\", \"x\": \"number\", \"y\": \"text\"}";
+static const char t_columns[] =
+    ", \"dataset\": \"t\", \"columns\": {\"n\": \"integer\", \"x\": \"number\", \"y\": \"text\"}";
 
 static void table_rows_are_known_by_their_place_in_the_file(void **state) {
     intake_of in;
@@ -319,7 +342,8 @@ static void table_rows_are_known_by_their_place_in_the_file(void **state) {
     assert_int_equal(send_rows(&in, id), MR_OK);
     long long third = rig_number(in.r, "select id from millrace.table_row order by id limit 1 offset 2");
     char words[64];
-    snprintf(words, sizeof words, "{\"stored\":1,\"updated\":0,\"duplicate\":1,\"duplicates\":[[3,%lld]]", third);
+    snprintf(words, sizeof words, "{\"stored\":1,\"updated\":0,\"duplicate\":1,\"duplicates\":[[3,%lld]]",
+             third);
     said(&in, words);
     assert_int_equal(rig_number(in.r, "select count(distinct content_hash) from millrace.table_row"), 3);
     stop_intake(&in);
@@ -329,7 +353,8 @@ static void table_rows_of_wrong_types_or_counts_are_refused(void **state) {
     intake_of in;
     start_intake(&in, state);
     long long id = begin(&in, t_columns);
-    rig_pack(&in.rows, "[[1, [1, 0.5, \"a\"]], [2, [\"one\", 0.5, \"a\"]], [3, [1, 0.5]], [4, [1, 0.5, \"a\", 4]], [5, [2, 1, \"b\"]]]");
+    rig_pack(&in.rows, "[[1, [1, 0.5, \"a\"]], [2, [\"one\", 0.5, \"a\"]], [3, [1, 0.5]], [4, [1, 0.5, "
+                       "\"a\", 4]], [5, [2, 1, \"b\"]]]");
     assert_int_equal(send_rows(&in, id), MR_OK);
     said(&in, "{\"stored\":2,");
     said(&in, "[2,0,");
@@ -356,10 +381,12 @@ static void a_table_keeps_the_columns_it_was_made_with(void **state) {
     start_intake(&in, state);
     begin(&in, t_columns);
     begin(&in, t_columns); /* the same again is fine */
-    static const char *const others[] = {"{\"n\": \"integer\", \"x\": \"number\"}", "{\"n\": \"number\", \"x\": \"number\", \"y\": \"text\"}",
+    static const char *const others[] = {"{\"n\": \"integer\", \"x\": \"number\"}",
+                                         "{\"n\": \"number\", \"x\": \"number\", \"y\": \"text\"}",
                                          "{\"N\": \"integer\", \"x\": \"number\", \"y\": \"text\"}"};
     for (int i = 0; i < 3; i++) {
-        mr_status s = call(&in, MR_CMD_INGEST_BEGIN, "{\"paths\": [], \"dataset\": \"t\", \"columns\": %s}", others[i]);
+        mr_status s =
+            call(&in, MR_CMD_INGEST_BEGIN, "{\"paths\": [], \"dataset\": \"t\", \"columns\": %s}", others[i]);
         assert_int_equal(s, MR_E_CONFLICT);
         said(&in, "other columns");
     }
@@ -370,14 +397,20 @@ static void a_table_keeps_the_columns_it_was_made_with(void **state) {
 static void columns_that_make_no_table_are_refused(void **state) {
     intake_of in;
     start_intake(&in, state);
-    static const char *const bad[] = {", \"columns\": {}", "", ", \"columns\": {\"a\": \"blob\"}", ", \"columns\": {\"\": \"text\"}"};
+    static const char *const bad[] = {", \"columns\": {}", "", ", \"columns\": {\"a\": \"blob\"}",
+                                      ", \"columns\": {\"\": \"text\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(call(&in, MR_CMD_INGEST_BEGIN, "{\"paths\": [], \"dataset\": \"bad\"%s}", bad[i]), MR_E_INVALID);
-    assert_int_not_equal(call(&in, MR_CMD_INGEST_BEGIN, "{\"paths\": [], \"dataset\": \"bad\", \"columns\": {\"a\": 5}}"), MR_OK);
+        assert_int_equal(call(&in, MR_CMD_INGEST_BEGIN, "{\"paths\": [], \"dataset\": \"bad\"%s}", bad[i]),
+                         MR_E_INVALID);
+    assert_int_not_equal(
+        call(&in, MR_CMD_INGEST_BEGIN, "{\"paths\": [], \"dataset\": \"bad\", \"columns\": {\"a\": 5}}"),
+        MR_OK);
     char name[66];
     memset(name, 'n', 65);
     name[65] = 0;
-    assert_int_equal(call(&in, MR_CMD_INGEST_BEGIN, "{\"paths\": [], \"dataset\": \"%s\", \"columns\": {\"a\": \"text\"}}", name), MR_E_INVALID);
+    assert_int_equal(call(&in, MR_CMD_INGEST_BEGIN,
+                          "{\"paths\": [], \"dataset\": \"%s\", \"columns\": {\"a\": \"text\"}}", name),
+                     MR_E_INVALID);
     assert_int_equal(rig_number(in.r, "select count(*) from millrace.dataset"), 1);
     stop_intake(&in);
 }
@@ -413,16 +446,28 @@ static void an_ingest_ends_once_with_its_totals_and_the_clients_rejects(void **s
     intake_of in;
     start_intake(&in, state);
     long long id = begin(&in, "");
-    assert_true(rig_true(in.r, "select paths = '[\"a.jsonl\"]' and client = 'tester' and not revises from millrace.ingest"));
-    assert_int_equal(call(&in, MR_CMD_INGEST_REJECT, "{\"ingest\": %lld, \"rejects\": [[\"f.csv\", 12, 3, 2, \"not a number\"]]}", id), MR_OK);
-    assert_true(rig_true(in.r, "select file = 'f.csv' and line = 12 and \"column\" = 3 and status = 2 and reason = 'not a number'"
-                               " from millrace.ingest_reject where ingest_id = %lld", id));
-    assert_int_equal(call(&in, MR_CMD_INGEST_REJECT, "{\"ingest\": %lld, \"rejects\": [[\"f.csv\", 12]]}", id), MR_E_INVALID);
+    assert_true(rig_true(
+        in.r, "select paths = '[\"a.jsonl\"]' and client = 'tester' and not revises from millrace.ingest"));
+    assert_int_equal(call(&in, MR_CMD_INGEST_REJECT,
+                          "{\"ingest\": %lld, \"rejects\": [[\"f.csv\", 12, 3, 2, \"not a number\"]]}", id),
+                     MR_OK);
+    assert_true(rig_true(
+        in.r,
+        "select file = 'f.csv' and line = 12 and \"column\" = 3 and status = 2 and reason = 'not a number'"
+        " from millrace.ingest_reject where ingest_id = %lld",
+        id));
+    assert_int_equal(
+        call(&in, MR_CMD_INGEST_REJECT, "{\"ingest\": %lld, \"rejects\": [[\"f.csv\", 12]]}", id),
+        MR_E_INVALID);
     assert_int_not_equal(call(&in, MR_CMD_INGEST_REJECT, "{\"ingest\": %lld, \"rejects\": [5]}", id), MR_OK);
-    assert_int_not_equal(call(&in, MR_CMD_INGEST_REJECT, "{\"ingest\": 99999, \"rejects\": [[\"f\", 1, 1, 1, \"r\"]]}"), MR_OK);
+    assert_int_not_equal(
+        call(&in, MR_CMD_INGEST_REJECT, "{\"ingest\": 99999, \"rejects\": [[\"f\", 1, 1, 1, \"r\"]]}"),
+        MR_OK);
     assert_int_equal(call(&in, MR_CMD_INGEST_REJECT, "{\"ingest\": %lld, \"rejects\": []}", id), MR_OK);
-    assert_int_equal(call(&in, MR_CMD_INGEST_END, "{\"ingest\": %lld, \"read\": 10, \"rejected\": 1}", id), MR_OK);
-    assert_int_equal(call(&in, MR_CMD_INGEST_END, "{\"ingest\": %lld, \"read\": 99, \"rejected\": 9}", id), MR_OK);
+    assert_int_equal(call(&in, MR_CMD_INGEST_END, "{\"ingest\": %lld, \"read\": 10, \"rejected\": 1}", id),
+                     MR_OK);
+    assert_int_equal(call(&in, MR_CMD_INGEST_END, "{\"ingest\": %lld, \"read\": 99, \"rejected\": 9}", id),
+                     MR_OK);
     assert_true(rig_true(in.r, "select rows_read = 10 and rejected = 1 from millrace.ingest_end"));
     stop_intake(&in);
 }

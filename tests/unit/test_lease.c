@@ -14,7 +14,9 @@ static mr_status take(rig *r, const char *owner, mr_lease *lease, uint64_t *firs
     return mr_lease_take(r->pg, lease, first, err);
 }
 
-static void expire(rig *r) { rig_sql(r, "update millrace.partition_lease set expires_at = now() - interval '1 s'"); }
+static void expire(rig *r) {
+    rig_sql(r, "update millrace.partition_lease set expires_at = now() - interval '1 s'");
+}
 
 static mr_status fence(rig *r, const mr_lease *lease, const int64_t *runs, size_t n, mr_error *err) {
     mr_pg_params p;
@@ -31,10 +33,13 @@ static void a_broker_takes_every_partition_and_a_block_of_attempts(void **state)
     mr_error err = {0};
     uint64_t first, second;
     assert_int_equal(take(r, "one", &lease, &first, &err), MR_OK);
-    assert_int_equal(rig_number(r, "select count(*) from millrace.partition_lease where owner = 'one'"
-                                   " and expires_at between now() + interval '50 s' and now() + interval '60 s'"), MR_PARTITIONS);
+    assert_int_equal(
+        rig_number(r, "select count(*) from millrace.partition_lease where owner = 'one'"
+                      " and expires_at between now() + interval '50 s' and now() + interval '60 s'"),
+        MR_PARTITIONS);
     for (int i = 0; i < MR_PARTITIONS; i++)
-        assert_int_equal(rig_number(r, "select epoch from millrace.partition_lease where partition = %d", i), lease.epoch[i]);
+        assert_int_equal(rig_number(r, "select epoch from millrace.partition_lease where partition = %d", i),
+                         lease.epoch[i]);
     assert_true(first >= (uint64_t)1 << 32);
     assert_int_equal(first & UINT32_MAX, 0);
     assert_int_equal(take(r, "one", &lease, &second, &err), MR_OK);
@@ -51,7 +56,8 @@ static void a_second_broker_is_refused_with_the_name_of_the_first(void **state) 
     assert_non_null(strstr(err.text, "'the first'"));
     assert_non_null(strstr(err.text, "UTC"));
     assert_false(mr_pg_in_transaction(r->pg));
-    assert_int_equal(rig_number(r, "select count(*) from millrace.partition_lease where owner = 'the first'"), MR_PARTITIONS);
+    assert_int_equal(rig_number(r, "select count(*) from millrace.partition_lease where owner = 'the first'"),
+                     MR_PARTITIONS);
     assert_int_equal(mr_lease_renew(r->pg, &one, &err), MR_OK); /* no epoch has moved */
 }
 
@@ -61,7 +67,8 @@ static void one_partition_of_another_is_enough_to_be_refused_and_nothing_is_take
     mr_error err = {0};
     uint64_t first;
     assert_int_equal(take(r, "one", &one, &first, &err), MR_OK);
-    rig_sql(r, "update millrace.partition_lease set expires_at = now() - interval '1 s' where partition <> 5");
+    rig_sql(r,
+            "update millrace.partition_lease set expires_at = now() - interval '1 s' where partition <> 5");
     assert_int_equal(take(r, "two", &two, &first, &err), MR_E_CONFLICT);
     assert_non_null(strstr(err.text, "'one'"));
     assert_int_equal(rig_number(r, "select count(*) from millrace.partition_lease where owner = 'two'"), 0);
@@ -88,7 +95,8 @@ static void an_expired_lease_that_nobody_took_is_renewed(void **state) {
     assert_int_equal(take(r, "one", &one, &first, &err), MR_OK);
     expire(r);
     assert_int_equal(mr_lease_renew(r->pg, &one, &err), MR_OK);
-    assert_true(rig_true(r, "select bool_and(expires_at > now() + interval '50 s') from millrace.partition_lease"));
+    assert_true(
+        rig_true(r, "select bool_and(expires_at > now() + interval '50 s') from millrace.partition_lease"));
 }
 
 static void the_same_owner_takes_over_from_itself_under_new_epochs(void **state) {
@@ -149,11 +157,14 @@ static void a_fenced_transaction_keeps_a_taker_waiting_until_it_ends(void **stat
     assert_int_equal(mr_pg_run(other, "set lock_timeout = '100ms'", &err), MR_OK);
     assert_int_equal(mr_pg_begin(r->pg, &err), MR_OK);
     assert_int_equal(fence(r, &one, &run, 1, &err), MR_OK);
-    mr_status s = mr_pg_run(other, "update millrace.partition_lease set owner = 'two', epoch = epoch + 1", &err);
+    mr_status s =
+        mr_pg_run(other, "update millrace.partition_lease set owner = 'two', epoch = epoch + 1", &err);
     assert_int_not_equal(s, MR_OK);
     assert_string_equal(mr_pg_sqlstate(other), "55P03"); /* lock_not_available */
     mr_pg_rollback(r->pg);
-    assert_int_equal(mr_pg_run(other, "update millrace.partition_lease set owner = 'two', epoch = epoch + 1", &err), MR_OK);
+    assert_int_equal(
+        mr_pg_run(other, "update millrace.partition_lease set owner = 'two', epoch = epoch + 1", &err),
+        MR_OK);
     mr_pg_free(&other);
 }
 

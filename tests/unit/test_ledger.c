@@ -83,7 +83,8 @@ static mr_verdict next_verdict(desk_of *d) {
 }
 
 static int64_t results(desk_of *d) {
-    return rig_number(d->r, "select count(*) from millrace.result where run_id = %llu", (unsigned long long)d->run);
+    return rig_number(d->r, "select count(*) from millrace.result where run_id = %llu",
+                      (unsigned long long)d->run);
 }
 
 static void what_waits_is_written_in_one_transaction(void **state) {
@@ -95,7 +96,8 @@ static void what_waits_is_written_in_one_transaction(void **state) {
     for (int i = 0; i < 700; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
     assert_int_equal(results(&d), 700);
     assert_int_equal(rig_number(d.r, "select count(distinct xmin::text) from millrace.result"), 1);
-    assert_true(rig_true(d.r, "select bool_and(body = convert_to('body ' || attempt, 'UTF8') and attempt = 1000 + batch and worker = 'w'"
+    assert_true(rig_true(d.r, "select bool_and(body = convert_to('body ' || attempt, 'UTF8') and attempt = "
+                              "1000 + batch and worker = 'w'"
                               " and first_row = batch and row_count = 1 and last) from millrace.result"));
     stop_desk(&d, false);
 }
@@ -116,7 +118,8 @@ static void the_first_attempt_wins_within_a_group_and_across_groups(void **state
     desk_of d;
     start_desk(&d, state);
     /* batch 7 twice in one group, with another between */
-    mr_job *list = before(commit_new(&d, 7, 1, false), before(commit_new(&d, 8, 2, false), before(commit_new(&d, 7, 3, false), NULL)));
+    mr_job *list = before(commit_new(&d, 7, 1, false),
+                          before(commit_new(&d, 8, 2, false), before(commit_new(&d, 7, 3, false), NULL)));
     mr_queue_push(&d.desk.in, list);
     assert_int_equal(next_verdict(&d), MR_COMMITTED);
     assert_int_equal(next_verdict(&d), MR_COMMITTED);
@@ -151,8 +154,10 @@ static void artifacts_are_those_of_the_attempts_that_won(void **state) {
     mr_desk_give(&d.desk, &commit_new(&d, 1, 3, true)->head);
     assert_int_equal(next_verdict(&d), MR_STALE);
     assert_int_equal(rig_number(d.r, "select count(*) from millrace.artifact"), 1);
-    assert_true(rig_true(d.r, "select a.bytes = 'artifact 1' and a.media_type = 'text/plain' and n.name = 'model' and n.batch = 1"
-                              " from millrace.run_artifact n join millrace.artifact a using (hash)"));
+    assert_true(rig_true(
+        d.r,
+        "select a.bytes = 'artifact 1' and a.media_type = 'text/plain' and n.name = 'model' and n.batch = 1"
+        " from millrace.run_artifact n join millrace.artifact a using (hash)"));
     mr_desk_give(&d.desk, &commit_new(&d, 2, 1, true)->head); /* the same bytes again */
     assert_int_equal(next_verdict(&d), MR_COMMITTED);
     assert_int_equal(rig_number(d.r, "select count(*) from millrace.artifact"), 1);
@@ -171,9 +176,11 @@ static void a_connection_that_is_cut_inside_a_transaction_loses_and_doubles_noth
     mr_job *list = NULL;
     start_desk(&d, state);
     for (uint32_t i = 300; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, i % 10 == 0), list);
-    rig_sql(d.r, "begin; lock table millrace.artifact in exclusive mode"); /* the group stops behind its results */
+    rig_sql(d.r,
+            "begin; lock table millrace.artifact in exclusive mode"); /* the group stops behind its results */
     mr_queue_push(&d.desk.in, list);
-    wait_for(d.r, "select exists (select 1 from pg_stat_activity where application_name = 'ledger' and wait_event_type = 'Lock'"
+    wait_for(d.r, "select exists (select 1 from pg_stat_activity where application_name = 'ledger' and "
+                  "wait_event_type = 'Lock'"
                   " and datname = current_database())");
     rig_cut_connections(d.r);
     rig_sql(d.r, "rollback");
@@ -218,7 +225,8 @@ static void an_idle_ledger_renews_its_lease_and_notices_when_it_is_lost(void **s
     start_desk(&d, state);
     wait_for(d.r, "select min(expires_at) > now() + interval '50 s' from millrace.partition_lease");
     stop_desk(&d, false);
-    assert_true(rig_true(d.r, "select bool_and(owner = '') from millrace.partition_lease")); /* released at its end */
+    assert_true(
+        rig_true(d.r, "select bool_and(owner = '') from millrace.partition_lease")); /* released at its end */
     d.lease = rig_lease(d.r, "one");
     rig_sql(d.r, "update millrace.partition_lease set owner = 'two', epoch = epoch + 1");
     d.desk = (mr_desk){0};
@@ -289,7 +297,9 @@ static void a_run_ends_once(void **state) {
     assert_false(first->existed);
     assert_int_equal(second->head.status, MR_OK);
     assert_true(second->existed);
-    assert_true(rig_true(d.r, "select state = 'succeeded' and reason = 'why' and counts = '[[1, 0, 1]]' from millrace.run_end"));
+    assert_true(rig_true(
+        d.r,
+        "select state = 'succeeded' and reason = 'why' and counts = '[[1, 0, 1]]' from millrace.run_end"));
     mr_free(NULL, first, 1, sizeof *first);
     mr_free(NULL, second, 1, sizeof *second);
     stop_desk(&d, false);
@@ -300,8 +310,9 @@ static void a_failed_attempt_is_a_row(void **state) {
     start_desk(&d, state);
     mr_failure_job *job = record_failure(&d);
     assert_int_equal(job->head.status, MR_OK);
-    assert_true(rig_true(d.r, "select step = 0 and level = 1 and batch = 3 and attempt = 77 and worker = 'w' and status = 17"
-                              " and reason = 'it fell over' and dead from millrace.attempt_failure"));
+    assert_true(rig_true(
+        d.r, "select step = 0 and level = 1 and batch = 3 and attempt = 77 and worker = 'w' and status = 17"
+             " and reason = 'it fell over' and dead from millrace.attempt_failure"));
     mr_free(NULL, job, 1, sizeof *job);
     stop_desk(&d, false);
 }
@@ -320,7 +331,9 @@ static void ends_and_failures_are_fenced_too(void **state) {
     assert_int_not_equal(end->head.status, MR_OK);
     mr_failure_job *failure = record_failure(&d);
     assert_int_not_equal(failure->head.status, MR_OK);
-    assert_int_equal(rig_number(d.r, "select (select count(*) from millrace.run_end) + (select count(*) from millrace.attempt_failure)"), 0);
+    assert_int_equal(rig_number(d.r, "select (select count(*) from millrace.run_end) + (select count(*) from "
+                                     "millrace.attempt_failure)"),
+                     0);
     mr_free(NULL, end, 1, sizeof *end);
     mr_free(NULL, failure, 1, sizeof *failure);
     stop_desk(&d, true);

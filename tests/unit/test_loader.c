@@ -14,8 +14,9 @@
 #include <cmocka.h>
 
 static const mr_loader_options plain = {.redis_url = "", .inline_max = 65536, .cache_bytes = 0, .ttl_s = 60};
-static const uint32_t every_column = MR_COL_FEATURES | MR_COL_PROMPT | MR_COL_ENHANCEMENT | MR_COL_SESSION | MR_COL_LABEL |
-                                     MR_COL_LABELS | MR_COL_SCORE | MR_COL_SUCCESS | MR_COL_TIME;
+static const uint32_t every_column = MR_COL_FEATURES | MR_COL_PROMPT | MR_COL_ENHANCEMENT | MR_COL_SESSION |
+                                     MR_COL_LABEL | MR_COL_LABELS | MR_COL_SCORE | MR_COL_SUCCESS |
+                                     MR_COL_TIME;
 
 static void start_loader(rig *r, mr_desk *desk, const mr_loader_options *options) {
     mr_error err = {0};
@@ -72,7 +73,8 @@ static void a_segment_is_the_same_bytes_wherever_the_window_stands(void **state)
 static mr_batch decode(mr_bytes *bytes, uint32_t columns, mr_arena *arena) {
     mr_batch batch;
     mr_error err = {0};
-    if (mr_segment_decode(mr_bytes_span(bytes), columns, arena, &batch, &err) != MR_OK) fail_msg("%s", err.text);
+    if (mr_segment_decode(mr_bytes_span(bytes), columns, arena, &batch, &err) != MR_OK)
+        fail_msg("%s", err.text);
     return batch;
 }
 
@@ -129,8 +131,10 @@ static void missing_cells_of_a_table_are_nan(void **state) {
         assert_string_equal(b.feature_names[0], "x");
         for (uint32_t k = 0; k < b.rows; k++) {
             int n = (int)(b.first + k + 1);
-            if (n % 5) assert_true(b.features[k * 2] == n * 0.5);
-            else assert_true(isnan(b.features[k * 2]));
+            if (n % 5)
+                assert_true(b.features[k * 2] == n * 0.5);
+            else
+                assert_true(isnan(b.features[k * 2]));
             assert_true(b.features[k * 2 + 1] == n);
             assert_true(b.number[MR_NUM_SCORE][k] == n / 1000.0);
         }
@@ -148,7 +152,8 @@ static void a_deleted_row_is_missed_and_a_broken_one_is_named(void **state) {
     rig_table(r, 10);
     mr_run_info *info = rig_run(r, &lease, "t", MR_STEP_MAP, 5, MR_COL_FEATURES);
     start_loader(r, &desk, &plain);
-    rig_sql(r, "update millrace.table_row set cells = '\\x93c0' where id = (select max(id) from millrace.table_row)");
+    rig_sql(r, "update millrace.table_row set cells = '\\x93c0' where id = (select max(id) from "
+               "millrace.table_row)");
     mr_load_job *job = load(r, &desk, info, 0, 1);
     assert_int_not_equal(job->head.status, MR_OK);
     assert_non_null(strstr(job->head.error.text, "row 9 of version"));
@@ -196,8 +201,10 @@ static void a_kept_segment_is_shared_and_the_oldest_goes_first(void **state) {
 
 static void put_partials(rig *r, const mr_run_info *info, uint32_t n) {
     rig_sql(r,
-            "insert into millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, worker, compute_us,"
-            " body_hash, body) select %llu, 0, 0, i, false, i, 1, 1, 'w', 1, sha256('x'), convert_to('partial ' || i, 'UTF8')"
+            "insert into millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, "
+            "worker, compute_us,"
+            " body_hash, body) select %llu, 0, 0, i, false, i, 1, 1, 'w', 1, sha256('x'), "
+            "convert_to('partial ' || i, 'UTF8')"
             " from generate_series(0, %u) i",
             (unsigned long long)info->run, n - 1);
     for (uint32_t i = 0; i < n; i++) {
@@ -272,7 +279,8 @@ static void large_inputs_are_put_into_redis_under_their_hash(void **state) {
     char key[MR_BLOB_KEY];
     rig_prompts(r, 20);
     mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 19, MR_COL_PROMPT);
-    mr_loader_options options = {.redis_url = services_redis_url(), .inline_max = 150, .cache_bytes = 0, .ttl_s = 60};
+    mr_loader_options options = {
+        .redis_url = services_redis_url(), .inline_max = 150, .cache_bytes = 0, .ttl_s = 60};
     start_loader(r, &desk, &options);
     mr_bytes *large = load_bytes(r, &desk, info, 0, 0), *small = load_bytes(r, &desk, info, 0, 1);
     assert_true(mr_bytes_span(large).len > 150 && mr_bytes_span(small).len <= 150);
@@ -284,7 +292,8 @@ static void large_inputs_are_put_into_redis_under_their_hash(void **state) {
     assert_true(mr_span_eq(mr_buf_span(&found), mr_bytes_span(large)));
     assert_int_equal(mr_redis_del(redis, mr_clock_monotonic_ns(), mr_span_of(key), &err), MR_OK);
     mr_blob_key(&small->hash, key);
-    assert_int_equal(mr_redis_get(redis, mr_clock_monotonic_ns(), mr_span_of(key), &found, &err), MR_E_NOT_FOUND);
+    assert_int_equal(mr_redis_get(redis, mr_clock_monotonic_ns(), mr_span_of(key), &found, &err),
+                     MR_E_NOT_FOUND);
     mr_buf_free(&found);
     mr_redis_free(&redis);
     mr_bytes_drop(large);
@@ -299,7 +308,8 @@ static void without_redis_inputs_are_loaded_all_the_same(void **state) {
     mr_desk desk;
     rig_prompts(r, 20);
     mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 2, MR_COL_PROMPT);
-    mr_loader_options options = {.redis_url = "unix:///nowhere/redis.sock", .inline_max = 1, .cache_bytes = 0, .ttl_s = 60};
+    mr_loader_options options = {
+        .redis_url = "unix:///nowhere/redis.sock", .inline_max = 1, .cache_bytes = 0, .ttl_s = 60};
     start_loader(r, &desk, &options);
     for (uint32_t i = 0; i < 10; i++) mr_bytes_drop(load_bytes(r, &desk, info, 0, i));
     mr_desk_stop(&desk);

@@ -56,7 +56,8 @@ static void what_is_read_back_is_what_was_asked_for(void **state) {
     assert_int_equal(i->schema.columns[2].type, MR_CELL_TEXT);
     assert_int_equal(i->bindings.count, 2);
     for (size_t b = 0; b < 2; b++)
-        assert_string_equal(i->bindings.items[b].column, strcmp(i->bindings.items[b].role->name, "label") ? "" : "note");
+        assert_string_equal(i->bindings.items[b].column,
+                            strcmp(i->bindings.items[b].role->name, "label") ? "" : "note");
     assert_int_equal(i->steps, 2);
     assert_string_equal(i->plan[0].component, "component_0");
     assert_int_equal(i->plan[0].shape, MR_STEP_MERGE);
@@ -75,8 +76,9 @@ static void what_is_read_back_is_what_was_asked_for(void **state) {
     assert_int_equal(core.run, i->run);
     assert_int_equal(core.steps, 2);
     assert_ptr_equal(core.step, i->plan);
-    assert_true(rig_true(r, "select name = 'my run' and client = 'test' and batch_size = 2 and partition = id %% 16"
-                            " and roles = '{\"label\": \"note\", \"outcome\": \"\"}' from millrace.run"));
+    assert_true(
+        rig_true(r, "select name = 'my run' and client = 'test' and batch_size = 2 and partition = id %% 16"
+                    " and roles = '{\"label\": \"note\", \"outcome\": \"\"}' from millrace.run"));
     mr_plan_job_free(job);
 }
 
@@ -103,7 +105,8 @@ static void steps_that_cut_the_version_alike_share_their_columns(void **state) {
 static void a_data_set_that_is_not_there_is_named(void **state) {
     rig *r = rig_of(state);
     mr_lease lease = rig_lease(r, "one");
-    refused(r, rig_plan_job(&lease, "nothing", MR_STEP_MAP, 4, MR_COL_FEATURES, 1), MR_E_NOT_FOUND, "'nothing'");
+    refused(r, rig_plan_job(&lease, "nothing", MR_STEP_MAP, 4, MR_COL_FEATURES, 1), MR_E_NOT_FOUND,
+            "'nothing'");
     refused(r, rig_plan_job(&lease, "prompts", MR_STEP_MAP, 4, MR_COL_FEATURES, 1), MR_E_INVALID, "no rows");
 }
 
@@ -112,8 +115,9 @@ static void a_column_that_is_missing_is_named_with_the_component_that_needs_it(v
     mr_lease lease = rig_lease(r, "one");
     rig_table(r, 3);
     mr_plan_job *job = rig_plan_job(&lease, "t", MR_STEP_MAP, 4, MR_COL_TREATMENT, 1);
-    refused(r, job, MR_E_INVALID, "'component_0' needs the column 'treatment', which the data set 't' does not have: bind it with"
-                                  " --role treatment=COLUMN");
+    refused(r, job, MR_E_INVALID,
+            "'component_0' needs the column 'treatment', which the data set 't' does not have: bind it with"
+            " --role treatment=COLUMN");
     rig_prompts(r, 3);
     refused(r, rig_plan_job(&lease, "prompts", MR_STEP_MAP, 4, MR_COL_OUTCOME, 1), MR_E_INVALID, "'outcome'");
 }
@@ -138,15 +142,19 @@ static void a_column_of_a_role_s_name_but_of_another_type_does_not_count(void **
     rig *r = rig_of(state);
     mr_lease lease = rig_lease(r, "one");
     rig_table(r, 3);
-    rig_sql(r, "update millrace.dataset set columns = jsonb_set(columns, '{2,name}', '\"outcome\"') where name = 't'");
-    refused(r, rig_plan_job(&lease, "t", MR_STEP_MAP, 4, MR_COL_OUTCOME, 1), MR_E_INVALID, "needs the column 'outcome'");
+    rig_sql(r, "update millrace.dataset set columns = jsonb_set(columns, '{2,name}', '\"outcome\"') where "
+               "name = 't'");
+    refused(r, rig_plan_job(&lease, "t", MR_STEP_MAP, 4, MR_COL_OUTCOME, 1), MR_E_INVALID,
+            "needs the column 'outcome'");
 }
 
 static void a_table_without_numbers_has_no_features(void **state) {
     rig *r = rig_of(state);
     mr_lease lease = rig_lease(r, "one");
-    rig_sql(r, "insert into millrace.dataset (name, kind, columns) values ('words', 'table', '[{\"name\": \"w\", \"type\": \"text\"}]')");
-    refused(r, rig_plan_job(&lease, "words", MR_STEP_MAP, 4, MR_COL_FEATURES, 1), MR_E_INVALID, "no number columns");
+    rig_sql(r, "insert into millrace.dataset (name, kind, columns) values ('words', 'table', '[{\"name\": "
+               "\"w\", \"type\": \"text\"}]')");
+    refused(r, rig_plan_job(&lease, "words", MR_STEP_MAP, 4, MR_COL_FEATURES, 1), MR_E_INVALID,
+            "no number columns");
 }
 
 static void a_version_can_be_named_and_must_be_there(void **state) {
@@ -177,7 +185,11 @@ static void a_broker_without_its_lease_plans_nothing(void **state) {
     mr_plan_job *job = rig_plan_job(&lease, "prompts", MR_STEP_MAP, 4, MR_COL_FEATURES, 1);
     assert_int_not_equal(plan(r, job), MR_OK);
     assert_null(job->info);
-    assert_int_equal(rig_number(r, "select (select count(*) from millrace.run) + (select count(*) from millrace.dataset_version)"), 0);
+    assert_int_equal(
+        rig_number(
+            r,
+            "select (select count(*) from millrace.run) + (select count(*) from millrace.dataset_version)"),
+        0);
     mr_plan_job_free(job);
 }
 
@@ -196,7 +208,8 @@ static void a_schema_survives_its_json(void **state) {
     mr_buf json;
     mr_error err = {0};
     mr_buf_init(&json, NULL, 4096);
-    const char text[] = "[{\"name\": \"a \\\"b\\\" \\u00e9\", \"type\": \"time\"}, {\"name\": \"c\", \"type\": \"boolean\"}]";
+    const char text[] =
+        "[{\"name\": \"a \\\"b\\\" \\u00e9\", \"type\": \"time\"}, {\"name\": \"c\", \"type\": \"boolean\"}]";
     assert_int_equal(mr_schema_from_json(mr_span_of(text), arena, &s, &err), MR_OK);
     assert_int_equal(s.count, 2);
     assert_string_equal(s.columns[0].name, "a \"b\" \xc3\xa9");
@@ -205,7 +218,9 @@ static void a_schema_survives_its_json(void **state) {
     assert_int_equal(mr_schema_from_json(mr_buf_span(&json), arena, &again, &err), MR_OK);
     assert_int_equal(again.count, 2);
     assert_memory_equal(again.columns, s.columns, 2 * sizeof *s.columns);
-    assert_int_equal(mr_schema_from_json(mr_span_of("[{\"name\": \"a\", \"type\": \"blob\"}]"), arena, &s, &err), MR_E_CORRUPT);
+    assert_int_equal(
+        mr_schema_from_json(mr_span_of("[{\"name\": \"a\", \"type\": \"blob\"}]"), arena, &s, &err),
+        MR_E_CORRUPT);
     mr_buf_free(&json);
     mr_arena_free(&arena);
 }

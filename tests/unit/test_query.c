@@ -78,11 +78,14 @@ static mr_run_info *finished_run(reader_of *q) {
     mr_run_info *info = rig_run(q->r, &q->lease, "prompts", MR_STEP_MERGE, 2, MR_COL_FEATURES);
     unsigned long long run = info->run;
     rig_sql(q->r,
-            "insert into millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, worker, compute_us,"
+            "insert into millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, "
+            "worker, compute_us,"
             " body_hash, body) select %llu, 0, l, b, l = 1, b, 2, 100 + b, 'w', 5, sha256('x'), '\\x01' from"
             " (values (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)) v (l, b);"
-            "insert into millrace.run_end (run_id, state, reason, counts) values (%llu, 'succeeded', '', '[[6, 0, 1]]');"
-            "insert into millrace.attempt_failure (run_id, step, level, batch, attempt, worker, status, reason, dead)"
+            "insert into millrace.run_end (run_id, state, reason, counts) values (%llu, 'succeeded', '', "
+            "'[[6, 0, 1]]');"
+            "insert into millrace.attempt_failure (run_id, step, level, batch, attempt, worker, status, "
+            "reason, dead)"
             " select %llu, 0, 0, i, 7, 'w', 17, 'why ' || i, false from generate_series(1, 3) i",
             run, run, run);
     return info;
@@ -94,20 +97,27 @@ static void lists_have_their_columns(void **state) {
     rig_prompts(q.r, 6);
     mr_run_info *info = finished_run(&q);
     char args[64];
-    answers(&q, "{}", MR_CMD_DATASETS, "{\"columns\":[\"id\",\"name\",\"kind\",\"rows\",\"versions\",\"created_at\"],");
+    answers(&q, "{}", MR_CMD_DATASETS,
+            "{\"columns\":[\"id\",\"name\",\"kind\",\"rows\",\"versions\",\"created_at\"],");
     said(&q, "\"prompts\",\"prompts\",6,1,");
-    answers(&q, "{}", MR_CMD_PROMPTS, "{\"columns\":[\"id\",\"source\",\"priority\",\"session\",\"score\",\"success\",\"characters\","
-                                      "\"prompt\",\"created_at\"],");
+    answers(&q, "{}", MR_CMD_PROMPTS,
+            "{\"columns\":[\"id\",\"source\",\"priority\",\"session\",\"score\",\"success\",\"characters\","
+            "\"prompt\",\"created_at\"],");
     said(&q, ",\"user\",100,null,0.16666666666666666,false,8,\"prompt 1\",\"2026-01-01T00:00:01.000000Z\"]");
     said(&q, "\"more\":false}");
     answers(&q, "{}", MR_CMD_SESSIONS, "{\"columns\":[\"id\",\"name\",\"prompts\",\"created_at\"],");
     said(&q, ",\"s1\",2,");
-    answers(&q, "{}", MR_CMD_REJECTS, "{\"columns\":[\"id\",\"ingest\",\"file\",\"line\",\"column\",\"reason\"],\"rows\":[],\"more\":false}");
-    answers(&q, "{}", MR_CMD_RUNS, "{\"columns\":[\"id\",\"name\",\"dataset\",\"version\",\"rows\",\"state\",\"steps\",\"created_at\",\"ended_at\"],");
+    answers(&q, "{}", MR_CMD_REJECTS,
+            "{\"columns\":[\"id\",\"ingest\",\"file\",\"line\",\"column\",\"reason\"],\"rows\":[],\"more\":"
+            "false}");
+    answers(&q, "{}", MR_CMD_RUNS,
+            "{\"columns\":[\"id\",\"name\",\"dataset\",\"version\",\"rows\",\"state\",\"steps\",\"created_"
+            "at\",\"ended_at\"],");
     said(&q, "\"prompts\",");
     said(&q, ",6,\"succeeded\",1,");
     snprintf(args, sizeof args, "{\"run\": %llu}", (unsigned long long)info->run);
-    answers(&q, args, MR_CMD_RESULTS, "\"attempt\",\"compute_us\",\"size\",\"hash\",\"committed_at\",\"body\"],");
+    answers(&q, args, MR_CMD_RESULTS,
+            "\"attempt\",\"compute_us\",\"size\",\"hash\",\"committed_at\",\"body\"],");
     assert_int_equal(rows_of(&q), 3); /* partials are not shown */
     said(&q, ",null]");               /* nor bodies */
     answers(&q, args, MR_CMD_FAILURES, "\"why 1\"");
@@ -150,7 +160,8 @@ static void runs_and_results_and_failures_are_paged(void **state) {
     reader_of q;
     start_reader(&q, state, "");
     rig_prompts(q.r, 6);
-    mr_run_info *one = finished_run(&q), *two = rig_run(q.r, &q.lease, "prompts", MR_STEP_MAP, 2, MR_COL_FEATURES);
+    mr_run_info *one = finished_run(&q),
+                *two = rig_run(q.r, &q.lease, "prompts", MR_STEP_MAP, 2, MR_COL_FEATURES);
     unsigned long long run = one->run, newest = two->run;
     char words[64];
     assert_int_equal(ask(&q, MR_CMD_RUNS, "{\"limit\": 1}"), MR_OK);
@@ -196,12 +207,16 @@ static void a_prompt_is_shown_with_features_and_audit(void **state) {
     start_reader(&q, state, "");
     rig_prompts(q.r, 2);
     long long id = rig_number(q.r, "select max(id) from millrace.training_prompts");
-    rig_sql(q.r, "insert into millrace.prompt_event (prompt_id, event, reason, client) values (%lld, 'deleted', 'old', 'me')", id);
+    rig_sql(q.r,
+            "insert into millrace.prompt_event (prompt_id, event, reason, client) values (%lld, 'deleted', "
+            "'old', 'me')",
+            id);
     assert_int_equal(ask(&q, MR_CMD_PROMPT, "{\"id\": %lld}", id), MR_OK);
     said(&q, "\"prompt\":\"prompt 2\",\"enhancement\":\"better 2\"");
     said(&q, "\"labels\":{\"label\":\"a\"},\"metadata\":null");
     said(&q, "\"features\":{\"chars\":");
-    said(&q, "\"audit\":{\"columns\":[\"event\",\"reason\",\"client\",\"at\",\"revision\"],\"rows\":[[\"created\",");
+    said(&q, "\"audit\":{\"columns\":[\"event\",\"reason\",\"client\",\"at\",\"revision\"],\"rows\":[["
+             "\"created\",");
     said(&q, "[\"deleted\",\"old\",\"me\",");
     assert_int_equal(ask(&q, MR_CMD_PROMPT, "{\"id\": 999999}"), MR_E_NOT_FOUND);
     stop_reader(&q);
@@ -212,7 +227,8 @@ static void a_prompt_is_shown_with_features_and_audit(void **state) {
 static void put_artifact(rig *r, const char *text, char hex[MR_HASH_HEX]) {
     mr_hash hash = mr_hash_of(mr_span_of(text));
     mr_hash_hex(&hash, hex);
-    rig_sql(r, "insert into millrace.artifact (hash, media_type, bytes) values ('\\x%s', 'text/plain', '%s')", hex, text);
+    rig_sql(r, "insert into millrace.artifact (hash, media_type, bytes) values ('\\x%s', 'text/plain', '%s')",
+            hex, text);
 }
 
 static void an_artifact_comes_in_parts(void **state) {
@@ -222,7 +238,8 @@ static void an_artifact_comes_in_parts(void **state) {
     put_artifact(q.r, "0123456789", hex);
     assert_int_equal(ask(&q, MR_CMD_ARTIFACT, "{\"hash\": \"%s\"}", hex), MR_OK);
     said(&q, "\"total\":10,\"offset\":0,\"bytes\":\"MDEyMzQ1Njc4OQ==\"}");
-    assert_int_equal(ask(&q, MR_CMD_ARTIFACT, "{\"hash\": \"%s\", \"offset\": 8, \"length\": 100}", hex), MR_OK);
+    assert_int_equal(ask(&q, MR_CMD_ARTIFACT, "{\"hash\": \"%s\", \"offset\": 8, \"length\": 100}", hex),
+                     MR_OK);
     said(&q, "\"total\":10,\"offset\":8,\"bytes\":\"ODk=\"}");
     assert_int_equal(ask(&q, MR_CMD_ARTIFACT, "{\"hash\": \"%s\", \"offset\": 999}", hex), MR_OK);
     said(&q, "\"offset\":10,\"bytes\":\"\"}");
@@ -260,7 +277,8 @@ static void artifacts_are_kept_in_redis_and_wrong_bytes_there_are_passed_over(vo
     assert_true(mr_hash_parse(mr_span_of(hex), &hash));
     mr_blob_key(&hash, key);
     assert_int_equal(mr_redis_new(services_redis_url(), NULL, NULL, &redis, &err), MR_OK);
-    assert_int_equal(mr_redis_set(redis, mr_clock_monotonic_ns(), mr_span_of(key), mr_span_of("wrong"), 60, &err), MR_OK);
+    assert_int_equal(
+        mr_redis_set(redis, mr_clock_monotonic_ns(), mr_span_of(key), mr_span_of("wrong"), 60, &err), MR_OK);
     assert_int_equal(ask(&q, MR_CMD_ARTIFACT, "{\"hash\": \"%s\"}", hex), MR_E_NOT_FOUND);
     assert_int_equal(mr_redis_del(redis, mr_clock_monotonic_ns(), mr_span_of(key), &err), MR_OK);
     mr_redis_free(&redis);

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-static int64_t prompts_id(rig *r) { return rig_number(r, "select id from millrace.dataset where name = 'prompts'"); }
+static int64_t prompts_id(rig *r) {
+    return rig_number(r, "select id from millrace.dataset where name = 'prompts'");
+}
 
 static mr_version make(rig *r, int64_t dataset, bool is_table) {
     mr_version v = {0};
@@ -37,8 +39,10 @@ static void a_row_more_or_less_gives_a_new_version_and_the_old_one_stays(void **
     assert_int_equal(two.rows, 9);
     rig_sql(r, "update millrace.training_prompts set active = true");
     assert_int_equal(make(r, prompts_id(r), false).id, one.id);
-    assert_int_equal(rig_number(r, "select cardinality(row_ids) from millrace.version_rows where version_id = %lld",
-                                (long long)one.id), 10);
+    assert_int_equal(
+        rig_number(r, "select cardinality(row_ids) from millrace.version_rows where version_id = %lld",
+                   (long long)one.id),
+        10);
 }
 
 /* Every row is revised, in order: the contents are the same, but what a run reads is not. */
@@ -47,27 +51,38 @@ static void revisions_of_all_rows_give_a_new_version(void **state) {
     rig_prompts(r, 3);
     mr_version one = make(r, prompts_id(r), false);
     rig_sql(r, "update millrace.training_prompts set superseded = true, active = false;"
-               "insert into millrace.training_prompts (content_hash, prompt, source, priority, score, created_at, features,"
-               " features_version, revision, supersedes) select content_hash, prompt, source, priority, 0.5, created_at, features,"
+               "insert into millrace.training_prompts (content_hash, prompt, source, priority, score, "
+               "created_at, features,"
+               " features_version, revision, supersedes) select content_hash, prompt, source, priority, 0.5, "
+               "created_at, features,"
                " 1, 2, id from millrace.training_prompts order by id");
     mr_version two = make(r, prompts_id(r), false);
     assert_int_not_equal(one.id, two.id);
-    assert_true(rig_true(r, "select row_ids = (select array_agg(id order by id) from millrace.training_prompts where active)"
-                            " from millrace.version_rows where version_id = %lld", (long long)two.id));
+    assert_true(rig_true(
+        r,
+        "select row_ids = (select array_agg(id order by id) from millrace.training_prompts where active)"
+        " from millrace.version_rows where version_id = %lld",
+        (long long)two.id));
 }
 
 static void rows_stand_in_the_order_of_their_ids_under_the_hash_of_their_hashes(void **state) {
     rig *r = rig_of(state);
     rig_prompts(r, 50);
     mr_version v = make(r, prompts_id(r), false);
-    assert_true(rig_true(r, "select row_ids = (select array_agg(id order by id) from millrace.training_prompts)"
-                            " from millrace.version_rows where version_id = %lld", (long long)v.id));
-    assert_true(rig_true(r, "select length(content_hash) = 32 and row_count = 50 from millrace.dataset_version where id = %lld",
+    assert_true(rig_true(r,
+                         "select row_ids = (select array_agg(id order by id) from millrace.training_prompts)"
+                         " from millrace.version_rows where version_id = %lld",
                          (long long)v.id));
+    assert_true(rig_true(
+        r,
+        "select length(content_hash) = 32 and row_count = 50 from millrace.dataset_version where id = %lld",
+        (long long)v.id));
     /* The same rows in another order are another version: the ids of two prompts change places. */
-    rig_sql(r, "update millrace.training_prompts set content_hash = sha256('aside') where prompt = 'prompt 1';"
-               "update millrace.training_prompts set content_hash = sha256('prompt 1') where prompt = 'prompt 2';"
-               "update millrace.training_prompts set content_hash = sha256('prompt 2') where prompt = 'prompt 1'");
+    rig_sql(
+        r,
+        "update millrace.training_prompts set content_hash = sha256('aside') where prompt = 'prompt 1';"
+        "update millrace.training_prompts set content_hash = sha256('prompt 1') where prompt = 'prompt 2';"
+        "update millrace.training_prompts set content_hash = sha256('prompt 2') where prompt = 'prompt 1'");
     assert_int_not_equal(make(r, prompts_id(r), false).id, v.id);
 }
 
@@ -76,13 +91,21 @@ static void more_than_4096_rows_are_cut_into_chunks_without_a_loss(void **state)
     rig_prompts(r, 9000);
     mr_version v = make(r, prompts_id(r), false);
     assert_int_equal(v.rows, 9000);
-    assert_int_equal(rig_number(r, "select count(*) from millrace.version_rows where version_id = %lld", (long long)v.id), 3);
+    assert_int_equal(
+        rig_number(r, "select count(*) from millrace.version_rows where version_id = %lld", (long long)v.id),
+        3);
     for (int chunk = 0; chunk < 3; chunk++)
-        assert_int_equal(rig_number(r, "select cardinality(row_ids) from millrace.version_rows where version_id = %lld and chunk = %d",
-                                    (long long)v.id, chunk), chunk < 2 ? 4096 : 9000 - 8192);
-    assert_true(rig_true(r, "select array_agg(u.id order by chunk, u.n) = (select array_agg(id order by id) from"
-                            " millrace.training_prompts) from millrace.version_rows, unnest(row_ids) with ordinality u (id, n)"
-                            " where version_id = %lld", (long long)v.id));
+        assert_int_equal(rig_number(r,
+                                    "select cardinality(row_ids) from millrace.version_rows where version_id "
+                                    "= %lld and chunk = %d",
+                                    (long long)v.id, chunk),
+                         chunk < 2 ? 4096 : 9000 - 8192);
+    assert_true(rig_true(
+        r,
+        "select array_agg(u.id order by chunk, u.n) = (select array_agg(id order by id) from"
+        " millrace.training_prompts) from millrace.version_rows, unnest(row_ids) with ordinality u (id, n)"
+        " where version_id = %lld",
+        (long long)v.id));
 }
 
 static void a_table_has_versions_of_its_own_rows_alone(void **state) {
