@@ -14,6 +14,13 @@ uint64_t mr_arg_number(mr_span args, const char *name, uint64_t def) {
     return mr_unpack_u64(&value, INT64_MAX, &v, &err) == MR_OK ? v : def;
 }
 
+bool mr_arg_beyond(mr_span args, const char *name) {
+    mr_unpack value;
+    uint64_t v;
+    mr_error err;
+    return mr_arg_find(args, name, &value) && mr_unpack_u64(&value, UINT64_MAX, &v, &err) == MR_OK && v > INT64_MAX;
+}
+
 mr_span mr_arg_text(mr_span args, const char *name) {
     mr_unpack value;
     mr_span v;

@@ -308,6 +308,8 @@ static mr_status read_roles(mr_span args, mr_plan_job *job, mr_error *err) {
 mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_error *err) {
     mr_span dataset = mr_arg_text(args, "dataset"), name = mr_arg_text(args, "name");
     uint64_t batch_size = mr_arg_number(args, "batch_size", BATCH_SIZE);
+    if (mr_arg_beyond(args, "seed") || mr_arg_beyond(args, "version"))
+        return mr_fail(err, MR_E_INVALID, "run: seed and version are numbers up to 2^63 - 1");
     if (dataset.len > MR_NAME_MAX || name.len > MR_NAME_MAX)
         return mr_fail(err, MR_E_INVALID, "run: a name has at most %d bytes", MR_NAME_MAX);
     if (batch_size < 1 || batch_size > BATCH_SIZE_MAX)

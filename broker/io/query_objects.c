@@ -47,7 +47,7 @@ static const mr_query_column prompt_columns[] = {
 enum { PROMPT_MEMBERS = 17 };
 
 static const mr_pg_statement read_audit = {
-    "q_audit", "select event, reason, client, at, revision from millrace.prompt_audit where prompt_id = $1 order by at", 1,
+    "q_audit", "select event, reason, client, at, revision from millrace.prompt_audit where prompt_id = $1 order by event <> 'created', at", 1,
     {MR_PG_INT8}};
 static const mr_query_column audit_columns[] = {{"event", MR_SHOW_TEXT}, {"reason", MR_SHOW_TEXT}, {"client", MR_SHOW_TEXT},
                                                 {"at", MR_SHOW_TIME}, {"revision", MR_SHOW_INT}, {0}};

@@ -98,12 +98,12 @@ static bool hash_matches(mr_span bytes, const mr_hash *hash) {
     return mr_hash_eq(&found, hash);
 }
 
-static const char *cut_artifacts(const mr_wire_result_item *item, mr_span *rest, mr_commit_job *job) {
+const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest, mr_commit_job *job) {
+    if (!cut(rest, item->size, &job->body)) return "the body is shorter than its items say";
     for (uint32_t i = 0; i < item->artifact_count; i++) {
         const mr_wire_artifact_item *from = &item->artifacts[i];
         mr_artifact_ref *to = &job->artifact[i];
         if (!cut(rest, from->size, &to->bytes)) return "the body is shorter than its artifacts say";
-        if (!hash_matches(to->bytes, &from->hash)) return "an artifact does not match its hash";
         to->hash = from->hash;
         text_of(from->name, to->name, sizeof to->name);
         text_of(from->media_type, to->media_type, sizeof to->media_type);
@@ -112,10 +112,10 @@ static const char *cut_artifacts(const mr_wire_result_item *item, mr_span *rest,
     return NULL;
 }
 
-const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest, mr_commit_job *job) {
-    if (!cut(rest, item->size, &job->body)) return "the body is shorter than its items say";
-    if (!hash_matches(job->body, &item->hash)) return "a result does not match its hash";
-    return cut_artifacts(item, rest, job);
+static bool hashes_match(const mr_commit_job *job) {
+    bool match = hash_matches(job->body, &job->hash);
+    for (uint32_t i = 0; i < job->artifacts; i++) match &= hash_matches(job->artifact[i].bytes, &job->artifact[i].hash);
+    return match;
 }
 
 static mr_commit_job *commit_job(const mr_peer *peer, const mr_wire_result_item *item) {
@@ -143,6 +143,14 @@ static void give_result(mr_broker *b, uint32_t peer, const mr_wire_result_item *
     mr_broker_event(b, &e);
 }
 
+/* Bytes that were damaged on their way: a failed attempt, so that the batch is tried again. */
+static void give_broken(mr_broker *b, uint32_t peer, const mr_wire_result_item *item) {
+    mr_wire_result_item broken = *item;
+    broken.status = MR_E_CORRUPT;
+    broken.text = mr_span_of("the result's bytes do not match their hash");
+    give_result(b, peer, &broken, NULL);
+}
+
 /* One item; gives why it cannot be taken, or NULL. */
 static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_result_item *item, mr_bytes *frame,
                                mr_span *rest) {
@@ -154,8 +162,12 @@ static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_
     if (!job) return NULL; /* the worker keeps it and sends it again */
     job->frame = mr_bytes_share(frame);
     const char *wrong = mr_broker_cut_result(item, rest, job);
-    if (wrong) mr_commit_job_free(job);
-    else give_result(b, peer->number, item, job);
+    if (!wrong && hashes_match(job)) {
+        give_result(b, peer->number, item, job);
+        return NULL;
+    }
+    mr_commit_job_free(job);
+    if (!wrong) give_broken(b, peer->number, item);
     return wrong;
 }
 

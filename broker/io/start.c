@@ -84,8 +84,13 @@ static mr_status tell_done(mr_broker *b, mr_pg *pg, uint64_t run, uint64_t *coun
 static mr_status resume_run(mr_broker *b, mr_pg *pg, uint64_t run, mr_error *err) {
     mr_run_info *info = NULL;
     uint64_t done = 0;
-    MR_TRY(mr_run_info_read(pg, run, &info, err));
-    mr_status s = plan_run(b, info, err);
+    mr_status s = mr_run_info_read(pg, run, &info, err);
+    if (s != MR_OK && mr_pg_alive(pg)) { /* one damaged run must not keep the others waiting */
+        MR_LOG(&b->log, MR_LOG_ERROR, "broker", "run_not_resumed", MR_LOG_INT("run", run), MR_LOG_TEXT("reason", err->text));
+        return MR_OK;
+    }
+    if (s != MR_OK) return s;
+    s = plan_run(b, info, err);
     mr_run_info_drop(info);
     if (s == MR_OK) s = tell_done(b, pg, run, &done, err);
     if (s != MR_OK) return s;
