@@ -1,6 +1,7 @@
 #include "common/settings.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -251,4 +252,29 @@ void mr_argv_help(const mr_option *table, const mr_usage *usage, mr_buf *out) {
 
 void mr_argv_version(const mr_usage *usage, mr_buf *out) {
     mr_buf_printf(out, "%.*s " MR_VERSION "\n", (int)strcspn(usage->program, " "), usage->program);
+}
+
+/* ---- what every main does ---- */
+
+mr_status mr_program_print(const mr_buf *text, mr_error *err) {
+    mr_status status = mr_buf_status(text);
+    if (status != MR_OK) return mr_fail(err, status, "the output is too large");
+    if (fwrite(text->data, 1, text->len, stdout) == text->len && fflush(stdout) == 0) return MR_OK;
+    return mr_fail(err, MR_E_IO, "writing to the standard output failed: %s", strerror(errno));
+}
+
+mr_status mr_program_answer(const mr_option *table, const mr_usage *usage, mr_args_action action, mr_error *err) {
+    mr_buf out;
+    mr_buf_init(&out, NULL, 1 << 20);
+    if (action == MR_ARGS_HELP) mr_argv_help(table, usage, &out);
+    else mr_argv_version(usage, &out);
+    mr_status status = mr_program_print(&out, err);
+    mr_buf_free(&out);
+    return status;
+}
+
+int mr_program_end(const char *who, mr_status status, const mr_error *err) {
+    bool named = !strncmp(err->text, "millrace", 8);
+    if (status != MR_OK) fprintf(stderr, "%s%s%s\n", named ? "" : who, named ? "" : ": ", err->text);
+    return mr_status_of((int)status)->exit_code;
 }

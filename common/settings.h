@@ -47,6 +47,14 @@ mr_status mr_argv_parse(const mr_option *table, void *config, int argc, char **a
 void mr_argv_help(const mr_option *table, const mr_usage *usage, mr_buf *out);
 void mr_argv_version(const mr_usage *usage, mr_buf *out); /* "millrace 0.1.0\n": the program's first word */
 
+/* ---- what every main does ---- */
+/* Writes all of `text` to stdout. E_IO; E_MEMORY or E_LIMIT when the buffer failed. */
+mr_status mr_program_print(const mr_buf *text, mr_error *err) MR_MUST_CHECK;
+/* Prints what HELP or VERSION asks for. */
+mr_status mr_program_answer(const mr_option *table, const mr_usage *usage, mr_args_action action, mr_error *err) MR_MUST_CHECK;
+/* Tells a failure on stderr ("who: sentence", unless the sentence names a program itself); gives the exit code. */
+int mr_program_end(const char *who, mr_status status, const mr_error *err);
+
 /* ---- settings ---- */
 typedef enum mr_origin { MR_ORIGIN_DEFAULT, MR_ORIGIN_FILE, MR_ORIGIN_ENVIRONMENT, MR_ORIGIN_FLAG } mr_origin;
 

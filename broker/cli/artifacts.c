@@ -76,7 +76,7 @@ static mr_status get(mr_cli *cli, const settings *s, mr_error *err) {
         status = mr_fail(err, MR_E_CORRUPT, "the bytes of artifact %s do not match its hash", text);
     if (status == MR_OK)
         status = strcmp(s->output, "-") ? mr_file_write(s->output, mr_buf_span(&bytes), 0644, err)
-                                        : mr_cli_print(&bytes, err);
+                                        : mr_program_print(&bytes, err);
     if (status == MR_OK && strcmp(s->output, "-")) fprintf(stderr, "%zu bytes in %s\n", bytes.len, s->output);
     mr_buf_free(&bytes);
     return status;

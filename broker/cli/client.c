@@ -14,6 +14,8 @@ enum { HELLO_MS = 2000, CALLS_QUEUED = 4096 };
 struct mr_client {
     mr_net *net;
     mr_socket *socket;
+    mr_net_keys keys;
+    bool plain;
     mr_arena *arena; /* of the message that was decoded last */
     mr_net_msg msg;
     char address[MR_OPTION_TEXT], events[MR_MAX_WELCOME_EVENTS + 1];
@@ -93,8 +95,20 @@ static mr_status message_type(mr_client *c, uint8_t *type, mr_error *err) {
 
 static mr_status nobody(const mr_client *c, mr_error *err) {
     return mr_fail(err, MR_E_UNAVAILABLE,
-                   "no broker answers at %s: start one with 'millrace up' or set MILLRACE_BROKER",
-                   c->address);
+                   "no broker answers at %s: start one with 'millrace up' or set MILLRACE_BROKER%s", c->address,
+                   c->plain ? "" : "; one that does not admit this key does not answer either");
+}
+
+/* A broker that listens on every interface tells no host: it is the one that was reached. */
+static void note_events(mr_client *c, mr_span told) {
+    static const char any[] = "tcp://0.0.0.0";
+    const char *port = strrchr(c->address, ':');
+    size_t n = sizeof any - 1;
+    if (told.len > n && !memcmp(told.data, any, n) && told.data[n] == ':' && port)
+        snprintf(c->events, sizeof c->events, "%.*s%.*s", (int)(port - c->address), c->address, (int)(told.len - n),
+                 (const char *)told.data + n);
+    else
+        snprintf(c->events, sizeof c->events, "%.*s", MR_SPAN_ARG(told));
 }
 
 static mr_status await_welcome(mr_client *c, unsigned hello_ms, mr_error *err) {
@@ -111,7 +125,7 @@ static mr_status await_welcome(mr_client *c, unsigned hello_ms, mr_error *err) {
         if (type != MR_MSG_WELCOME) continue;
         MR_TRY(mr_wire_decode_welcome(c->msg.envelope, c->arena, &m, err));
         c->heartbeat_ms = m.heartbeat_ms ? m.heartbeat_ms : 1000;
-        snprintf(c->events, sizeof c->events, "%.*s", MR_SPAN_ARG(m.events));
+        note_events(c, m.events);
         return MR_OK;
     }
 }
@@ -120,7 +134,8 @@ static mr_status open_session(mr_client *c, unsigned hello_ms, mr_error *err) {
     mr_net_options o = {.max_frame = MR_WIRE_BODY_MAX,
                         .send_queue = CALLS_QUEUED,
                         .receive_queue = CALLS_QUEUED,
-                        .linger_ms = 200};
+                        .linger_ms = 200,
+                        .keys = c->plain ? NULL : &c->keys};
     c->arena = mr_arena_new(NULL, 8 << 20);
     if (!c->arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
     MR_TRY(mr_net_new(NULL, &c->net, err));
@@ -130,11 +145,19 @@ static mr_status open_session(mr_client *c, unsigned hello_ms, mr_error *err) {
 }
 
 mr_status mr_client_open(const char *address, unsigned hello_ms, mr_client **out, mr_error *err) {
+    static const mr_globals none = {0};
+    return mr_client_open_with(&none, address, hello_ms, out, err);
+}
+
+mr_status mr_client_open_with(const mr_globals *g, const char *address, unsigned hello_ms, mr_client **out,
+                              mr_error *err) {
     *out = NULL;
     mr_client *c = mr_new(NULL, 1, sizeof *c);
     if (!c) return mr_fail(err, MR_E_MEMORY, "out of memory");
     snprintf(c->address, sizeof c->address, "%s", address);
-    mr_status status = open_session(c, hello_ms, err);
+    mr_status status =
+        mr_keys_to_connect(g->key_file, g->server_key, &c->keys.own, &c->keys.server, &c->plain, err);
+    if (status == MR_OK) status = open_session(c, hello_ms, err);
     if (status == MR_OK)
         *out = c;
     else
@@ -144,7 +167,8 @@ mr_status mr_client_open(const char *address, unsigned hello_ms, mr_client **out
 
 mr_status mr_client_connect(const mr_cli *cli, mr_client **out, mr_error *err) {
     int64_t ms = cli->globals->timeout_ms;
-    return mr_client_open(cli->globals->broker, ms < HELLO_MS ? (unsigned)ms : HELLO_MS, out, err);
+    return mr_client_open_with(cli->globals, cli->globals->broker, ms < HELLO_MS ? (unsigned)ms : HELLO_MS, out,
+                               err);
 }
 
 static void say_bye(mr_client *c) {
@@ -164,6 +188,7 @@ void mr_client_close(mr_client **at) {
     if (c->socket) mr_socket_close(&c->socket);
     if (c->net) mr_net_free(&c->net);
     if (c->arena) mr_arena_free(&c->arena);
+    explicit_bzero(&c->keys, sizeof c->keys);
     mr_free(NULL, c, 1, sizeof *c);
     *at = NULL;
 }

@@ -20,10 +20,13 @@ typedef struct mr_client_reply {
  * net.h. */
 mr_status mr_client_open(const char *address, unsigned hello_ms, mr_client **out,
                          mr_error *err) MR_MUST_CHECK;
+/* The same with the keys that the settings name, if they do. */
+mr_status mr_client_open_with(const mr_globals *g, const char *address, unsigned hello_ms, mr_client **out,
+                              mr_error *err) MR_MUST_CHECK;
 /* The broker of the command line. */
 mr_status mr_client_connect(const mr_cli *cli, mr_client **out, mr_error *err) MR_MUST_CHECK;
 void mr_client_close(mr_client **c);
-/* What the broker said of itself: its address for live events, "" for none. */
+/* The broker's address for live events, as it can be reached from here; "" for none. */
 const char *mr_client_events(const mr_client *c);
 
 /* Sends and does not wait. `args`: msgpack map, may be empty. The body's bytes are not copied: they must stay

@@ -12,6 +12,7 @@
 typedef struct mr_globals {
     char broker[MR_OPTION_TEXT], config[MR_OPTION_TEXT], home[MR_OPTION_TEXT];
     char database_url[MR_OPTION_TEXT], redis_url[MR_OPTION_TEXT];
+    char key_file[MR_OPTION_TEXT], server_key[MR_OPTION_TEXT];
     int64_t timeout_ms;
     bool json;
 } mr_globals;
@@ -33,6 +34,10 @@ typedef struct mr_globals {
      .secret = true, .help = "PostgreSQL to use instead of a private one"},                                  \
     {.name = "redis_url", .type = MR_OPT_TEXT, .offset = offsetof(mr_globals, redis_url),                    \
      .secret = true, .help = "Redis to use instead of a private one"},                                       \
+    {.name = "key_file", .type = MR_OPT_TEXT, .offset = offsetof(mr_globals, key_file), .secret = true,      \
+     .help = "file with the secret key to connect with, for a broker that has keys"},                        \
+    {.name = "server_key", .type = MR_OPT_TEXT, .offset = offsetof(mr_globals, server_key), .secret = true,  \
+     .help = "that broker's public key: 64 hex digits"},                                                     \
     MR_OPTION_END
 /* clang-format on */
 
@@ -85,7 +90,5 @@ mr_status mr_cli_at_most(const mr_cli *cli, size_t most, mr_error *err) MR_MUST_
 mr_usage mr_cli_usage(const mr_cli_command *command, char program[MR_OPTION_TEXT]);
 /* The list of commands, as `millrace help` prints it. */
 void mr_cli_overview(mr_buf *out);
-/* Puts the buffer on stdout; E_IO, or E_MEMORY when the buffer failed. */
-mr_status mr_cli_print(const mr_buf *text, mr_error *err) MR_MUST_CHECK;
 
 #endif

@@ -17,7 +17,7 @@ const mr_option mr_global_options[] = {MR_GLOBAL_OPTIONS};
     X(up)                                                                                                    \
     X(down) X(status) X(doctor) X(ingest) X(sample) X(run) X(runs) X(results) X(report) X(cancel) X(failures)          \
         X(components) X(try) X(workers) X(datasets) X(prompts) X(sessions) X(rejects) X(artifacts) X(tail)   \
-            X(migrate) X(config) X(completion) X(help) X(docs)
+            X(dead) X(pause) X(resume) X(limits) X(schedules) X(migrate) X(keys) X(audit) X(config) X(completion) X(help) X(docs)
 #define DECLARE(name) extern const mr_cli_command mr_cli_##name;
 COMMANDS(DECLARE)
 #define ROW(name) &mr_cli_##name,
@@ -69,14 +69,6 @@ mr_status mr_cli_at_most(const mr_cli *cli, size_t most, mr_error *err) {
                    cli->args->operands[most], cli->command->name);
 }
 
-mr_status mr_cli_print(const mr_buf *text, mr_error *err) {
-    mr_status status = mr_buf_status(text);
-    if (status != MR_OK) return mr_fail(err, status, "the output does not fit into memory");
-    if ((text->len && fwrite(text->data, 1, text->len, stdout) != text->len) || fflush(stdout))
-        return mr_fail(err, MR_E_IO, "cannot write the output: %s", strerror(errno));
-    return MR_OK;
-}
-
 mr_usage mr_cli_usage(const mr_cli_command *command, char program[MR_OPTION_TEXT]) {
     snprintf(program, MR_OPTION_TEXT, "millrace %s", command->name);
     return (mr_usage){.program = program,
@@ -105,6 +97,8 @@ void mr_cli_overview(mr_buf *out) {
  * compares these names with their tables. */
 static const mr_option settings_of_others[] = {
     {.name = "listen"},
+    {.name = "server_key_file"},
+    {.name = "allow_file"},
     {.name = "events"},
     {.name = "name"},
     {.name = "heartbeat_ms"},
@@ -114,6 +108,8 @@ static const mr_option settings_of_others[] = {
     {.name = "max_crashes"},
     {.name = "retry_base_ms"},
     {.name = "retry_max_ms"},
+    {.name = "age_ms"},
+    {.name = "watchdog_s"},
     {.name = "inline_max"},
     {.name = "cache_ttl_s"},
     {.name = "segment_cache_mb"},
@@ -191,7 +187,7 @@ static mr_status run_command(const mr_cli_command *command, int argc, char **arg
             mr_argv_help(command->options, &usage, &text);
         else
             mr_argv_version(&usage, &text);
-        mr_status status = mr_cli_print(&text, err);
+        mr_status status = mr_program_print(&text, err);
         mr_buf_free(&text);
         return status;
     }
@@ -244,7 +240,7 @@ static mr_status no_command(int argc, char **argv, mr_error *err) {
                          argc > 1 ? "'%.60s' stands without a command; millrace help lists them"
                                   : "no command given%.0s; millrace help lists them",
                          argc > 1 ? argv[1] : "");
-    if (status == MR_OK) status = mr_cli_print(&text, err);
+    if (status == MR_OK) status = mr_program_print(&text, err);
     mr_buf_free(&text);
     return status;
 }

@@ -185,7 +185,7 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     MR_TRY(mr_cli_verb(cli, &verb, err));
     mr_buf_init(&out, NULL, 1 << 20);
     put[verb](&out);
-    mr_status status = mr_cli_print(&out, err);
+    mr_status status = mr_program_print(&out, err);
     mr_buf_free(&out);
     return status;
 }

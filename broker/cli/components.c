@@ -13,7 +13,7 @@ static bool ask_broker(const mr_cli *cli, mr_buf *reply) {
     mr_client *c;
     mr_span body;
     mr_error ignored;
-    if (mr_client_open(cli->globals->broker, ASK_MS, &c, &ignored) != MR_OK) return false;
+    if (mr_client_open_with(cli->globals, cli->globals->broker, ASK_MS, &c, &ignored) != MR_OK) return false;
     bool good = mr_client_call(c, MR_CMD_COMPONENTS, (mr_span){0}, 2000, &body, &ignored) == MR_OK;
     if (good) mr_buf_put(reply, body.data, body.len);
     mr_client_close(&c);
@@ -129,7 +129,7 @@ static mr_status describe(const mr_cli *cli, const mr_json *catalogue, const cha
     if (status == MR_OK && code)
         status = print_one(cli, catalogue, name, err);
     else if (status == MR_OK)
-        status = mr_cli_print(&text, err);
+        status = mr_program_print(&text, err);
     mr_buf_free(&text);
     return status;
 }

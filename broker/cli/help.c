@@ -17,7 +17,7 @@ static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
     } else {
         mr_cli_overview(&text);
     }
-    mr_status status = mr_cli_print(&text, err);
+    mr_status status = mr_program_print(&text, err);
     mr_buf_free(&text);
     return status;
 }

@@ -18,9 +18,15 @@
     extern const char symbol[]
 SQL(mr_sql_1_up, "0001_first.up.sql");
 SQL(mr_sql_1_down, "0001_first.down.sql");
+SQL(mr_sql_2_up, "0002_delivery.up.sql");
+SQL(mr_sql_2_down, "0002_delivery.down.sql");
+SQL(mr_sql_3_up, "0003_security.up.sql");
+SQL(mr_sql_3_down, "0003_security.down.sql");
 
 const mr_migration mr_migrations[] = {
     {1, "first", mr_sql_1_up, mr_sql_1_down},
+    {2, "delivery", mr_sql_2_up, mr_sql_2_down},
+    {3, "security", mr_sql_3_up, mr_sql_3_down},
     {0, NULL, NULL, NULL},
 };
 
@@ -125,8 +131,9 @@ static mr_status record(mr_pg *pg, const mr_migration *m, bool up, mr_error *err
 
 /* The next migration in this direction, or NULL when the target is reached. */
 static const mr_migration *next_step(int version, int target, bool up) {
-    if (up) return version < target ? of_version(version + 1) : NULL;
-    return version > target ? of_version(version) : NULL;
+    for (const mr_migration *m = mr_migrations; up && m->name; m++)
+        if (m->version > version && m->version <= target) return m;
+    return !up && version > target ? of_version(version) : NULL;
 }
 
 static mr_status one_step(mr_pg *pg, int target, bool up, bool *moved, mr_error *err) {

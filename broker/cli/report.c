@@ -330,7 +330,7 @@ static mr_status save(const mr_buf *page, const char *output, uint64_t run, mr_e
     snprintf(name, sizeof name, "report-%llu.html", (unsigned long long)run);
     if (mr_buf_status(page) != MR_OK)
         return mr_fail(err, mr_buf_status(page), "the report is over %d MiB: see 'millrace results' instead", PAGE_MAX >> 20);
-    if (!strcmp(output, "-")) return mr_cli_print(page, err);
+    if (!strcmp(output, "-")) return mr_program_print(page, err);
     if (!*output) output = name;
     MR_TRY(mr_file_write(output, mr_buf_span(page), 0644, err));
     fprintf(stderr, "%s\n", output);

@@ -105,7 +105,7 @@ static mr_status print_steps(mr_run_pages *p, const char *component, const mr_js
         shown++;
         mr_buf_clear(&out);
         status = print_step(p, &steps[i], catalogue, detail, &out, err);
-        if (status == MR_OK) status = mr_cli_print(&out, err);
+        if (status == MR_OK) status = mr_program_print(&out, err);
     }
     mr_buf_free(&out);
     if (status == MR_OK && !shown) return no_step(steps, count, component, err);

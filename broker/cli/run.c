@@ -1,3 +1,5 @@
+#include "broker/cli/run.h"
+
 #include "broker/cli/watch.h"
 
 #include <stdio.h>
@@ -5,17 +7,11 @@
 
 #include "common/rows.h"
 
-typedef struct settings {
-    mr_globals globals;
-    mr_option_list component, set, role;
-    char dataset[MR_OPTION_TEXT], name[MR_OPTION_TEXT];
-    int64_t batch_size, seed, version;
-    bool wait, detach;
-} settings;
+typedef mr_run_settings settings;
 
 #define AT(field) offsetof(settings, field)
 
-static const mr_option options[] = {
+const mr_option mr_run_options[] = {
     {.name = "component", .type = MR_OPT_LIST, .offset = AT(component), .flag = 'c',
      .help = "a component to run, repeatable; the six standard ones when not given"},
     {.name = "set", .type = MR_OPT_LIST, .offset = AT(set), .flag = 's',
@@ -31,6 +27,15 @@ static const mr_option options[] = {
     {.name = "role", .type = MR_OPT_LIST, .offset = AT(role), .flag = 'r',
      .help = "a role as ROLE=COLUMN, such as label=target, repeatable"},
     {.name = "name", .type = MR_OPT_TEXT, .offset = AT(name), .help = "for people"},
+    {.name = "priority", .type = MR_OPT_INT, .offset = AT(priority), .def = "100", .min = 1, .max = 1000, .flag = 'p',
+     .help = "higher goes first; what waits ages, so that a low one gets its turn too"},
+    {.name = "key", .type = MR_OPT_TEXT, .offset = AT(key),
+     .help = "submits once: the same submission under the same key answers the first run"},
+    {.name = "at", .type = MR_OPT_TEXT, .offset = AT(at),
+     .help = "start later, by the database's clock: '2026-12-01 04:00+00', or '+90 minutes'"},
+    {.name = "every", .type = MR_OPT_TEXT, .offset = AT(every), .help = "start again and again: '1 hour'"},
+    {.name = "cron", .type = MR_OPT_TEXT, .offset = AT(cron),
+     .help = "start by a cron line in UTC: 'minute hour day month weekday'"},
     {.name = "wait", .type = MR_OPT_BOOL, .offset = AT(wait), .def = "true",
      .help = "wait for the end and show the progress; --no-wait is --detach"},
     {.name = "detach", .type = MR_OPT_BOOL, .offset = AT(detach),
@@ -112,6 +117,8 @@ static mr_status put_arguments(const settings *s, mr_params *p, mr_error *err) {
     mr_params_u64(p, "batch_size", (uint64_t)s->batch_size);
     mr_params_u64(p, "seed", (uint64_t)s->seed);
     mr_params_text(p, "name", s->name);
+    if (s->priority != 100) mr_params_u64(p, "priority", (uint64_t)s->priority);
+    mr_params_text(p, "key", s->key);
     return put_roles(s, p, err);
 }
 
@@ -143,11 +150,36 @@ static mr_status submit_and_follow(mr_cli *cli, const settings *s, mr_params *p,
     return status;
 }
 
-static mr_status run(mr_cli *cli, const void *config, mr_error *err) {
+/* The submission becomes the argument of another command. */
+static mr_status schedule(mr_cli *cli, const settings *s, mr_params *submission, mr_error *err) {
+    mr_span bytes = mr_params_span(submission);
+    mr_params p;
+    mr_params_init(&p);
+    mr_params_text(&p, "name", s->name);
+    mr_params_text(&p, "at", s->at);
+    mr_params_text(&p, "every", s->every);
+    mr_params_text(&p, "cron", s->cron);
+    mr_buf_put(mr_params_open(&p, "run"), bytes.data, bytes.len);
+    return mr_view_call(cli, MR_CMD_SCHEDULE_ADD, &p, err);
+}
+
+bool mr_run_is_later(const void *config) {
+    const settings *s = config;
+    return s->at[0] || s->every[0] || s->cron[0];
+}
+
+mr_status mr_run_command(mr_cli *cli, const void *config, mr_error *err) {
     const settings *s = config;
     mr_params p;
     mr_stop stop;
     for (size_t i = 0; i < s->set.count; i++) MR_TRY(check_set(s, s->set.items[i], err));
+    if (mr_run_is_later(config)) {
+        mr_params_init(&p);
+        mr_status later = put_arguments(s, &p, err);
+        if (later == MR_OK) later = schedule(cli, s, &p, err);
+        mr_params_free(&p);
+        return later;
+    }
     MR_TRY(mr_stop_init(&stop, err));
     mr_params_init(&p);
     mr_status status = put_arguments(s, &p, err);
@@ -166,7 +198,7 @@ const mr_cli_command mr_cli_run = {
     .example =
         "millrace run\n"
         "millrace run --dataset wine --component context_learner --set context_learner.min_cluster_size=8\n",
-    .options = options,
+    .options = mr_run_options,
     .config_size = sizeof(settings),
-    .run = run,
+    .run = mr_run_command,
 };

@@ -56,7 +56,7 @@ static mr_status print_event(const mr_cli *cli, mr_span envelope, mr_arena *aren
     MR_TRY(mr_wire_decode_event(envelope, arena, &e, err));
     mr_buf_init(&out, NULL, 1 << 16);
     put_event(cli, &e, &out);
-    mr_status status = mr_cli_print(&out, err);
+    mr_status status = mr_program_print(&out, err);
     mr_buf_free(&out);
     return status;
 }
@@ -89,7 +89,11 @@ static mr_status subscribe(const mr_cli *cli, const settings *s, const char *add
     if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
     mr_status status = mr_net_new(NULL, &net, err);
     if (status == MR_OK) {
-        status = mr_net_connect(net, MR_SUB, address, NULL, &socket, err);
+        mr_net_keys keys;
+        bool plain = true;
+        status = mr_keys_to_connect(cli->globals->key_file, cli->globals->server_key, &keys.own, &keys.server, &plain, err);
+        mr_net_options net_options = {.keys = plain ? NULL : &keys};
+        if (status == MR_OK) status = mr_net_connect(net, MR_SUB, address, &net_options, &socket, err);
         if (status == MR_OK) status = mr_socket_subscribe(socket, mr_span_of(s->topic), err);
         if (status == MR_OK) {
             fprintf(stderr, "following %s; Ctrl-C ends it\n", address);

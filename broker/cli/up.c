@@ -114,7 +114,7 @@ static mr_status start_broker(const mr_home *h, const mr_globals *g, mr_stop *st
     MR_TRY(start_program(h, g, "millrace-broker", "broker", arguments, err));
     for (;;) {
         mr_client *c;
-        mr_status status = mr_client_open(h->broker, HELLO_MS, &c, err);
+        mr_status status = mr_client_open_with(g, h->broker, HELLO_MS, &c, err);
         if (status == MR_OK) {
             status = is_ours(h, c, started, err);
             mr_client_close(&c);
@@ -130,9 +130,9 @@ static mr_status start_broker(const mr_home *h, const mr_globals *g, mr_stop *st
     }
 }
 
-static mr_status count_workers(const mr_home *h, uint64_t *count, mr_error *err) {
+static mr_status count_workers(const mr_home *h, const mr_globals *g, uint64_t *count, mr_error *err) {
     mr_client *c;
-    MR_TRY(mr_client_open(h->broker, 2000, &c, err));
+    MR_TRY(mr_client_open_with(g, h->broker, 2000, &c, err));
     mr_status status = status_number(c, "workers", "count", count, err);
     mr_client_close(&c);
     return status;
@@ -153,7 +153,7 @@ static mr_status start_workers(const mr_home *h, const mr_globals *g, int64_t wo
             snprintf(name, sizeof name, "worker-%d", (int)i);
             if (!mr_home_pid(h, name)) return ended(h, name, err);
         }
-        MR_TRY(count_workers(h, &count, err));
+        MR_TRY(count_workers(h, g, &count, err));
         if (count >= (uint64_t)workers) return MR_OK;
         if (mr_now_ms() >= until)
             return mr_fail(err, MR_E_TIMEOUT, "only %llu of %lld workers joined within %d s; see %s/log",

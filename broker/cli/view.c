@@ -525,7 +525,7 @@ mr_status mr_view(const mr_cli *cli, mr_span pack, mr_error *err) {
     mr_buf_init(&out, NULL, 1u << 30);
     mr_status status =
         cli->globals->json ? mr_view_json(pack, &out, err) : mr_view_table(pack, cli->width, &out, err);
-    if (status == MR_OK) status = mr_cli_print(&out, err);
+    if (status == MR_OK) status = mr_program_print(&out, err);
     if (status == MR_OK) hint_at_more(cli, pack);
     mr_buf_free(&out);
     return status;

@@ -29,6 +29,7 @@ void mr_core_free(mr_core **at) {
     const mr_mem *mem = core->config.mem;
     for (uint32_t i = 0; i < core->workers; i++) mr_worker_free(core, core->worker[i]);
     for (uint32_t i = 0; i < core->runs; i++) mr_run_free(core, core->run[i]);
+    mr_limits_free(core);
     for (uint32_t i = 0; i < core->lanes; i++) core->lane[i]->workers = core->lane[i]->steps = 0;
     mr_lanes_sweep(core);
     mr_works_free(core);
@@ -80,10 +81,11 @@ static void drain(mr_core *core) {
 }
 
 /* When the broker itself was stopped, what workers sent meanwhile waits in its queues: their silence is its
- * own. */
+ * own, and so is the standstill. */
 static void forgive(mr_core *core, uint64_t now_ms) {
     if (!core->started || now_ms - core->now_ms <= core->config.lost_after_ms / 2) return;
     for (uint32_t i = 0; i < core->workers; i++) core->worker[i]->seen_ms = now_ms;
+    core->moved_ms = now_ms;
 }
 
 static void tick(mr_core *core) {
@@ -91,6 +93,7 @@ static void tick(mr_core *core) {
     mr_deadlines_tick(core);
     mr_retries_tick(core);
     mr_lanes_sweep(core);
+    mr_watch_tick(core);
 }
 
 static mr_status take(mr_core *core, mr_worker *w, const mr_event *event, mr_error *err) {
@@ -102,11 +105,14 @@ static mr_status take(mr_core *core, mr_worker *w, const mr_event *event, mr_err
     case MR_EV_RELEASE: release(core, w, event); return MR_OK;
     case MR_EV_RUN_PLANNED: return mr_run_planned(core, event->as.plan, err);
     case MR_EV_DONE_BEFORE: return mr_run_done_before(core, &event->as.key, err);
+    case MR_EV_DEAD_BEFORE: return mr_run_dead_before(core, event, err);
     case MR_EV_RUN_OPENED: return mr_run_opened(core, event->as.run, err);
     case MR_EV_RUN_CANCEL: return mr_run_cancel(core, event->as.run, err);
     case MR_EV_LOADED: return mr_loaded(core, event, err);
     case MR_EV_LOAD_FAILED: return mr_load_failed(core, event, err);
+    case MR_EV_LOADING: mr_watch_moved(core); return MR_OK;
     case MR_EV_COMMITTED: return mr_result_committed(core, event, err);
+    case MR_EV_RULE: return mr_limit_set(core, event->as.rule, err);
     case MR_EV_DRAIN: drain(core); return MR_OK;
     case MR_EV_TICK: tick(core); return MR_OK;
     case MR_EV_PEER_SEEN:
@@ -122,7 +128,10 @@ mr_status mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr
     if (now_ms < core->now_ms) now_ms = core->now_ms;
     forgive(core, now_ms);
     core->now_ms = now_ms;
-    if (!core->started) core->wheel_at = now_ms / MR_WHEEL_MS;
+    if (!core->started) {
+        core->wheel_at = now_ms / MR_WHEEL_MS;
+        core->moved_ms = now_ms;
+    }
     core->started = true;
     mr_worker *w = from_peer(event->type) ? mr_worker_by_peer(core, event->peer) : NULL;
     if (w) w->seen_ms = now_ms;

@@ -13,6 +13,7 @@
 typedef struct mr_core mr_core;
 
 enum { MR_NAME_MAX = 64, MR_OFFERS_MAX = 256, MR_STEPS_MAX = 64, MR_LEVELS_MAX = 8 };
+enum { MR_PRIORITY = 100, MR_PRIORITY_MAX = 1000, MR_RULES_MAX = 4096 };
 
 typedef enum mr_step_shape { MR_STEP_MAP, MR_STEP_MERGE, MR_STEP_WHOLE } mr_step_shape; /* as the wire's offer.shape */
 
@@ -28,6 +29,8 @@ typedef struct mr_core_config {
     uint32_t max_crashes;    /* crashed attempts (also deadline and memory) that end a batch */
     uint32_t retry_base_ms, retry_max_ms; /* exponential backoff of a failed batch */
     uint64_t seed;           /* for the jitter of retries */
+    uint32_t age_ms;         /* waiting that is worth one point of priority; 0: waiting is worth nothing */
+    uint32_t stall_ms;       /* work and credit without any progress for so long is a stall; 0: nobody watches */
 } mr_core_config;
 
 /* ---- what a run is ---- */
@@ -59,7 +62,21 @@ typedef struct mr_run_plan {
     uint64_t rows;
     uint32_t steps;
     const mr_step_plan *step; /* `steps` of them */
+    const char *client;       /* whose run it is, for fair shares; NULL: nobody's */
+    uint32_t priority;        /* 1 to MR_PRIORITY_MAX, higher first; 0: MR_PRIORITY */
 } mr_run_plan;
+
+/* What holds work back. A rule that holds nothing is the absence of one. */
+typedef enum mr_rule_of { MR_RULE_COMPONENT, MR_RULE_RUN, MR_RULE_CLIENT, MR_RULES } mr_rule_of;
+
+typedef struct mr_rule {
+    mr_rule_of of;
+    char name[MR_NAME_MAX];  /* of the component or client; the number of the run */
+    bool paused;             /* nothing new is sent; what is out goes on */
+    uint32_t max_concurrent; /* attempts that are out at once; 0: any number */
+    double per_second;       /* attempts sent, in the long run; 0: any number */
+    uint32_t burst;          /* that may be sent at once after a pause, at least 1; of no use without per_second */
+} mr_rule;
 
 typedef enum mr_run_state { MR_RUN_RUNNING, MR_RUN_SUCCEEDED, MR_RUN_FAILED, MR_RUN_CANCELLED } mr_run_state;
 
@@ -88,11 +105,14 @@ typedef enum mr_event_type {
     MR_EV_PROGRESS,
     MR_EV_RUN_PLANNED,   /* a run was committed, or is found again at start (then MR_EV_DONE_BEFORE follow) */
     MR_EV_DONE_BEFORE,   /* at start: this result is in the database already */
-    MR_EV_RUN_OPENED,    /* all MR_EV_DONE_BEFORE of the run are told: begin */
+    MR_EV_DEAD_BEFORE,   /* at start, after all DONE_BEFORE of the run: this batch was given up */
+    MR_EV_RUN_OPENED,    /* all MR_EV_DONE_BEFORE and DEAD_BEFORE of the run are told: begin */
     MR_EV_RUN_CANCEL,    /* the cancellation is committed; instead of RUN_OPENED for one found so at start */
     MR_EV_LOADED,        /* the input of a work is at hand */
     MR_EV_LOAD_FAILED,
+    MR_EV_LOADING,       /* an input that was asked for is coming, though it is not all there yet */
     MR_EV_COMMITTED,     /* the ledger's answer to MR_ACT_COMMIT, with its verdict */
+    MR_EV_RULE,          /* a rule was committed; it takes the place of what there was for the same name */
     MR_EV_DRAIN,         /* hand out nothing new */
     MR_EV_TICK           /* time passes; at least every 100 ms */
 } mr_event_type;
@@ -121,6 +141,12 @@ typedef struct mr_event {
         } progress;
         const mr_run_plan *plan;
         mr_work_key key; /* DONE_BEFORE */
+        struct {
+            mr_work_key key;
+            mr_status status;
+            const char *text;
+        } dead; /* DEAD_BEFORE: why; borrowed */
+        const mr_rule *rule;
         uint64_t run;    /* RUN_OPENED, RUN_CANCEL */
         struct {
             uint32_t work;
@@ -151,7 +177,8 @@ typedef enum mr_action_type {
     MR_ACT_DROP_BODY, /* a result's bytes are not needed */
     MR_ACT_STEP_FINISHED, /* for people who watch */
     MR_ACT_RUN_FINISHED, /* append the run's end; no result of the run is with the ledger any more */
-    MR_ACT_WORKER_LOST /* the session of a silent worker is closed */
+    MR_ACT_WORKER_LOST, /* the session of a silent worker is closed */
+    MR_ACT_STALLED      /* the watchdog's alarm: suspicious works were queued again; the second time it is fatal */
 } mr_action_type;
 
 typedef struct mr_action {
@@ -163,11 +190,12 @@ typedef struct mr_action {
     uint64_t handle;      /* SEND_WORK, UNLOAD: blob; COMMIT, DROP_BODY: body */
     bool last;            /* SEND_WORK, COMMIT: the outcome is the step's result, not a partial */
     bool dead;            /* RECORD_FAILURE: the batch is given up */
+    bool fatal;           /* STALLED: nothing moved after the repair either; only a new process can help */
     uint32_t deadline_ms; /* SEND_WORK */
     mr_verdict verdict;   /* ACK */
     mr_status status;     /* RECORD_FAILURE, RUN_FINISHED: why */
     mr_run_state state;   /* RUN_FINISHED */
-    char text[256];       /* RECORD_FAILURE, RUN_FINISHED: the sentence */
+    char text[256];       /* RECORD_FAILURE, RUN_FINISHED, STALLED: the sentence */
 } mr_action;
 
 /* E_MEMORY when there is none. */
@@ -199,8 +227,15 @@ typedef struct mr_step_view {
 typedef struct mr_run_view {
     uint64_t run, rows;
     mr_run_state state;
-    uint32_t steps;
+    uint32_t steps, priority;
+    const char *client;
+    bool paused; /* by a rule of its own */
 } mr_run_view;
+
+typedef struct mr_rule_view {
+    const mr_rule *rule;
+    uint32_t sent; /* attempts that are out under it */
+} mr_rule_view;
 
 typedef struct mr_worker_view {
     uint32_t peer, slots, credit, sent; /* sent: attempts that it holds */
@@ -221,6 +256,9 @@ bool mr_core_run_at(const mr_core *core, uint32_t i, mr_run_view *out);
 bool mr_core_run_find(const mr_core *core, uint64_t run, mr_run_view *out);
 bool mr_core_step_at(const mr_core *core, uint64_t run, uint32_t step, mr_step_view *out);
 bool mr_core_worker_at(const mr_core *core, uint32_t i, mr_worker_view *out);
+bool mr_core_rule_at(const mr_core *core, uint32_t i, mr_rule_view *out);
+/* When work that waits for a rate alone may go; UINT64_MAX: none does. A tick then sends it. */
+uint64_t mr_core_due_ms(const mr_core *core);
 /* Forgets a run that has finished (its end is committed). */
 void mr_core_run_forget(mr_core *core, uint64_t run);
 /* True when nothing is in hand: draining is over. */

@@ -21,6 +21,7 @@ mr_status mr_lane_get(mr_core *core, const char *name, uint32_t version, mr_lane
 }
 
 static void lane_free(mr_core *core, mr_lane *lane) {
+    mr_free(core->config.mem, lane->share, lane->share_cap, sizeof *lane->share);
     mr_free(core->config.mem, lane->worker, lane->cap, sizeof *lane->worker);
     mr_free(core->config.mem, lane, 1, sizeof *lane);
 }

@@ -20,7 +20,10 @@ static void failed(mr_core *core, const mr_event *event, mr_worker *worker, mr_w
     answer(core, event, live ? MR_COMMITTED : MR_STALE);
     if (!live) return;
     worker->failed++;
-    mr_work_failed(core, w, event->as.result.status, event->as.result.text);
+    if (event->as.result.status == MR_E_CANCELLED) /* says nothing about the batch */
+        mr_work_back(core, w);
+    else
+        mr_work_failed(core, w, event->as.result.status, event->as.result.text);
 }
 
 /* The work whose list will be COMMITTING; one whose load is under way stays behind for the load's answer. */
@@ -29,15 +32,7 @@ static mr_work *take(mr_core *core, mr_step *step, const mr_work_key *key, mr_wo
         mr_bits_remove(&step->level[key->level].todo, key->index);
         return mr_work_new(core, step, key->level, key->index, MR_W_COMMITTING);
     }
-    mr_work before = *w;
-    if (w->list == MR_W_LOADING) {
-        mr_work_move(core, w, MR_W_ABANDONED, false);
-        w = mr_work_new(core, step, key->level, key->index, MR_W_COMMITTING);
-        w->errors = before.errors;
-        w->crashes = before.crashes;
-        w->load_failures = before.load_failures;
-        return w;
-    }
+    if (w->list == MR_W_LOADING) return mr_work_leave_load(core, w, MR_W_COMMITTING);
     mr_work_move(core, w, MR_W_COMMITTING, false);
     return w;
 }
@@ -97,6 +92,7 @@ static void booked(mr_core *core, const mr_event *event, mr_work *w) {
     mr_worker *worker = mr_worker_by_peer(core, event->as.committed.peer);
     uint32_t level = w->level, index = w->index;
     if (worker) worker->done++;
+    mr_watch_moved(core);
     if (event->as.committed.verdict == MR_COMMITTED) core->total.committed++;
     mr_work_move(core, w, MR_W_FREE, true);
     mr_step_done(core, step, level, index);

@@ -32,12 +32,19 @@ static void record(mr_core *core, const mr_work *w, mr_status status, const char
     core->total.failed++;
 }
 
+/* What the status table does not call retryable comes out the same each time: that ends the batch at once. */
+static bool used_up(const mr_core *core, const mr_work *w, mr_status status) {
+    if (!is_crash(status) && !mr_status_of((int)status)->retryable) return true;
+    return w->errors >= core->config.max_errors || w->crashes >= core->config.max_crashes;
+}
+
 void mr_work_failed(mr_core *core, mr_work *w, mr_status status, const char *text) {
     if (is_crash(status))
         w->crashes++;
     else
         w->errors++;
-    bool dead = w->errors >= core->config.max_errors || w->crashes >= core->config.max_crashes;
+    mr_watch_moved(core);
+    bool dead = used_up(core, w, status);
     record(core, w, status, text, dead);
     if (!dead) {
         wait(core, w);
@@ -59,6 +66,7 @@ static mr_status answered(mr_core *core, const mr_event *event, mr_work **out, m
         return mr_fail(err, MR_E_INVALID, "work %u: an input that was not asked for", event->as.loaded.work);
     *out = w->list == MR_W_LOADING ? w : NULL;
     if (w->list == MR_W_ABANDONED) mr_work_move(core, w, MR_W_FREE, true);
+    if (*out) mr_watch_moved(core);
     return MR_OK;
 }
 
@@ -74,6 +82,11 @@ mr_status mr_loaded(mr_core *core, const mr_event *event, mr_error *err) {
     w->blob = event->as.loaded.blob;
     w->load_failures = 0;
     mr_work_move(core, w, MR_W_READY, false);
+    if (mr_limit_paused(w->step)) { /* since it was asked for */
+        mr_work_unload(core, w);
+        mr_work_move(core, w, MR_W_PENDING, true);
+        return MR_OK;
+    }
     mr_lane_trim(core, w->step->lane);
     return MR_OK;
 }

@@ -33,6 +33,9 @@ static mr_status check_plan(const mr_core *core, const mr_run_plan *plan, mr_err
     if (plan->steps == 0 || plan->steps > MR_STEPS_MAX)
         return mr_fail(err, MR_E_INVALID, "run %llu has %u steps; 1 to %d are possible", id, plan->steps,
                        MR_STEPS_MAX);
+    if (plan->priority > MR_PRIORITY_MAX)
+        return mr_fail(err, MR_E_INVALID, "run %llu has the priority %u; 1 to %d are possible", id, plan->priority,
+                       MR_PRIORITY_MAX);
     for (uint32_t i = 0; i < plan->steps; i++) MR_TRY(check_step(plan, &plan->step[i], err));
     return MR_OK;
 }
@@ -46,6 +49,9 @@ static mr_status fill_step(mr_core *core, mr_step *step, const mr_step_plan *pla
     }
     MR_TRY(mr_lane_get(core, plan->component, plan->version, &step->lane));
     step->lane->steps++;
+    MR_TRY(mr_share_get(core, step->lane, step->run->client, step->run->priority, &step->share));
+    step->share->steps++;
+    mr_limit_link(core, step);
     return MR_OK;
 }
 
@@ -57,14 +63,19 @@ void mr_run_free(mr_core *core, mr_run *run) {
             mr_bits_free(&step->level[k].done, mem);
             mr_bits_free(&step->level[k].todo, mem);
         }
-        if (step->lane) step->lane->steps--;
+        if (step->lane) {
+            mr_share_leave(core, step);
+            step->lane->steps--;
+        }
     }
     mr_free(mem, run->step, run->steps, sizeof *run->step);
     mr_free(mem, run, 1, sizeof *run);
 }
 
 static mr_status fill_run(mr_core *core, mr_run *run, const mr_run_plan *plan) {
-    *run = (mr_run){.id = plan->run, .rows = plan->rows, .steps = plan->steps};
+    *run = (mr_run){.id = plan->run, .rows = plan->rows, .steps = plan->steps,
+                    .priority = plan->priority ? plan->priority : MR_PRIORITY};
+    mr_sentence(run->client, sizeof run->client, plan->client);
     run->step = mr_new(core->config.mem, plan->steps, sizeof *run->step);
     if (!run->step) return MR_E_MEMORY;
     for (uint32_t i = 0; i < plan->steps; i++) {
@@ -184,12 +195,16 @@ void mr_step_done(mr_core *core, mr_step *step, uint32_t level, uint32_t index) 
     mr_run_settle(core, step->run);
 }
 
-void mr_step_dead(mr_core *core, mr_step *step, uint32_t level, mr_status why, const char *text) {
+static void mark_dead(mr_step *step, uint32_t level, mr_status why, const char *text) {
     if (dead_of(step) == 0) {
         step->why = why;
         mr_sentence(step->reason, sizeof step->reason, text && *text ? text : mr_status_of((int)why)->text);
     }
     step->level[level].dead++;
+}
+
+void mr_step_dead(mr_core *core, mr_step *step, uint32_t level, mr_status why, const char *text) {
+    mark_dead(step, level, why, text);
     check_step_end(core, step);
     mr_run_settle(core, step->run);
 }
@@ -241,15 +256,31 @@ static mr_run *named(const mr_core *core, uint64_t id, mr_error *err) {
     return run;
 }
 
-mr_status mr_run_done_before(mr_core *core, const mr_work_key *key, mr_error *err) {
+/* The step of what is told of a run that is not opened yet. */
+static mr_status step_before(const mr_core *core, const mr_work_key *key, mr_step **out, mr_error *err) {
     mr_run *run = named(core, key->run, err);
     if (!run) return MR_E_INVALID;
-    mr_step *step = mr_step_of_key(run, key);
-    if (!step || run->opened)
-        return mr_fail(err, MR_E_INVALID, "run %llu: step %u, level %u, batch %u %s",
-                       (unsigned long long)key->run, key->step, key->level, key->index,
-                       step ? "was told after the run was opened" : "is not planned");
+    *out = mr_step_of_key(run, key);
+    if (*out && !run->opened) return MR_OK;
+    return mr_fail(err, MR_E_INVALID, "run %llu: step %u, level %u, batch %u %s", (unsigned long long)key->run,
+                   key->step, key->level, key->index,
+                   *out ? "was told after the run was opened" : "is not planned");
+}
+
+mr_status mr_run_done_before(mr_core *core, const mr_work_key *key, mr_error *err) {
+    mr_step *step;
+    MR_TRY(step_before(core, key, &step, err));
     mark_done(step, key->level, key->index);
+    return MR_OK;
+}
+
+/* One that got its result all the same, or was told twice, is not in `todo`. */
+mr_status mr_run_dead_before(mr_core *core, const mr_event *event, mr_error *err) {
+    const mr_work_key *key = &event->as.dead.key;
+    mr_step *step;
+    MR_TRY(step_before(core, key, &step, err));
+    if (mr_bits_remove(&step->level[key->level].todo, key->index))
+        mark_dead(step, key->level, event->as.dead.status, event->as.dead.text);
     return MR_OK;
 }
 
@@ -259,7 +290,7 @@ mr_status mr_run_opened(mr_core *core, uint64_t id, mr_error *err) {
     if (run->opened || run->state != MR_RUN_RUNNING) return MR_OK;
     run->opened = true;
     for (uint32_t i = 0; i < run->steps; i++) {
-        run->step[i].pass = core->vtime;
+        mr_share_open(core, &run->step[i]);
         core->live[core->lives++] = &run->step[i];
     }
     for (uint32_t i = 0; i < run->steps; i++) check_step_end(core, &run->step[i]);

@@ -1,16 +1,6 @@
-/* scheduler.c: which step is next. Fair shares by virtual time (stride scheduling: Waldspurger and Weihl
- * 1995): each step counts the works that it has sent, and the one with the least count is next among those
- * that could go. All steps have the same share, so the stride is 1. Inputs are loaded in the same order, so
- * that they are there when credit comes. */
+/* scheduler.c: what is sent and what is loaded. Which step is next says share.c, and whether it may, limit.c.
+ * Inputs are loaded in the same order as work is sent, so that they are there when credit comes. */
 #include "broker/core/state.h"
-
-/* A step that could not run for a while may catch up by this many works, not by all that it missed. */
-enum { CATCH_UP = 16 };
-
-static uint64_t virtual_time(const mr_core *core, const mr_step *step) {
-    uint64_t least = core->vtime > CATCH_UP ? core->vtime - CATCH_UP : 0;
-    return step->pass > least ? step->pass : least;
-}
 
 static uint64_t coming(const mr_lane *lane) {
     return (uint64_t)lane->count[MR_W_LOADING] + lane->count[MR_W_READY];
@@ -18,14 +8,9 @@ static uint64_t coming(const mr_lane *lane) {
 
 /* ---- sending ---- */
 
-static mr_step *next_to_send(const mr_core *core) {
-    mr_step *best = NULL;
-    for (uint32_t i = 0; i < core->lives; i++) {
-        mr_step *step = core->live[i];
-        if (!step->list[MR_W_READY].count || !step->lane->credit) continue;
-        if (!best || virtual_time(core, step) < virtual_time(core, best)) best = step;
-    }
-    return best;
+static bool may_send(const mr_core *core, const mr_step *step, const void *context) {
+    (void)context;
+    return step->list[MR_W_READY].count && step->lane->credit && mr_limit_may_send(core, step);
 }
 
 /* In turn, so that work spreads evenly over the workers. */
@@ -59,8 +44,9 @@ static void send_work(mr_core *core, mr_worker *worker, mr_work *w) {
     w->at_ms = core->now_ms;
     mr_work_move(core, w, MR_W_SENT, false);
     mr_worker_credit(core, worker, -1);
-    core->vtime = virtual_time(core, step) > core->vtime ? virtual_time(core, step) : core->vtime;
-    step->pass = virtual_time(core, step) + 1;
+    mr_share_sent(core, step);
+    mr_limit_sent(core, step);
+    mr_watch_moved(core);
     core->total.dispatched++;
     mr_action *a = mr_act(core, MR_ACT_SEND_WORK);
     a->peer = worker->peer;
@@ -73,7 +59,8 @@ static void send_work(mr_core *core, mr_worker *worker, mr_work *w) {
 }
 
 static bool send_one(mr_core *core) {
-    mr_step *step = next_to_send(core);
+    if (!core->credit || !core->count[MR_W_READY]) return false;
+    mr_step *step = mr_share_next(core, false, may_send, NULL);
     if (!step) return false;
     mr_worker *worker = next_worker(step->lane);
     if (send_room(core, worker) != MR_OK) return false;
@@ -90,7 +77,7 @@ static int level_to_begin(const mr_step *step) {
     return -1;
 }
 
-static bool has_more(const mr_step *step) {
+bool mr_step_has_more(const mr_step *step) {
     return step->list[MR_W_PENDING].count || level_to_begin(step) >= 0;
 }
 
@@ -120,21 +107,29 @@ static bool may_load_ahead(const mr_core *core, const mr_lane *lane) {
            (held < core->config.max_loads / 2 || held == 0);
 }
 
-/* `asked`: only for credit that no coming input covers; else also ahead of it. */
+typedef struct wish {
+    bool asked; /* only for credit that no coming input covers; else also ahead of it */
+    uint64_t free_credit;
+} wish;
+
+static bool lane_may_load(const mr_core *core, const mr_lane *lane, const wish *w) {
+    return asked_for(lane, w->free_credit) || (!w->asked && may_load_ahead(core, lane));
+}
+
+/* What is under a limit is never loaded ahead of credit: what is ready counts against the limit, and would keep
+ * others under it from going. */
+static bool may_load(const mr_core *core, const mr_step *step, const void *context) {
+    const wish *w = context;
+    if (!mr_step_has_more(step) || !mr_limit_may_load(core, step)) return false;
+    return mr_limit_any(step) ? asked_for(step->lane, w->free_credit) : lane_may_load(core, step->lane, w);
+}
+
 static mr_step *next_to_load(const mr_core *core, bool asked) {
-    uint64_t cover = covered(core), free_credit = core->credit > cover ? core->credit - cover : 0, least = 0;
-    mr_step *best = NULL;
-    for (uint32_t i = 0; i < core->lives; i++) {
-        mr_step *step = core->live[i];
-        if (!has_more(step)) continue;
-        if (!asked_for(step->lane, free_credit) && (asked || !may_load_ahead(core, step->lane))) continue;
-        uint64_t at =
-            virtual_time(core, step) + step->list[MR_W_LOADING].count + step->list[MR_W_READY].count;
-        if (best && at >= least) continue;
-        best = step;
-        least = at;
-    }
-    return best;
+    uint64_t cover = covered(core);
+    wish w = {.asked = asked, .free_credit = core->credit > cover ? core->credit - cover : 0};
+    bool any = false; /* steps may be many, and lanes are few */
+    for (uint32_t i = 0; !any && i < core->lanes; i++) any = lane_may_load(core, core->lane[i], &w);
+    return any ? mr_share_next(core, true, may_load, &w) : NULL;
 }
 
 /* Gives up one input that no worker has credit for; false when there is none. */
@@ -166,6 +161,7 @@ static bool load_one(mr_core *core) {
     if (!step || mr_actions_reserve(core, 2) != MR_OK || mr_works_reserve(core, 1) != MR_OK) return false;
     if (full && !make_room(core)) return false;
     mr_work *w = begin(core, step);
+    mr_limit_loading(step);
     mr_action *a = mr_act(core, MR_ACT_LOAD);
     a->key = mr_work_key_of(w);
     a->work = w->id;
@@ -173,8 +169,22 @@ static bool load_one(mr_core *core) {
     return true;
 }
 
+/* The earliest time at which a rate lets go what could go but for it. */
+static uint64_t next_due(const mr_core *core) {
+    uint64_t due = UINT64_MAX;
+    for (uint32_t i = 0; core->limits && i < core->lives; i++) {
+        const mr_step *step = core->live[i];
+        uint64_t at = step->lane->credit ? mr_limit_due_ms(step) : 0;
+        if (at > core->now_ms && at < due && !mr_limit_paused(step)) due = at;
+    }
+    return due;
+}
+
 void mr_schedule(mr_core *core) {
+    core->due_ms = UINT64_MAX;
     if (core->draining) return;
+    mr_limits_count(core);
     while (send_one(core)) continue;
     while (load_one(core)) continue;
+    core->due_ms = next_due(core);
 }

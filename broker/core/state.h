@@ -38,6 +38,8 @@ typedef struct mr_worker mr_worker;
 typedef struct mr_step mr_step;
 typedef struct mr_run mr_run;
 typedef struct mr_lane mr_lane;
+typedef struct mr_share mr_share;
+typedef struct mr_limit mr_limit;
 
 typedef struct mr_work {
     mr_link link, side; /* side: in worker.sent or core.wheel */
@@ -60,6 +62,26 @@ struct mr_lane {
     uint32_t workers, cap, turn; /* turn: where the search for a worker with credit begins */
     uint64_t credit;     /* of its workers; changed by mr_worker_credit alone */
     uint32_t count[MR_W_LISTS]; /* works of its steps by list; changed by mr_work_move alone */
+    uint64_t pass, vtime;       /* as a child of the core; of its shares */
+    mr_share **share;
+    uint32_t shares, share_cap;
+};
+
+/* What one client wants of a lane at one priority: its steps there share one turn. */
+struct mr_share {
+    char client[MR_NAME_MAX];
+    uint32_t priority;
+    uint32_t steps;       /* of runs that are not forgotten */
+    uint32_t coming;      /* works LOADING or READY; changed by mr_work_move alone */
+    uint64_t pass, vtime; /* as a child of its lane; of its steps */
+    uint64_t served_ms;   /* when it last sent something, or began to want to: from then on it ages */
+};
+
+/* A rule, and what is out under it: counted anew from the lists whenever work is handed out, so it cannot leak. */
+struct mr_limit {
+    mr_rule rule;
+    uint64_t due_us; /* per_second: when the next one would be sent if they came evenly */
+    uint32_t sent, coming;
 };
 
 typedef struct mr_level {
@@ -73,10 +95,12 @@ struct mr_step {
     uint32_t number, serial; /* serial: of all steps of this core, never used again */
     mr_step_plan plan;
     mr_lane *lane;
+    mr_share *share;
+    mr_limit *limit[MR_RULES]; /* the rules that it is under; NULL: none */
     mr_run_state state;
     mr_level level[MR_LEVELS_MAX];
     mr_list list[MR_W_LISTS];
-    uint64_t pass;           /* virtual time: how many works it has sent */
+    uint64_t pass;           /* as a child of its share */
     mr_status why;           /* of the first dead batch */
     char reason[160];
 };
@@ -85,7 +109,8 @@ struct mr_run {
     uint64_t id, rows;
     mr_run_state state;
     bool opened, ended; /* ended: RUN_FINISHED was given out */
-    uint32_t steps, committing;
+    uint32_t steps, committing, priority;
+    char client[MR_NAME_MAX];
     mr_step *step;
 };
 
@@ -129,6 +154,11 @@ struct mr_core {
     uint32_t lives, live_cap;
     mr_lane **lane;
     uint32_t lanes, lane_cap;
+    mr_limit **limit;
+    uint32_t limits, limit_cap;
+    uint64_t due_ms; /* when a rate lets something go; UINT64_MAX: nothing waits for one */
+    uint64_t moved_ms; /* when something was last sent, loaded, committed or failed, or there was nothing to do */
+    bool alarmed;      /* nothing has moved since the watchdog's alarm */
     mr_worker **worker;
     uint32_t workers, worker_cap;
     uint64_t credit; /* of all workers; changed by mr_worker_credit alone */
@@ -179,10 +209,14 @@ void mr_work_recall(mr_core *core, mr_work *w);
 void mr_work_drop(mr_core *core, mr_work *w);
 /* An attempt is over without a verdict about the batch: ready again, or pending when nobody could take it. */
 void mr_work_back(mr_core *core, mr_work *w);
+/* The work is LOADING: leaves that load to itself. A new work with the same past takes its place on a list; a slot
+ * must be reserved. */
+mr_work *mr_work_leave_load(mr_core *core, mr_work *w, mr_work_list to);
 
 /* ---- run.c ---- */
 mr_status mr_run_planned(mr_core *core, const mr_run_plan *plan, mr_error *err) MR_MUST_CHECK;
 mr_status mr_run_done_before(mr_core *core, const mr_work_key *key, mr_error *err) MR_MUST_CHECK;
+mr_status mr_run_dead_before(mr_core *core, const mr_event *event, mr_error *err) MR_MUST_CHECK;
 mr_status mr_run_opened(mr_core *core, uint64_t id, mr_error *err) MR_MUST_CHECK;
 mr_status mr_run_cancel(mr_core *core, uint64_t id, mr_error *err) MR_MUST_CHECK;
 mr_run *mr_run_by_id(const mr_core *core, uint64_t id);
@@ -208,6 +242,41 @@ uint64_t mr_lane_limit(const mr_core *core, const mr_lane *lane);
 /* Gives up inputs beyond the limit, so that they do not keep others from loading. */
 void mr_lane_trim(mr_core *core, mr_lane *lane);
 
+/* ---- share.c ---- */
+/* Finds or makes; E_MEMORY. */
+mr_status mr_share_get(mr_core *core, mr_lane *lane, const char *client, uint32_t priority,
+                       mr_share **out) MR_MUST_CHECK;
+/* A step leaves its share, which goes with its last one. */
+void mr_share_leave(mr_core *core, mr_step *step);
+/* A step begins to want work; it is not yet among core.live. */
+void mr_share_open(mr_core *core, mr_step *step);
+/* Books a work that was sent. */
+void mr_share_sent(mr_core *core, mr_step *step);
+/* The step of those that `may` go that is next; NULL when none may. `loading`: what is coming counts as sent. */
+mr_step *mr_share_next(const mr_core *core, bool loading, bool (*may)(const mr_core *, const mr_step *, const void *),
+                       const void *context);
+
+/* ---- limit.c ---- */
+mr_status mr_limit_set(mr_core *core, const mr_rule *rule, mr_error *err) MR_MUST_CHECK;
+/* Finds the rules that a step is under. */
+void mr_limit_link(const mr_core *core, mr_step *step);
+bool mr_limit_any(const mr_step *step);
+bool mr_limit_paused(const mr_step *step);
+/* Counts what is out and coming under each rule; what follows keeps it up until the next event. */
+void mr_limits_count(mr_core *core);
+bool mr_limit_may_send(const mr_core *core, const mr_step *step);
+/* Also counts what is coming, so that what is loaded can be sent. */
+bool mr_limit_may_load(const mr_core *core, const mr_step *step);
+void mr_limit_sent(mr_core *core, mr_step *step);
+void mr_limit_loading(mr_step *step);
+/* When the rates that a step is under let it go. */
+uint64_t mr_limit_due_ms(const mr_step *step);
+void mr_limits_free(mr_core *core);
+
+/* ---- watch.c ---- */
+void mr_watch_moved(mr_core *core);
+void mr_watch_tick(mr_core *core);
+
 /* ---- worker.c ---- */
 mr_status mr_worker_joined(mr_core *core, const mr_event *event, mr_error *err) MR_MUST_CHECK;
 mr_worker *mr_worker_by_peer(const mr_core *core, uint32_t peer);
@@ -232,5 +301,7 @@ void mr_deadlines_tick(mr_core *core);
 
 /* ---- scheduler.c ---- */
 void mr_schedule(mr_core *core);
+/* Has it anything to begin? */
+bool mr_step_has_more(const mr_step *step);
 
 #endif

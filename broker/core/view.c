@@ -14,9 +14,19 @@ void mr_core_stats_get(const mr_core *core, mr_core_stats *out) {
 
 static bool view_run(const mr_run *run, mr_run_view *out) {
     if (!run) return false;
-    *out = (mr_run_view){run->id, run->rows, run->state, run->steps};
+    const mr_limit *own = run->step[0].limit[MR_RULE_RUN];
+    *out = (mr_run_view){.run = run->id, .rows = run->rows, .state = run->state, .steps = run->steps,
+                         .priority = run->priority, .client = run->client, .paused = own && own->rule.paused};
     return true;
 }
+
+bool mr_core_rule_at(const mr_core *core, uint32_t i, mr_rule_view *out) {
+    if (i >= core->limits) return false;
+    *out = (mr_rule_view){.rule = &core->limit[i]->rule, .sent = core->limit[i]->sent};
+    return true;
+}
+
+uint64_t mr_core_due_ms(const mr_core *core) { return core->due_ms; }
 
 bool mr_core_run_at(const mr_core *core, uint32_t i, mr_run_view *out) {
     return view_run(i < core->runs ? core->run[i] : NULL, out);

@@ -107,6 +107,7 @@ static void count(mr_core *core, const mr_work *w, mr_work_list list, uint32_t c
     core->count[list] += change;
     if (!of_step(list)) return;
     w->step->lane->count[list] += change;
+    if (list == MR_W_LOADING || list == MR_W_READY) w->step->share->coming += change;
     if (list == MR_W_COMMITTING) w->step->run->committing += change;
 }
 
@@ -172,10 +173,21 @@ void mr_work_drop(mr_core *core, mr_work *w) {
     mr_work_move(core, w, w->list == MR_W_LOADING ? MR_W_ABANDONED : MR_W_FREE, true);
 }
 
+mr_work *mr_work_leave_load(mr_core *core, mr_work *w, mr_work_list to) {
+    mr_work before = *w;
+    mr_work_move(core, w, MR_W_ABANDONED, false);
+    w = mr_work_new(core, before.step, before.level, before.index, to);
+    w->errors = before.errors;
+    w->crashes = before.crashes;
+    w->load_failures = before.load_failures;
+    return w;
+}
+
 void mr_work_back(mr_core *core, mr_work *w) {
     const mr_lane *lane = w->step->lane;
     MR_ASSERT(w->list == MR_W_SENT);
-    if ((uint64_t)lane->count[MR_W_READY] + lane->count[MR_W_LOADING] < mr_lane_limit(core, lane)) {
+    uint64_t coming = (uint64_t)lane->count[MR_W_READY] + lane->count[MR_W_LOADING];
+    if (!mr_limit_paused(w->step) && coming < mr_lane_limit(core, lane)) {
         mr_work_move(core, w, MR_W_READY, true);
         return;
     }

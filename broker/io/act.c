@@ -28,7 +28,7 @@ void mr_broker_refuse(mr_broker *b, mr_span identity, mr_status status, bool fat
     mr_buf_clear(&b->envelope);
     if (mr_wire_encode(&b->envelope, &m) == MR_OK)
         (void)!mr_net_send(b->router, identity, mr_buf_span(&b->envelope), NULL, &ignored);
-    MR_LOG(&b->log, MR_LOG_WARN, "broker", "message_refused", MR_LOG_TEXT("reason", text));
+    if (mr_access_may_say(b)) MR_LOG(&b->log, MR_LOG_WARN, "broker", "message_refused", MR_LOG_TEXT("reason", text));
 }
 
 void mr_broker_publish(mr_broker *b, const char *name, const char *object, const char *fmt, ...) {
@@ -238,6 +238,12 @@ static void failure_done(mr_broker *b, mr_job *head) {
     else mr_free(NULL, head, 1, sizeof(mr_failure_job));
 }
 
+static const char *whole_text(const mr_broker *b, const mr_action *a) {
+    for (uint32_t i = 0; i < MR_LONG_TEXTS; i++)
+        if (b->long_text[i].attempt == a->attempt && a->attempt) return b->long_text[i].text;
+    return a->text;
+}
+
 static void record_failure(mr_broker *b, const mr_action *a) {
     const mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
     MR_LOG(&b->log, MR_LOG_WARN, "broker", "attempt_failed", MR_LOG_INT("run", a->key.run), MR_LOG_INT("step", a->key.step),
@@ -254,7 +260,7 @@ static void record_failure(mr_broker *b, const mr_action *a) {
     job->cause = a->status;
     job->dead = a->dead;
     snprintf(job->worker, sizeof job->worker, "%s", peer ? peer->name : "");
-    snprintf(job->reason, sizeof job->reason, "%s", a->text);
+    snprintf(job->reason, sizeof job->reason, "%s", whole_text(b, a));
     mr_desk_give(&b->ledger, &job->head);
 }
 
@@ -336,6 +342,15 @@ static void worker_lost(mr_broker *b, const mr_action *a) {
     mr_peer_remove(&b->peers, peer);
 }
 
+/* The second alarm ends this process with a failure, so that its supervisor starts a new one. */
+static void stalled(mr_broker *b, const mr_action *a) {
+    MR_LOG(&b->log, MR_LOG_ERROR, "broker", "stalled", MR_LOG_INT("run", a->key.run), MR_LOG_INT("step", a->key.step),
+           MR_LOG_BOOL("fatal", a->fatal), MR_LOG_INT("loader_queue", mr_queue_count(&b->loader.in)),
+           MR_LOG_INT("ledger_queue", mr_queue_count(&b->ledger.in)), MR_LOG_TEXT("reason", a->text));
+    mr_broker_publish(b, "stalled", "broker", "fatal=%d %s", a->fatal, a->text);
+    if (a->fatal) mr_broker_drain(b, MR_E_INTERNAL);
+}
+
 static void act_once(mr_broker *b, const mr_action *a) {
     switch (a->type) {
     case MR_ACT_LOAD: load(b, a); return;
@@ -350,6 +365,7 @@ static void act_once(mr_broker *b, const mr_action *a) {
     case MR_ACT_STEP_FINISHED: step_finished(b, a); return;
     case MR_ACT_RUN_FINISHED: run_finished(b, a); return;
     case MR_ACT_WORKER_LOST: worker_lost(b, a); return;
+    case MR_ACT_STALLED: stalled(b, a); return;
     }
 }
 

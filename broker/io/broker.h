@@ -2,6 +2,8 @@
 #ifndef MR_BROKER_IO_BROKER_H
 #define MR_BROKER_IO_BROKER_H
 
+#include "broker/io/access.h"
+#include "broker/io/audit.h"
 #include "broker/io/bytes.h"
 #include "broker/io/catalogue.h"
 #include "broker/io/ledger.h"
@@ -41,6 +43,15 @@ typedef struct mr_out_acks {
     mr_wire_ack_item item[MR_OUT_ACKS];
 } mr_out_acks;
 
+/* What a worker said at length about a failed attempt (the end of its log), until the failure is booked: the core keeps a
+ * sentence. */
+typedef struct mr_long_text {
+    uint64_t attempt;
+    char text[MR_MAX_RESULT_ITEM_TEXT + 1];
+} mr_long_text;
+
+enum { MR_LONG_TEXTS = 64 };
+
 typedef enum mr_phase { MR_SERVING, MR_DRAINING, MR_STOPPED } mr_phase;
 
 typedef struct mr_broker {
@@ -52,9 +63,13 @@ typedef struct mr_broker {
     mr_waker waker;
     int signals; /* signalfd of SIGTERM and SIGINT */
     mr_queue outbox;
+    mr_access access;
+    mr_audit audit;
     mr_desk ledger, loader, reader, intake, planner;
     mr_lease lease;
     mr_core *core;
+    atomic_ulong rows_seen; /* by the loader; while it grows, no load counts as stuck */
+    unsigned long rows_told;
     mr_catalogue catalogue;
     mr_peers peers;
     mr_live_run *runs;
@@ -64,6 +79,8 @@ typedef struct mr_broker {
     mr_buf envelope;  /* of the message that is being sent */
     mr_out_work out_work;
     mr_out_acks out_acks;
+    mr_long_text long_text[MR_LONG_TEXTS]; /* a ring */
+    uint32_t long_texts;
     size_t intake_bytes; /* of rows that wait to be stored */
     mr_job *again;    /* ledger jobs that the database did not take; given once more at a tick */
     uint64_t session /* random; a session is this plus the peer's number */, started_ms, tick_ms, stop_at_ms;
@@ -84,6 +101,8 @@ void mr_broker_event(mr_broker *b, const mr_event *event);
 mr_live_run *mr_broker_run(const mr_broker *b, uint64_t run);
 /* Takes `info` (also when it fails) and tells the core of the run. */
 mr_status mr_broker_add_run(mr_broker *b, mr_run_info *info, mr_error *err) MR_MUST_CHECK;
+/* The same without opening it; `info` stays the caller's. */
+mr_status mr_broker_plan_run(mr_broker *b, mr_run_info *info, mr_error *err) MR_MUST_CHECK;
 void mr_broker_drain(mr_broker *b, mr_status why);
 
 /* receive.c: one message from a peer. */
@@ -112,10 +131,25 @@ mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_er
 /* Answers a call; `body` (msgpack) is taken when the status is OK. */
 void mr_broker_reply(mr_broker *b, uint32_t peer, uint32_t call, mr_status status, const char *text, mr_buf *body);
 
+/* True when the planner cannot take more calls; `err` is the answer. */
+bool mr_broker_planner_full(mr_broker *b, mr_error *err);
+/* A run that was planned and committed becomes the core's; takes the job's info. */
+mr_status mr_broker_adopt(mr_broker *b, mr_plan_job *job, mr_error *err) MR_MUST_CHECK;
+/* The arguments of `run`, checked against the catalogue, into a job. */
+mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_error *err) MR_MUST_CHECK;
+
+/* command_delivery.c: dead letters, pauses, limits and schedules. */
+void mr_broker_deliver(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err);
+/* A schedule's time has come. */
+void mr_broker_due(mr_broker *b, mr_job *due);
+/* Looks for runs that the database has and the core does not; when the outcome of a commit is not known. */
+void mr_broker_find_runs(mr_broker *b);
+
 /* view.c: the live state as msgpack documents. */
 void mr_view_status(mr_broker *b, mr_buf *out);
 void mr_view_workers(mr_broker *b, mr_buf *out);
 void mr_view_components(mr_broker *b, mr_buf *out);
+void mr_view_limits(mr_broker *b, mr_buf *out);
 void mr_view_config(mr_broker *b, mr_buf *out);
 
 #endif

@@ -14,6 +14,7 @@ void mr_broker_reply(mr_broker *b, uint32_t number, uint32_t call, mr_status sta
     mr_peer *peer = mr_peer_numbered(&b->peers, number);
     mr_net_body body = {0};
     mr_wire m = {.type = MR_MSG_REPLY};
+    mr_audit_answered(b, number, call, status, text);
     if (!peer) return;
     if (status == MR_OK && reply && mr_net_body_of_buf(reply, &body) != MR_OK) {
         status = MR_E_MEMORY;
@@ -149,11 +150,13 @@ static void cancel_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *ca
 
 /* ---- run ---- */
 
-static void pack_planned(const mr_run_info *info, mr_buf *out) {
+static void pack_planned(const mr_run_info *info, bool existed, mr_buf *out) {
     static const char *const names[] = {"step", "component", "version", "batches", "merges"};
-    mr_pack_map(out, 4);
+    mr_pack_map(out, 5);
     mr_pack_text(out, "run");
     mr_pack_u64(out, info->run);
+    mr_pack_text(out, "existed"); /* it was submitted before under the same key */
+    mr_pack_bool(out, existed);
     mr_pack_text(out, "version");
     mr_pack_u64(out, info->version);
     mr_pack_text(out, "rows");
@@ -178,19 +181,27 @@ static void pack_planned(const mr_run_info *info, mr_buf *out) {
     }
 }
 
+mr_status mr_broker_adopt(mr_broker *b, mr_plan_job *job, mr_error *err) {
+    mr_run_info *info = job->info;
+    job->info = NULL;
+    MR_LOG(&b->log, MR_LOG_INFO, "broker", "run_planned", MR_LOG_INT("run", info->run), MR_LOG_INT("rows", info->rows),
+           MR_LOG_INT("steps", info->steps), MR_LOG_INT("schedule", job->schedule));
+    mr_broker_publish(b, "run_planned", "broker", "run=%llu rows=%llu", (unsigned long long)info->run,
+                      (unsigned long long)info->rows);
+    if (!mr_broker_run(b, info->run)) return mr_broker_add_run(b, info, err); /* without memory: found at the next start */
+    mr_run_info_drop(info);
+    return MR_OK;
+}
+
 static void plan_done(mr_broker *b, mr_job *head) {
     mr_plan_job *job = (mr_plan_job *)head;
     mr_buf out;
     mr_buf_init(&out, NULL, REPLY_MAX);
     if (head->status == MR_OK) {
-        pack_planned(job->info, &out);
-        MR_LOG(&b->log, MR_LOG_INFO, "broker", "run_planned", MR_LOG_INT("run", job->info->run),
-               MR_LOG_INT("rows", job->info->rows), MR_LOG_INT("steps", job->info->steps));
-        mr_broker_publish(b, "run_planned", "broker", "run=%llu rows=%llu", (unsigned long long)job->info->run,
-                          (unsigned long long)job->info->rows);
-        mr_run_info *info = job->info;
-        job->info = NULL;
-        head->status = mr_broker_add_run(b, info, &head->error); /* without memory now: found again at the next start */
+        pack_planned(job->info, job->existed, &out);
+        if (!job->existed) head->status = mr_broker_adopt(b, job, &head->error);
+    } else if (mr_status_of((int)head->status)->retryable) {
+        mr_broker_find_runs(b);
     }
     mr_broker_reply(b, job->peer, job->call, head->status, head->error.text, &out);
     mr_buf_free(&out);
@@ -305,6 +316,18 @@ static mr_status read_roles(mr_span args, mr_plan_job *job, mr_error *err) {
     return MR_OK;
 }
 
+static mr_status read_priority_and_key(mr_span args, mr_plan_job *job, mr_error *err) {
+    mr_span key = mr_arg_text(args, "key");
+    uint64_t priority = mr_arg_number(args, "priority", MR_PRIORITY);
+    if (priority < 1 || priority > MR_PRIORITY_MAX)
+        return mr_fail(err, MR_E_INVALID, "run: a priority is 1 to %d, higher first", MR_PRIORITY_MAX);
+    if (key.len >= sizeof job->key) return mr_fail(err, MR_E_INVALID, "run: a key has at most %zu bytes", sizeof job->key - 1);
+    snprintf(job->key, sizeof job->key, "%.*s", MR_SPAN_ARG(key));
+    job->priority = (uint32_t)priority;
+    job->request = mr_hash_of(args);
+    return MR_OK;
+}
+
 mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_error *err) {
     mr_span dataset = mr_arg_text(args, "dataset"), name = mr_arg_text(args, "name");
     uint64_t batch_size = mr_arg_number(args, "batch_size", BATCH_SIZE);
@@ -319,11 +342,20 @@ mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_er
     job->batch_size = (uint32_t)batch_size;
     job->version = mr_arg_number(args, "version", 0);
     job->seed = mr_arg_number(args, "seed", 1);
+    MR_TRY(read_priority_and_key(args, job, err));
     MR_TRY(read_components(b, args, job, err));
     return read_roles(args, job, err);
 }
 
+bool mr_broker_planner_full(mr_broker *b, mr_error *err) {
+    enum { WAITING_MAX = 512 };
+    if (mr_queue_count(&b->planner.in) < WAITING_MAX) return false;
+    (void)mr_fail(err, MR_E_FULL, "too much waits to be planned; send it again in a while");
+    return true;
+}
+
 static void plan_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err) {
+    if (mr_broker_planner_full(b, err)) return;
     mr_plan_job *job = mr_plan_job_new();
     if (!job) {
         mr_fail(err, MR_E_MEMORY, "no memory for the call");
@@ -333,7 +365,7 @@ static void plan_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call
         mr_plan_job_free(job);
         return;
     }
-    snprintf(job->client, sizeof job->client, "%s", peer->name);
+    mr_peer_client(peer, job->client);
     job->head.work = mr_plan_work;
     job->head.done = plan_done;
     job->lease = &b->lease;
@@ -353,6 +385,15 @@ static void core_command(mr_broker *b, mr_peer *peer, const mr_wire_call *call, 
     case MR_CMD_RUN: plan_run(b, peer, call, err); return;
     case MR_CMD_RUN_SHOW: ask_reader(b, peer, call, err); return;
     case MR_CMD_CANCEL: cancel_run(b, peer, call, err); return;
+    case MR_CMD_LIMITS: reply_view(b, peer, call, mr_view_limits); return;
+    case MR_CMD_DEAD_REPLAY:
+    case MR_CMD_DEAD_DISCARD:
+    case MR_CMD_PAUSE:
+    case MR_CMD_RESUME:
+    case MR_CMD_LIMIT_SET:
+    case MR_CMD_LIMIT_REMOVE:
+    case MR_CMD_SCHEDULE_ADD:
+    case MR_CMD_SCHEDULE_REMOVE: mr_broker_deliver(b, peer, call, err); return;
     case MR_CMD_STOP:
         reply_view(b, peer, call, NULL);
         mr_broker_drain(b, MR_OK);
@@ -364,6 +405,7 @@ static void core_command(mr_broker *b, mr_peer *peer, const mr_wire_call *call, 
 void mr_broker_call(mr_broker *b, mr_peer *peer, const mr_wire_call *call, mr_net_msg *msg) {
     mr_error err = {0};
     const mr_command_row *row = mr_command_find(call->command);
+    if (row) mr_audit_called(b, peer, call->call, row);
     if (!row) mr_fail(&err, MR_E_PROTOCOL, "there is no command with the number %u", call->command);
     else if (peer->role < row->role)
         mr_fail(&err, MR_E_DENIED, "'%s' needs the role %s", row->name, mr_role_name(row->role));

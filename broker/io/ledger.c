@@ -53,16 +53,20 @@ static const mr_pg_statement read_back = {
     4,
     {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4}};
 
+/* Written again when the answer to its COMMIT was lost; an attempt fails once. */
 static const mr_pg_statement insert_failure = {
     "ledger_failure",
     "insert into millrace.attempt_failure (run_id, step, level, batch, attempt, worker, status, reason, dead)"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    " select $1, $2, $3, $4, $5, $6, $7, $8, $9"
+    " where not exists (select 1 from millrace.attempt_failure f where f.run_id = $1 and f.attempt = $5)",
     9,
     {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BOOL}};
 
 static const mr_pg_statement insert_run_end = {
     "ledger_run_end",
-    "insert into millrace.run_end (run_id, state, reason, counts) values ($1, $2, $3, $4) on conflict do nothing",
+    "insert into millrace.run_ending (run_id, life, state, reason, counts)"
+    " select $1, coalesce((select max(life) from millrace.run_reopen where run_id = $1), 0), $2, $3, $4"
+    " on conflict do nothing",
     4,
     {MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT, MR_PG_JSONB}};
 

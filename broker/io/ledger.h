@@ -8,6 +8,7 @@
 #include "broker/io/bytes.h"
 #include "broker/io/desk.h"
 #include "broker/io/lease.h"
+#include "proto/gen/wire.h"
 
 enum { MR_ARTIFACTS_MAX = 8 };
 
@@ -42,7 +43,7 @@ typedef struct mr_failure_job {
     mr_job head;
     mr_work_key key;
     uint64_t attempt;
-    char worker[MR_NAME_MAX + 1], reason[256];
+    char worker[MR_NAME_MAX + 1], reason[MR_MAX_RESULT_ITEM_TEXT + 1];
     mr_status cause;
     bool dead;
 } mr_failure_job;

@@ -183,6 +183,7 @@ mr_status mr_loader_start(mr_desk *desk, const mr_loader_options *options, mr_er
     loader *l = mr_new(NULL, 1, sizeof *l);
     if (!l) return mr_fail(err, MR_E_MEMORY, "no memory for the loader");
     l->options = *options;
+    l->window.seen = options->seen;
     mr_status s = options->redis_url[0] ? mr_redis_new(options->redis_url, NULL, NULL, &l->redis, err) : MR_OK;
     desk->name = "loader";
     desk->state = l;

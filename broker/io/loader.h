@@ -23,6 +23,7 @@ typedef struct mr_loader_options {
     size_t inline_max;     /* larger inputs are put into the cache */
     size_t cache_bytes;    /* segments kept in memory */
     unsigned ttl_s;
+    atomic_ulong *seen;    /* counts the rows that are read; may be NULL; outlives the desk */
 } mr_loader_options;
 
 mr_status mr_loader_start(mr_desk *desk, const mr_loader_options *options, mr_error *err) MR_MUST_CHECK;

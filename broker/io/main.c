@@ -2,21 +2,9 @@
 #include "broker/io/broker.h"
 #include "common/man.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static int print(void (*make)(const mr_usage *, mr_buf *)) {
-    mr_buf out;
-    mr_buf_init(&out, NULL, 256 * 1024);
-    make(&mr_broker_usage, &out);
-    fwrite(out.data, 1, out.len, stdout);
-    mr_buf_free(&out);
-    return 0;
-}
-
-static void help(const mr_usage *usage, mr_buf *out) { mr_argv_help(mr_broker_options, usage, out); }
 
 /* The file named by --config or MILLRACE_CONFIG. */
 static const char *config_file(const mr_args *args) {
@@ -29,6 +17,7 @@ static const char *config_file(const mr_args *args) {
 static const mr_option settings_of_others[] = {
     {.name = "broker"}, {.name = "json"}, {.name = "timeout"}, {.name = "home"}, {.name = "share"},
     {.name = "threads"}, {.name = "credit"}, {.name = "held_max"}, {.name = "input_max_mb"}, {.name = "components"},
+    {.name = "key_file"}, {.name = "server_key"},
     MR_OPTION_END,
 };
 
@@ -43,26 +32,31 @@ static mr_status load_settings(mr_broker *b, const mr_args *args, mr_error *err)
     return MR_OK;
 }
 
+static mr_status serve(mr_broker *b, const mr_args *args, mr_error *err) {
+    MR_TRY(load_settings(b, args, err));
+    MR_TRY(mr_crypto_init(err));
+    mr_status s = mr_broker_start(b, err);
+    if (s == MR_OK) s = mr_broker_serve(b, err);
+    if (s == MR_E_INTERNAL) /* stalled: a thread may be stuck, so nothing is waited for; the database has all */
+        _exit(mr_program_end("millrace-broker", s, err));
+    mr_broker_stop(b);
+    return s;
+}
+
 int main(int argc, char **argv) {
     mr_error err = {0};
     mr_args args;
-    if (argc == 3 && !strcmp(argv[1], "docs")) /* for whoever changes the table */
-        return mr_status_of((int)mr_man_write(argv[2], &mr_broker_usage, mr_broker_options, &err))->exit_code;
+    mr_status s;
+    if (argc == 3 && !strcmp(argv[1], "docs")) { /* for whoever changes the table */
+        s = mr_man_write(argv[2], &mr_broker_usage, mr_broker_options, &err);
+        return mr_program_end("millrace-broker", s, &err);
+    }
+    s = mr_argv_parse(mr_broker_options, NULL, argc, argv, &mr_broker_usage, &args, &err);
     mr_broker *b = mr_new(NULL, 1, sizeof *b);
-    if (!b) return mr_status_of(MR_E_MEMORY)->exit_code;
-    mr_status s = mr_argv_parse(mr_broker_options, NULL, argc, argv, &mr_broker_usage, &args, &err);
-    if (s == MR_OK && args.action != MR_ARGS_RUN) {
-        mr_free(NULL, b, 1, sizeof *b);
-        return print(args.action == MR_ARGS_HELP ? help : mr_argv_version);
-    }
-    if (s == MR_OK) s = load_settings(b, &args, &err);
-    if (s == MR_OK) s = mr_crypto_init(&err);
-    if (s == MR_OK) {
-        s = mr_broker_start(b, &err);
-        if (s == MR_OK) s = mr_broker_serve(b, &err);
-        mr_broker_stop(b);
-    }
-    if (s != MR_OK) fprintf(stderr, "millrace-broker: %s\n", err.text);
+    if (s == MR_OK && !b) s = mr_fail(&err, MR_E_MEMORY, "no memory to start with");
+    if (s == MR_OK)
+        s = args.action == MR_ARGS_RUN ? serve(b, &args, &err)
+                                       : mr_program_answer(mr_broker_options, &mr_broker_usage, args.action, &err);
     mr_free(NULL, b, 1, sizeof *b);
-    return mr_status_of((int)s)->exit_code;
+    return mr_program_end("millrace-broker", s, &err);
 }

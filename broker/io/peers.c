@@ -37,3 +37,10 @@ void mr_peers_free(mr_peers *p) {
 }
 
 mr_span mr_peer_identity(const mr_peer *peer) { return (mr_span){peer->identity, peer->identity_len}; }
+
+void mr_peer_client(const mr_peer *peer, char out[MR_NAME_MAX + 1]) {
+    size_t n = strcspn(peer->who, "/");
+    if (n == 0) n = strlen(peer->who);
+    memcpy(out, peer->who, n);
+    out[n] = 0;
+}

@@ -1,9 +1,10 @@
-/* peers.h: who is connected. A peer is a routing id with a session; its number names the session in the core and is never
+/* peers.h: who is connected. A peer is a routing id with a session, which belongs to its key when there are keys; its number names the session in the core and is never
  * used again. */
 #ifndef MR_BROKER_IO_PEERS_H
 #define MR_BROKER_IO_PEERS_H
 
 #include "broker/core/core.h"
+#include "common/keys.h"
 #include "common/net.h"
 #include "proto/gen/session.h"
 
@@ -16,6 +17,9 @@ typedef struct mr_peer {
     uint8_t identity[MR_NET_IDENTITY];
     uint32_t identity_len;
     char name[MR_NAME_MAX + 1], build[MR_NAME_MAX + 1];
+    char who[MR_NAME_MAX + 1];                /* the name of its key; without keys what it calls itself */
+    char key[MR_KEY_HEX], address[64];        /* of the key as hex, "" without keys; where it comes from */
+    int conn;                                 /* the connection its last message came by, as in mr_net_msg */
     uint64_t seen_ms;
     UT_hash_handle by_identity, by_number;
 } mr_peer;
@@ -32,5 +36,7 @@ mr_peer *mr_peer_add(mr_peers *p, mr_span identity);
 void mr_peer_remove(mr_peers *p, mr_peer *peer);
 void mr_peers_free(mr_peers *p);
 mr_span mr_peer_identity(const mr_peer *peer);
+/* Whose work it brings: the name without what follows a slash, which tells one session of a client from the next. */
+void mr_peer_client(const mr_peer *peer, char out[MR_NAME_MAX + 1]);
 
 #endif

@@ -4,6 +4,7 @@
 #include "common/json.h"
 
 #include <string.h>
+#include <time.h>
 
 enum { ARENA_MAX = 8 * 1024 * 1024 };
 
@@ -12,10 +13,21 @@ static const mr_pg_statement find_dataset = {
 
 static const mr_pg_statement insert_run = {
     "plan_run",
-    "insert into millrace.run (name, version_id, batch_size, seed, roles, client)"
-    " values ($1, $2, $3, $4, $5, $6) returning id",
-    6,
-    {MR_PG_TEXT, MR_PG_INT8, MR_PG_INT4, MR_PG_INT8, MR_PG_JSONB, MR_PG_TEXT}};
+    "insert into millrace.run (name, version_id, batch_size, seed, roles, client, priority, submit_key, request_hash)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (submit_key) do nothing"
+    " returning id, pg_current_xact_id()::text::bigint",
+    9,
+    {MR_PG_TEXT, MR_PG_INT8, MR_PG_INT4, MR_PG_INT8, MR_PG_JSONB, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BYTEA}};
+
+static const mr_pg_statement find_key = {
+    "plan_key", "select id, request_hash from millrace.run where submit_key = $1", 1, {MR_PG_TEXT}};
+
+static const mr_pg_statement insert_fire = {
+    "plan_fire", "insert into millrace.schedule_fire (schedule_id, due, next_due, run_id) values ($1, $2, $3, $4)", 4,
+    {MR_PG_INT8, MR_PG_TIME, MR_PG_TIME, MR_PG_INT8}};
+
+static const mr_pg_statement how_it_ended = {
+    "plan_outcome", "select pg_xact_status($1::text::xid8)", 1, {MR_PG_INT8}};
 
 static const mr_pg_statement make_partition = {
     "plan_result_partition", "select millrace.result_partition_for($1)", 1, {MR_PG_INT8}};
@@ -32,6 +44,11 @@ typedef struct dataset {
     bool is_table;
     mr_table_schema schema;
 } dataset;
+
+/* What is asked for when the answer to a COMMIT was lost. */
+typedef struct made {
+    int64_t run, transaction;
+} made;
 
 mr_plan_job *mr_plan_job_new(void) {
     mr_plan_job *job = mr_new(NULL, 1, sizeof *job);
@@ -121,6 +138,28 @@ static uint32_t segment_columns(const mr_plan_job *job, uint32_t i, uint32_t has
     return columns & has;
 }
 
+/* ---- submission by key ---- */
+
+/* The run that was submitted under the job's key; 0: none. */
+static mr_status find_submitted(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, int64_t *run, mr_error *err) {
+    mr_pg_result *r = NULL;
+    mr_pg_params_clear(p);
+    mr_pg_put_text(p, job->key);
+    MR_TRY(mr_pg_exec(pg, &find_key, p, &r, err));
+    mr_status s = MR_OK;
+    if (mr_pg_rows(r)) {
+        mr_pg_row row = mr_pg_row_at(r, 0);
+        *run = mr_pg_int(&row, 0);
+        bool same = mr_span_eq(mr_pg_bytea(&row, 1), mr_hash_span(&job->request));
+        s = mr_pg_row_status(&row, err);
+        if (s == MR_OK && !same)
+            s = mr_fail(err, MR_E_EXISTS, "the key '%s' was used for another submission, which is run %lld", job->key,
+                        (long long)*run);
+    }
+    mr_pg_result_free(&r);
+    return s;
+}
+
 /* ---- the rows ---- */
 
 static void roles_json(const mr_bindings *b, mr_buf *out) {
@@ -132,7 +171,8 @@ static void roles_json(const mr_bindings *b, mr_buf *out) {
     mr_buf_text(out, "}");
 }
 
-static mr_status put_run(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, const mr_version *v, int64_t *run, mr_error *err) {
+/* Leaves out->run at 0 when somebody was faster with the same key. */
+static mr_status put_run(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, const mr_version *v, made *out, mr_error *err) {
     mr_buf roles;
     mr_buf_init(&roles, NULL, 64 * 1024);
     roles_json(&job->bindings, &roles);
@@ -143,11 +183,17 @@ static mr_status put_run(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, con
     mr_pg_put_int8(p, (int64_t)job->seed);
     mr_pg_put_jsonb(p, mr_buf_span(&roles));
     mr_pg_put_text(p, job->client);
+    mr_pg_put_int4(p, job->priority ? (int32_t)job->priority : MR_PRIORITY);
+    mr_pg_put_text(p, job->key[0] ? job->key : NULL);
+    mr_pg_put_bytea(p, mr_hash_span(&job->request));
     mr_buf_free(&roles);
     mr_pg_result *r = NULL;
     MR_TRY(mr_pg_exec(pg, &insert_run, p, &r, err));
     mr_pg_row row = mr_pg_row_at(r, 0);
-    *run = mr_pg_int(&row, 0);
+    if (mr_pg_rows(r)) {
+        out->run = mr_pg_int(&row, 0);
+        out->transaction = mr_pg_int(&row, 1);
+    }
     mr_status s = mr_pg_row_status(&row, err);
     mr_pg_result_free(&r);
     return s;
@@ -180,37 +226,94 @@ static mr_status put_step(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, in
     return mr_pg_exec(pg, &insert_step, p, NULL, err);
 }
 
-static mr_status plan(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, int64_t *run, mr_error *err) {
+static mr_status put_fire(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, int64_t run, mr_error *err) {
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, job->schedule);
+    mr_pg_put_time(p, job->due_ns);
+    if (job->next_ns == INT64_MAX) mr_pg_put_null(p, MR_PG_TIME);
+    else mr_pg_put_time(p, job->next_ns);
+    mr_pg_put_int8(p, run);
+    return mr_pg_exec(pg, &insert_fire, p, NULL, err);
+}
+
+static mr_status plan(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, made *out, mr_error *err) {
     dataset d = {0};
     mr_version v;
+    if (job->key[0]) MR_TRY(find_submitted(pg, p, job, &out->run, err));
+    job->existed = out->run != 0;
+    if (job->existed) return MR_OK;
+    mr_pg_params_clear(p);
     MR_TRY(read_dataset(pg, p, job, &d, err));
     uint32_t has;
     MR_TRY(columns_of(job, &d, &has, err));
     MR_TRY(check_columns(job, has, err));
     if (job->version) MR_TRY(mr_version_find(pg, d.id, (int64_t)job->version, &v, err));
     else MR_TRY(mr_version_make(pg, d.id, d.is_table, &v, err));
-    MR_TRY(put_run(pg, p, job, &v, run, err));
-    MR_TRY(fence_run(pg, p, job, *run, err));
-    for (uint32_t i = 0; i < job->steps; i++) MR_TRY(put_step(pg, p, job, *run, i, has, &v, err));
-    return MR_OK;
+    MR_TRY(put_run(pg, p, job, &v, out, err));
+    job->existed = out->run == 0;
+    if (job->existed) return find_submitted(pg, p, job, &out->run, err);
+    MR_TRY(fence_run(pg, p, job, out->run, err));
+    for (uint32_t i = 0; i < job->steps; i++) MR_TRY(put_step(pg, p, job, out->run, i, has, &v, err));
+    return job->schedule ? put_fire(pg, p, job, out->run, err) : MR_OK;
+}
+
+/* ---- a run that is committed must be known ---- */
+
+/* Whether the transaction took effect, once the server is done with it; E_FULL while it is not. */
+static mr_status read_outcome(mr_pg *pg, int64_t transaction, bool *committed, mr_error *err) {
+    mr_pg_params p;
+    mr_pg_result *r = NULL;
+    mr_pg_params_init(&p, NULL, 64);
+    mr_pg_put_int8(&p, transaction);
+    mr_status s = mr_pg_exec(pg, &how_it_ended, &p, &r, err);
+    mr_pg_params_free(&p);
+    if (s == MR_OK) {
+        mr_pg_row row = mr_pg_row_at(r, 0);
+        mr_span word = mr_pg_text(&row, 0);
+        *committed = mr_span_eq(word, mr_span_of("committed"));
+        if (mr_span_eq(word, mr_span_of("in progress"))) s = mr_fail(err, MR_E_FULL, "the run is still being committed");
+    }
+    mr_pg_result_free(&r);
+    return s;
+}
+
+/* Reads the run that was or may have been committed, for as long as the database is away: nobody else would work on it
+ * until the next start, which finds it. `known`: it is committed. */
+static mr_status adopt(mr_desk *desk, const made *m, bool known, mr_run_info **info, mr_error *err) {
+    const struct timespec pause = {.tv_nsec = 200000000};
+    mr_error lost = *err;
+    for (;;) {
+        mr_pg *pg;
+        mr_status s = mr_desk_database(desk, &pg, err);
+        if (s == MR_OK && !known) {
+            s = read_outcome(pg, m->transaction, &known, err);
+            if (s == MR_OK && !known) {
+                *err = lost;
+                return MR_E_UNAVAILABLE;
+            }
+        }
+        if (s == MR_OK) s = mr_run_info_read(pg, (uint64_t)m->run, info, err);
+        if (s == MR_OK || !mr_status_of((int)s)->retryable || mr_queue_closed(&desk->in)) return s;
+        nanosleep(&pause, NULL);
+    }
 }
 
 void mr_plan_work(mr_desk *desk, mr_job *head) {
     mr_plan_job *job = (mr_plan_job *)head;
     mr_pg *pg;
     mr_pg_params p;
-    mr_pg_outcome outcome;
-    int64_t run = 0;
+    mr_pg_outcome outcome = MR_PG_ROLLED_BACK;
+    made m = {0};
     mr_error *err = &head->error;
     mr_pg_params_init(&p, NULL, 4 * 1024 * 1024);
     mr_status s = mr_desk_database(desk, &pg, err);
     if (s == MR_OK) s = mr_pg_begin(pg, err);
     if (s == MR_OK) {
-        s = plan(pg, &p, job, &run, err);
+        s = plan(pg, &p, job, &m, err);
         if (s == MR_OK) s = mr_pg_commit(pg, &outcome, err);
         if (s != MR_OK) mr_pg_rollback(pg);
     }
-    if (s == MR_OK) s = mr_run_info_read(pg, (uint64_t)run, &job->info, err);
+    if (outcome != MR_PG_ROLLED_BACK) s = adopt(desk, &m, outcome == MR_PG_COMMITTED, &job->info, err);
     mr_pg_params_free(&p);
     head->status = s;
 }

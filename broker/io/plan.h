@@ -5,6 +5,7 @@
 #include "broker/io/desk.h"
 #include "broker/io/lease.h"
 #include "broker/io/run_info.h"
+#include "common/hash.h"
 
 /* A component of the run to be made; its options were checked already. */
 typedef struct mr_plan_step_request {
@@ -22,14 +23,21 @@ typedef struct mr_plan_job {
     uint64_t version;      /* 0: the newest state of the data set */
     uint32_t batch_size;
     uint64_t seed;
+    uint32_t priority;     /* 0: MR_PRIORITY */
+    char key[201];         /* "": none; else the same submission under it gives the same run */
+    mr_hash request;       /* of the submission */
+    int64_t schedule, due_ns, next_ns; /* schedule 0: none; else this run is that firing; next_ns INT64_MAX: the last */
+    struct mr_due_job *due;            /* the loop's: the firing */
     mr_bindings bindings;
     uint32_t steps;
     mr_plan_step_request step[MR_STEPS_MAX];
     mr_run_info *info;     /* out, given: the committed run */
+    bool existed;          /* out: it was submitted before under that key */
 } mr_plan_job;
 
 /* Errors: E_NOT_FOUND no such data set or version; E_INVALID no rows, a column that a component needs is not there, a role
- * names no column; E_CONFLICT another broker took over. */
+ * names no column; E_CONFLICT another broker took over; E_EXISTS the key is another submission's, or the schedule's time
+ * was fired before. */
 void mr_plan_work(mr_desk *desk, mr_job *job);
 mr_plan_job *mr_plan_job_new(void); /* NULL without memory */
 void mr_plan_job_free(mr_plan_job *job);

@@ -50,7 +50,7 @@ mr_status mr_query_pack_list(mr_buf *out, const mr_pg_result *r, const mr_query_
                              mr_error *err) MR_MUST_CHECK;
 /* The commands that are more than one statement. */
 typedef mr_status mr_query_fn(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error *err);
-mr_query_fn mr_query_prompt, mr_query_run_show, mr_query_artifact, mr_query_doctor;
+mr_query_fn mr_query_prompt, mr_query_dead_show, mr_query_run_show, mr_query_artifact, mr_query_doctor;
 
 typedef struct mr_reader {
     struct mr_redis *redis; /* NULL for none */

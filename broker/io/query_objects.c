@@ -96,15 +96,18 @@ mr_status mr_query_prompt(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error 
 static const mr_pg_statement read_run = {
     "q_run",
     "select r.id, r.name, d.name, v.id, v.row_count, r.batch_size, r.seed, coalesce(e.state, 'running'),"
-    " coalesce(e.reason, ''), r.created_at, e.ended_at, r.roles, e.counts"
+    " coalesce(e.reason, ''), r.created_at, e.ended_at, r.roles, r.priority, r.client,"
+    " exists (select 1 from millrace.pause_now w where w.subject = 'run' and w.name = r.id::text and w.paused),"
+    " (select count(*) from millrace.run_reopen o where o.run_id = r.id), e.counts"
     " from millrace.run r join millrace.dataset_version v on v.id = r.version_id join millrace.dataset d on d.id = v.dataset_id"
     " left join millrace.run_end e on e.run_id = r.id where r.id = $1",
     1, {MR_PG_INT8}};
 static const mr_query_column run_columns[] = {
     {"run", MR_SHOW_INT}, {"name", MR_SHOW_TEXT}, {"dataset", MR_SHOW_TEXT}, {"version", MR_SHOW_INT},
     {"rows", MR_SHOW_INT}, {"batch_size", MR_SHOW_INT}, {"seed", MR_SHOW_INT}, {"state", MR_SHOW_TEXT},
-    {"reason", MR_SHOW_TEXT}, {"created_at", MR_SHOW_TIME}, {"ended_at", MR_SHOW_TIME}, {"roles", MR_SHOW_JSON}, {0}};
-enum { RUN_MEMBERS = 12 };
+    {"reason", MR_SHOW_TEXT}, {"created_at", MR_SHOW_TIME}, {"ended_at", MR_SHOW_TIME}, {"roles", MR_SHOW_JSON},
+    {"priority", MR_SHOW_INT}, {"client", MR_SHOW_TEXT}, {"paused", MR_SHOW_BOOL}, {"reopened", MR_SHOW_INT}, {0}};
+enum { RUN_MEMBERS = 16 };
 
 static const mr_pg_statement read_run_steps = {
     "q_run_steps",

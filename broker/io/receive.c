@@ -55,6 +55,7 @@ static void worker_joined(mr_broker *b, const mr_peer *peer, const mr_wire_hello
 
 static void on_hello(mr_broker *b, const mr_wire_hello *hello, const mr_net_msg *msg) {
     mr_peer *peer = mr_peer_from(&b->peers, msg->from);
+    mr_key_row row;
     if (hello->role != 1 && hello->role != 2) {
         mr_broker_refuse(b, msg->from, MR_E_PROTOCOL, true, "hello: role is 1 (worker) or 2 (client)");
         return;
@@ -64,12 +65,13 @@ static void on_hello(mr_broker *b, const mr_wire_hello *hello, const mr_net_msg 
         return;
     }
     if (peer) mr_broker_peer_gone(b, peer, "began again");
+    if (!mr_access_hello(b, msg, hello->role == 1, &row)) return;
     peer = mr_peer_add(&b->peers, msg->from);
     if (!peer) return;
     peer->state = hello->role == 1 ? MR_SESSION_WORKER : MR_SESSION_CLIENT;
-    peer->role = MR_ROLE_ADMIN; /* only loopback can be listened on, where whoever connects owns the machine */
     peer->seen_ms = mr_broker_now_ms();
     text_of(hello->name, peer->name, sizeof peer->name);
+    mr_access_name(peer, &row, msg);
     text_of(hello->build, peer->build, sizeof peer->build);
     if (hello->role == 1 && take_catalogue(b, peer, msg->body) != MR_OK) {
         mr_peer_remove(&b->peers, peer);
@@ -131,9 +133,16 @@ static mr_commit_job *commit_job(const mr_peer *peer, const mr_wire_result_item 
     return job;
 }
 
+static void keep_long_text(mr_broker *b, const mr_wire_result_item *item) {
+    mr_long_text *at = &b->long_text[b->long_texts++ % MR_LONG_TEXTS];
+    at->attempt = item->attempt;
+    text_of(item->text, at->text, sizeof at->text);
+}
+
 static void give_result(mr_broker *b, uint32_t peer, const mr_wire_result_item *item, mr_commit_job *job) {
     char text[256];
-    text_of(item->text, text, sizeof text);
+    text_of(mr_codec_text_cut(item->text, sizeof text - 1), text, sizeof text);
+    if (item->status != MR_OK && item->text.len >= sizeof text) keep_long_text(b, item);
     mr_event e = {.type = MR_EV_RESULT, .peer = peer};
     e.as.result.attempt = item->attempt;
     e.as.result.key = (mr_work_key){item->run, item->step, item->level, item->index};
@@ -265,9 +274,11 @@ void mr_broker_receive(mr_broker *b, mr_net_msg *msg) {
     uint32_t version = 0;
     mr_wire m;
     mr_peer *peer = mr_peer_from(&b->peers, msg->from);
+    if (!mr_access_message(b, peer, msg)) return;
     mr_session_state state = peer ? peer->state : MR_SESSION_NEW;
     mr_arena_reset(b->arena);
     mr_status s = mr_wire_peek(msg->envelope, &type, &version, &err);
+    bool garbage = s != MR_OK;
     if (s == MR_OK && version != MR_WIRE_VERSION)
         s = mr_fail(&err, MR_E_PROTOCOL, "the peer speaks version %u of the protocol, this broker %d", version, MR_WIRE_VERSION);
     if (s == MR_OK && !mr_session_accepts(state, type)) {
@@ -275,9 +286,13 @@ void mr_broker_receive(mr_broker *b, mr_net_msg *msg) {
         s = mr_fail(&err, MR_E_PROTOCOL, unknown ? "there is no session: begin with hello" : "'%s' is not taken in this session",
                     mr_msg_name(type));
     }
-    if (s == MR_OK) s = mr_wire_decode(msg->envelope, b->arena, &m, &err);
+    if (s == MR_OK) {
+        s = mr_wire_decode(msg->envelope, b->arena, &m, &err);
+        garbage = s != MR_OK;
+    }
     if (s != MR_OK) {
         mr_broker_refuse(b, msg->from, s, true, err.text);
+        if (garbage) mr_access_cut_off(b, msg);
         if (peer) mr_broker_peer_gone(b, peer, err.text);
         return;
     }

@@ -9,7 +9,7 @@ enum { ARENA_MAX = 16 * 1024 * 1024, SCHEMA_JSON_MAX = 1024 * 1024 };
 
 static const mr_pg_statement read_run = {
     "run_read",
-    "select r.version_id, v.row_count, r.seed, d.id, d.name, d.kind, d.columns, r.roles"
+    "select r.version_id, v.row_count, r.seed, d.id, d.name, d.kind, d.columns, r.roles, r.priority, r.client"
     " from millrace.run r join millrace.dataset_version v on v.id = r.version_id join millrace.dataset d on d.id = v.dataset_id"
     " where r.id = $1",
     1,
@@ -108,6 +108,10 @@ static mr_status read_head(mr_pg *pg, mr_run_info *info, mr_pg_params *p, mr_err
         s = mr_schema_from_json(mr_pg_text(&row, 6), info->arena, &info->schema, err);
     }
     if (s == MR_OK) s = read_roles(mr_pg_text(&row, 7), &info->bindings, err);
+    if (s == MR_OK) {
+        info->priority = (uint32_t)mr_pg_int(&row, 8);
+        snprintf(info->client, sizeof info->client, "%.*s", MR_SPAN_ARG(mr_pg_text(&row, 9)));
+    }
     if (s == MR_OK) s = mr_pg_row_status(&row, err);
     mr_pg_result_free(&r);
     return s;
@@ -186,5 +190,6 @@ void mr_run_info_drop(mr_run_info *info) {
 }
 
 mr_run_plan mr_run_info_plan(const mr_run_info *info) {
-    return (mr_run_plan){.run = info->run, .rows = info->rows, .steps = info->steps, .step = info->plan};
+    return (mr_run_plan){.run = info->run, .rows = info->rows, .steps = info->steps, .step = info->plan,
+                         .client = info->client, .priority = info->priority};
 }

@@ -18,6 +18,8 @@ typedef struct mr_run_info {
     bool is_table;
     mr_table_schema schema; /* of a table */
     mr_bindings bindings;
+    uint32_t priority;
+    char client[MR_NAME_MAX + 1];
     uint32_t steps;
     mr_step_plan plan[MR_STEPS_MAX];
     uint32_t columns[MR_STEPS_MAX]; /* what the segments of a step hold */

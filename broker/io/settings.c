@@ -6,7 +6,7 @@ static const char *const levels[] = {"debug", "info", "warn", "error", "off", NU
 
 const mr_option mr_broker_options[] = {
     {.name = "listen", .type = MR_OPT_TEXT, .offset = AT(listen), .def = "tcp://127.0.0.1:7411", .flag = 'l',
-     .help = "address for workers and clients; loopback or ipc"},
+     .help = "address for workers and clients; loopback or ipc, with keys any"},
     {.name = "events", .type = MR_OPT_TEXT, .offset = AT(events), .def = "tcp://127.0.0.1:*",
      .help = "address of the live events; '*' takes a free port"},
     {.name = "name", .type = MR_OPT_TEXT, .offset = AT(name), .def = "",
@@ -15,6 +15,10 @@ const mr_option mr_broker_options[] = {
      .help = "PostgreSQL: postgresql://user@host:port/database"},
     {.name = "redis_url", .type = MR_OPT_TEXT, .offset = AT(redis_url), .def = "", .secret = true,
      .help = "Redis: redis://host:port or unix:///path; empty: no cache, only slower"},
+    {.name = "server_key_file", .type = MR_OPT_TEXT, .offset = AT(server_key_file), .def = "",
+     .help = "file with this broker's secret key; with allow_file: only admitted keys come in, encrypted"},
+    {.name = "allow_file", .type = MR_OPT_TEXT, .offset = AT(allow_file), .def = "",
+     .help = "file that lists the admitted keys ('millrace keys'); followed while the broker runs"},
     {.name = "config", .type = MR_OPT_TEXT, .offset = AT(config), .def = "", .flag = 'c', .help = "YAML file of settings"},
     {.name = "heartbeat_ms", .type = MR_OPT_INT, .offset = AT(heartbeat_ms), .def = "1000", .min = 50, .max = 60000,
      .unit = "ms", .help = "how often a peer must send something"},
@@ -30,6 +34,11 @@ const mr_option mr_broker_options[] = {
      .unit = "ms", .help = "first bound of the random wait before a failed batch is tried again; doubles each time"},
     {.name = "retry_max_ms", .type = MR_OPT_INT, .offset = AT(retry_max_ms), .def = "30000", .min = 1, .max = 3600000,
      .unit = "ms", .help = "largest bound of that wait"},
+    {.name = "age_ms", .type = MR_OPT_INT, .offset = AT(age_ms), .def = "100", .min = 1, .max = 3600000, .unit = "ms",
+     .help = "waiting that is worth one point of priority, so that low priorities get their turn too"},
+    {.name = "watchdog_s", .type = MR_OPT_INT, .offset = AT(watchdog_s), .def = "120", .min = 0, .max = 86400, .unit = "s",
+     .help = "time without progress, while there is work and credit, after which the broker alarms and repairs, and after "
+             "the same time again ends so that it is restarted; 0: never"},
     {.name = "inline_max", .type = MR_OPT_INT, .offset = AT(inline_max), .def = "65536", .min = 0, .max = 16777216,
      .unit = "bytes", .help = "inputs up to this size travel in the message, larger ones through the cache"},
     {.name = "cache_ttl_s", .type = MR_OPT_INT, .offset = AT(cache_ttl_s), .def = "900", .min = 1, .max = 604800,

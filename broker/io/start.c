@@ -1,6 +1,7 @@
 /* start.c: how the shell begins, goes round and ends. */
 #include "broker/io/broker.h"
 
+#include "broker/io/delivery.h"
 #include "broker/io/intake.h"
 #include "broker/io/query.h"
 #include "common/clock.h"
@@ -30,7 +31,7 @@ mr_live_run *mr_broker_run(const mr_broker *b, uint64_t run) {
 
 /* ---- runs ---- */
 
-static mr_status plan_run(mr_broker *b, mr_run_info *info, mr_error *err) {
+mr_status mr_broker_plan_run(mr_broker *b, mr_run_info *info, mr_error *err) {
     mr_live_run *live = mr_new(NULL, 1, sizeof *live);
     if (!live) return mr_fail(err, MR_E_MEMORY, "no memory for run %llu", (unsigned long long)info->run);
     mr_run_plan plan = mr_run_info_plan(info);
@@ -48,70 +49,42 @@ static mr_status plan_run(mr_broker *b, mr_run_info *info, mr_error *err) {
 
 mr_status mr_broker_add_run(mr_broker *b, mr_run_info *info, mr_error *err) {
     mr_event open = {.type = MR_EV_RUN_OPENED, .as.run = info->run};
-    mr_status s = plan_run(b, info, err);
+    mr_status s = mr_broker_plan_run(b, info, err);
     mr_run_info_drop(info);
     if (s == MR_OK) mr_broker_event(b, &open);
     return s;
 }
 
-static const mr_pg_statement unfinished = {
-    "start_unfinished",
-    "select r.id from millrace.run r where not exists (select 1 from millrace.run_end e where e.run_id = r.id) order by r.id",
-    0, {0}};
-static const mr_pg_statement done_before = {
-    "start_done", "select step, level, batch from millrace.result where run_id = $1", 1, {MR_PG_INT8}};
-
-static mr_status tell_done(mr_broker *b, mr_pg *pg, uint64_t run, uint64_t *count, mr_error *err) {
-    mr_pg_params p;
-    mr_pg_params_init(&p, NULL, 64);
-    mr_pg_put_int8(&p, (int64_t)run);
-    mr_status s = mr_pg_stream(pg, &done_before, &p, err);
-    mr_pg_params_free(&p);
-    for (*count = 0; s == MR_OK; ++*count) {
-        mr_pg_result *r = NULL;
-        s = mr_pg_stream_next(pg, &r, err);
-        if (s != MR_OK || !r) break;
-        mr_pg_row row = mr_pg_row_at(r, 0);
-        mr_event e = {.type = MR_EV_DONE_BEFORE};
-        e.as.key = (mr_work_key){run, (uint32_t)mr_pg_int(&row, 0), (uint32_t)mr_pg_int(&row, 1), (uint32_t)mr_pg_int(&row, 2)};
-        mr_pg_result_free(&r);
-        s = mr_core_step(b->core, mr_broker_now_ms(), &e, err);
-    }
-    mr_pg_stream_end(pg);
-    return s;
-}
-
 static mr_status resume_run(mr_broker *b, mr_pg *pg, uint64_t run, mr_error *err) {
-    mr_run_info *info = NULL;
-    uint64_t done = 0;
-    mr_status s = mr_run_info_read(pg, run, &info, err);
+    mr_recover_job *job = mr_recover_job_new(run);
+    if (!job) return mr_fail(err, MR_E_MEMORY, "no memory for a run");
+    mr_status s = mr_recover_read(pg, job, err);
     if (s != MR_OK && mr_pg_alive(pg)) { /* one damaged run must not keep the others waiting */
         MR_LOG(&b->log, MR_LOG_ERROR, "broker", "run_not_resumed", MR_LOG_INT("run", run), MR_LOG_TEXT("reason", err->text));
+        mr_recover_job_free(job);
         return MR_OK;
     }
-    if (s != MR_OK) return s;
-    s = plan_run(b, info, err);
-    mr_run_info_drop(info);
-    if (s == MR_OK) s = tell_done(b, pg, run, &done, err);
-    if (s != MR_OK) return s;
-    mr_event open = {.type = MR_EV_RUN_OPENED, .as.run = run};
-    mr_broker_event(b, &open);
-    MR_LOG(&b->log, MR_LOG_INFO, "broker", "run_resumed", MR_LOG_INT("run", run), MR_LOG_INT("done", done));
-    return MR_OK;
+    if (s == MR_OK && !job->ended) s = mr_recover_tell(b, job, err);
+    mr_recover_job_free(job);
+    return s;
 }
 
 static mr_status resume_runs(mr_broker *b, mr_pg *pg, mr_error *err) {
-    mr_pg_result *r = NULL;
-    MR_TRY(mr_pg_exec(pg, &unfinished, NULL, &r, err));
-    mr_status s = MR_OK;
-    for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
-        mr_pg_row row = mr_pg_row_at(r, i);
-        uint64_t run = (uint64_t)mr_pg_int(&row, 0);
-        s = resume_run(b, pg, run, err);
-        if (s != MR_OK) mr_fail_in(err, "run %llu cannot be resumed", (unsigned long long)run);
+    mr_unfinished_job *all = mr_new(NULL, 1, sizeof *all);
+    if (!all) return mr_fail(err, MR_E_MEMORY, "no memory to start with");
+    mr_status s = mr_unfinished_read(pg, all, err);
+    for (uint32_t i = 0; s == MR_OK && i < all->runs; i++) {
+        s = resume_run(b, pg, all->run[i], err);
+        if (s != MR_OK) mr_fail_in(err, "run %llu cannot be resumed", (unsigned long long)all->run[i]);
     }
-    mr_pg_result_free(&r);
+    mr_unfinished_job_free(all);
     return s;
+}
+
+static mr_status tell_rule(void *context, const mr_rule *rule, mr_error *err) {
+    mr_broker *b = context;
+    mr_event e = {.type = MR_EV_RULE, .as.rule = rule};
+    return mr_core_step(b->core, mr_broker_now_ms(), &e, err);
 }
 
 /* ---- start ---- */
@@ -129,9 +102,20 @@ static mr_status open_signals(mr_broker *b, mr_error *err) {
 
 static mr_status open_sockets(mr_broker *b, mr_error *err) {
     mr_net_options options = {.max_frame = MR_WIRE_BODY_MAX, .send_queue = 10000, .receive_queue = 10000, .linger_ms = 1000};
+    /* A message may have the largest body and what the kernel buffers; a stranger or a follower of events says little. */
+    const mr_conns_limits peers = {.partial_max = MR_WIRE_BODY_MAX + (16u << 20), .fresh_bytes = 2u << 20, .fresh_max = 512,
+                                   .total_max = 8192, .memory_max = (size_t)2 << 30},
+                          followers = {.partial_max = 1u << 20, .fresh_bytes = 1u << 20, .fresh_max = 1024, .total_max = 1024};
+    MR_TRY(mr_access_open(&b->access, &b->settings, err));
     MR_TRY(mr_net_new(NULL, &b->net, err));
+    MR_TRY(mr_access_guard(&b->access, b->net, err));
+    options.keys = mr_access_keys(&b->access, false);
+    options.conns = &peers;
     MR_TRY(mr_net_bind(b->net, MR_ROUTER, b->settings.listen, &options, &b->router, err));
-    return mr_net_bind(b->net, MR_PUB, b->settings.events, &options, &b->events, err);
+    options.keys = mr_access_keys(&b->access, true);
+    options.conns = &followers;
+    MR_TRY(mr_net_bind(b->net, MR_PUB, b->settings.events, &options, &b->events, err));
+    return mr_access_prove(&b->access, b->net, b->router, b->events, err);
 }
 
 static void name_broker(mr_broker *b) {
@@ -153,6 +137,8 @@ static mr_status make_core(mr_broker *b, uint64_t first_attempt, mr_error *err) 
         .max_crashes = (uint32_t)b->settings.max_crashes,
         .retry_base_ms = (uint32_t)b->settings.retry_base_ms,
         .retry_max_ms = (uint32_t)b->settings.retry_max_ms,
+        .age_ms = (uint32_t)b->settings.age_ms,
+        .stall_ms = (uint32_t)b->settings.watchdog_s * 1000,
     };
     mr_random_bytes(&config.seed, sizeof config.seed);
     b->arena = mr_arena_new(NULL, ARENA_MAX);
@@ -162,13 +148,13 @@ static mr_status make_core(mr_broker *b, uint64_t first_attempt, mr_error *err) 
 
 static mr_status check_migrated(mr_pg *pg, mr_error *err) {
     static const mr_pg_statement there = {
-        "start_migrated", "select to_regclass('millrace.partition_lease') is not null", 0, {0}};
+        "start_migrated", "select to_regclass('millrace.rule_now') is not null", 0, {0}};
     mr_pg_result *r = NULL;
     MR_TRY(mr_pg_exec(pg, &there, NULL, &r, err));
     mr_pg_row row = mr_pg_row_at(r, 0);
     bool migrated = mr_pg_bool(&row, 0);
     mr_pg_result_free(&r);
-    return migrated ? MR_OK : mr_fail(err, MR_E_NOT_FOUND, "the database has no Millrace schema: run 'millrace migrate up' first");
+    return migrated ? MR_OK : mr_fail(err, MR_E_NOT_FOUND, "the database does not have this broker's schema: run 'millrace migrate up' first");
 }
 
 static mr_status find_work(mr_broker *b, mr_error *err) {
@@ -182,6 +168,7 @@ static mr_status find_work(mr_broker *b, mr_error *err) {
     mr_status s = check_migrated(pg, err);
     if (s == MR_OK) s = mr_lease_take(pg, &b->lease, &first_attempt, err);
     if (s == MR_OK) s = make_core(b, first_attempt, err);
+    if (s == MR_OK) s = mr_rules_read(pg, tell_rule, b, err);
     if (s == MR_OK) s = resume_runs(b, pg, err);
     mr_pg_free(&pg);
     return s;
@@ -196,7 +183,8 @@ static mr_status start_desks(mr_broker *b, mr_error *err) {
     mr_desk *const desks[] = {&b->ledger, &b->loader, &b->reader, &b->intake, &b->planner};
     mr_loader_options loader = {.redis_url = b->settings.redis_url, .inline_max = (size_t)b->settings.inline_max,
                                 .cache_bytes = (size_t)b->settings.segment_cache_mb << 20,
-                                .ttl_s = (unsigned)b->settings.cache_ttl_s};
+                                .ttl_s = (unsigned)b->settings.cache_ttl_s,
+                                .seen = &b->rows_seen};
     mr_job *on_fenced = mr_new(NULL, 1, sizeof *on_fenced);
     if (!on_fenced) return mr_fail(err, MR_E_MEMORY, "no memory to start with");
     on_fenced->done = fenced;
@@ -210,8 +198,8 @@ static mr_status start_desks(mr_broker *b, mr_error *err) {
     MR_TRY(mr_loader_start(&b->loader, &loader, err));
     MR_TRY(mr_reader_start(&b->reader, b->settings.redis_url, (unsigned)b->settings.cache_ttl_s, err));
     MR_TRY(mr_intake_start(&b->intake, (uint32_t)b->settings.max_chars, err));
-    b->planner.name = "planner";
-    return mr_desk_start(&b->planner, err);
+    MR_TRY(mr_audit_start(b, err));
+    return mr_planner_start(&b->planner, mr_broker_due, err);
 }
 
 mr_status mr_broker_start(mr_broker *b, mr_error *err) {
@@ -257,7 +245,10 @@ static void receive_some(mr_broker *b) {
         bool got = false;
         mr_error err;
         mr_status s = mr_net_receive(b->router, &msg, &got, &err);
-        if (s == MR_E_PROTOCOL) refuse_frames(b, msg.from, &err);
+        if (s == MR_E_PROTOCOL) {
+            refuse_frames(b, msg.from, &err);
+            mr_access_cut_off(b, &msg);
+        }
         else if (s == MR_OK && got) mr_broker_receive(b, &msg);
         mr_net_msg_free(&msg);
         if (!got && s != MR_E_PROTOCOL) return;
@@ -295,12 +286,25 @@ static void forget_idle_clients(mr_broker *b, uint64_t now) {
         if (peer->state == MR_SESSION_CLIENT && now - peer->seen_ms > CLIENT_IDLE_MS) mr_peer_remove(&b->peers, peer);
 }
 
+static void tell_loading(mr_broker *b) {
+    unsigned long seen = atomic_load_explicit(&b->rows_seen, memory_order_relaxed);
+    mr_event e = {.type = MR_EV_LOADING};
+    if (seen != b->rows_told) mr_broker_event(b, &e);
+    b->rows_told = seen;
+}
+
 static void tick(mr_broker *b, uint64_t now) {
     enum { AGAIN_EVERY = 10 }; /* ticks */
     mr_event e = {.type = MR_EV_TICK};
-    if (now - b->tick_ms < TICK_MS) return;
+    if (now - b->tick_ms < TICK_MS) {
+        if (now >= mr_core_due_ms(b->core)) mr_broker_event(b, &e);
+        return;
+    }
     b->tick_ms = now;
+    mr_access_tick(b, now);
+    mr_audit_tick(b, now);
     mr_broker_event(b, &e);
+    tell_loading(b);
     if (now / TICK_MS % AGAIN_EVERY) return;
     forget_idle_clients(b, now);
     give_again(b);
@@ -318,11 +322,17 @@ static bool drained(const mr_broker *b, uint64_t now) {
     return b->phase == MR_DRAINING && (now >= b->stop_at_ms || (mr_core_idle(b->core) && !b->again));
 }
 
+/* Until the next tick, or until a rate lets something go. */
+static int poll_ms(const mr_broker *b) {
+    uint64_t now = mr_broker_now_ms(), due = mr_core_due_ms(b->core);
+    return due > now + TICK_MS ? TICK_MS : due > now ? (int)(due - now) : 1;
+}
+
 mr_status mr_broker_serve(mr_broker *b, mr_error *err) {
     mr_poll_item items[] = {{.socket = b->router}, {.fd = b->waker.fd}, {.fd = b->signals}};
     mr_broker_act(b); /* what was found at the start */
     for (;;) {
-        mr_status s = mr_net_poll(items, 3, TICK_MS, err);
+        mr_status s = mr_net_poll(items, 3, poll_ms(b), err);
         if (s != MR_OK && s != MR_E_INTERRUPTED) return s;
         receive_some(b);
         finish_jobs(b);
@@ -334,6 +344,8 @@ mr_status mr_broker_serve(mr_broker *b, mr_error *err) {
     }
     if (b->stop_status == MR_E_CONFLICT)
         return mr_fail(err, MR_E_CONFLICT, "another broker has taken over this broker's work; this one stops");
+    if (b->stop_status == MR_E_INTERNAL)
+        return mr_fail(err, MR_E_INTERNAL, "nothing moved though there was work, and the repair did not help: see the log");
     return MR_OK;
 }
 
@@ -369,6 +381,8 @@ static void settle(mr_broker *b) {
         finish_jobs(b);
         mr_broker_act(b);
     } while (mr_queue_count(&b->outbox));
+    mr_audit_stop(b); /* the last answers are on record */
+    finish_jobs(b);
     if (b->router) say_bye(b);
 }
 
@@ -386,6 +400,7 @@ void mr_broker_stop(mr_broker *b) {
     mr_socket_close(&b->router);
     mr_socket_close(&b->events);
     mr_net_free(&b->net);
+    mr_access_close(&b->access);
     mr_waker_close(&b->waker);
     if (b->signals >= 0) close(b->signals);
     if (served) MR_LOG(&b->log, MR_LOG_INFO, "broker", "stopped");

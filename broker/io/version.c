@@ -22,7 +22,8 @@ static const mr_pg_statement find_id = {
     {MR_PG_INT8, MR_PG_INT8}};
 static const mr_pg_statement insert_version = {
     "version_insert",
-    "insert into millrace.dataset_version (dataset_id, row_count, content_hash) values ($1, $2, $3) returning id",
+    "insert into millrace.dataset_version (dataset_id, row_count, content_hash) values ($1, $2, $3)"
+    " on conflict do nothing returning id",
     3,
     {MR_PG_INT8, MR_PG_INT8, MR_PG_BYTEA}};
 static const char copy_rows[] = "copy millrace.version_rows (version_id, chunk, row_ids) from stdin (format binary)";
@@ -120,20 +121,28 @@ static mr_status copy_ids(mr_pg *pg, mr_pg_params *p, int64_t version, const ids
     return mr_pg_copy_end(pg, NULL, err);
 }
 
+static mr_status find(mr_pg *pg, mr_pg_params *p, int64_t dataset, const mr_hash *hash, int64_t *id, bool *found, mr_error *err) {
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, dataset);
+    mr_pg_put_bytea(p, mr_hash_span(hash));
+    return one_number(pg, &find_same, p, id, found, err);
+}
+
 static mr_status find_or_insert(mr_pg *pg, mr_pg_params *p, int64_t dataset, ids *list, mr_version *out, mr_error *err) {
     mr_hash hash = mr_hash_final(&list->hash);
     bool found;
     out->rows = list->n;
-    mr_pg_put_int8(p, dataset);
-    mr_pg_put_bytea(p, mr_hash_span(&hash));
-    MR_TRY(one_number(pg, &find_same, p, &out->id, &found, err));
-    if (found) return MR_OK;
-    mr_pg_params_clear(p);
-    mr_pg_put_int8(p, dataset);
-    mr_pg_put_int8(p, (int64_t)list->n);
-    mr_pg_put_bytea(p, mr_hash_span(&hash));
-    MR_TRY(one_number(pg, &insert_version, p, &out->id, &found, err));
-    return copy_ids(pg, p, out->id, list, err);
+    for (int tries = 0; tries < 2; tries++) {
+        MR_TRY(find(pg, p, dataset, &hash, &out->id, &found, err));
+        if (found) return MR_OK;
+        mr_pg_params_clear(p);
+        mr_pg_put_int8(p, dataset);
+        mr_pg_put_int8(p, (int64_t)list->n);
+        mr_pg_put_bytea(p, mr_hash_span(&hash));
+        MR_TRY(one_number(pg, &insert_version, p, &out->id, &found, err));
+        if (found) return copy_ids(pg, p, out->id, list, err);
+    } /* somebody was faster with the same rows: then it is found */
+    return mr_fail(err, MR_E_UNAVAILABLE, "the version of the data set comes and goes; try again");
 }
 
 mr_status mr_version_make(mr_pg *pg, int64_t dataset, bool is_table, mr_version *out, mr_error *err) {

@@ -1,6 +1,7 @@
 /* view.c: the live state, as the documents that clients read. */
 #include "broker/io/broker.h"
 
+#include "broker/io/delivery.h"
 #include "common/json.h"
 #include "common/pack.h"
 
@@ -123,6 +124,28 @@ void mr_view_components(mr_broker *b, mr_buf *out) {
     }
     mr_pack_text(out, "catalogue");
     mr_pack_str(out, mr_catalogue_text(&b->catalogue));
+}
+
+void mr_view_limits(mr_broker *b, mr_buf *out) {
+    static const char *const names[] = {"kind", "name", "max_concurrent", "per_second", "burst", "out", "paused"};
+    mr_rule_view v;
+    uint32_t n = 0;
+    mr_pack_map(out, 2);
+    columns(out, names, 7);
+    size_t at = mr_pack_open_array(out);
+    for (uint32_t i = 0; mr_core_rule_at(b->core, i, &v); i++) {
+        if (!v.rule->max_concurrent && v.rule->per_second <= 0) continue;
+        n++;
+        mr_pack_array(out, 7);
+        mr_pack_text(out, mr_rule_word(v.rule->of));
+        mr_pack_text(out, v.rule->name);
+        mr_pack_u64(out, v.rule->max_concurrent);
+        mr_pack_f64(out, v.rule->per_second);
+        mr_pack_u64(out, v.rule->per_second > 0 ? v.rule->burst : 0);
+        mr_pack_u64(out, v.sent);
+        mr_pack_bool(out, v.rule->paused);
+    }
+    mr_pack_patch(out, at, n);
 }
 
 void mr_view_config(mr_broker *b, mr_buf *out) {

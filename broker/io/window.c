@@ -101,6 +101,7 @@ static mr_status stream(mr_window *w, mr_pg *pg, const mr_run_info *info, mr_err
                                            : read_prompt(w, n, &row, err);
         mr_pg_result_free(&r);
         n++;
+        if (w->seen) atomic_fetch_add_explicit(w->seen, 1, memory_order_relaxed);
         if (s != MR_OK) return s;
     }
     if (n < w->rows)
@@ -162,5 +163,5 @@ mr_status mr_window_batch(mr_window *w, mr_pg *pg, const mr_run_info *info, uint
 
 void mr_window_free(mr_window *w) {
     mr_arena_free(&w->arena);
-    *w = (mr_window){0};
+    *w = (mr_window){.seen = w->seen};
 }

@@ -12,6 +12,7 @@ typedef struct mr_window {
     mr_prompt *prompts;      /* of prompts, with */
     float *features;         /* rows x 31 */
     mr_cell *cells;          /* or of a table: rows x columns */
+    atomic_ulong *seen;      /* counts every row that comes, for the watchdog; may be NULL */
 } mr_window;
 
 /* Rows first .. first + rows - 1 of the run's version as a batch; borrows from `arena` and from the window until its next

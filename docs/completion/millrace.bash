@@ -7,15 +7,16 @@ _millrace() {
     case $command,$before in
         ingest,--source) words=" user synthetic api" ;;
         prompts,--source) words=" any user synthetic api" ;;
+        keys,--role) words=" viewer producer operator admin worker" ;;
     *) case $command in
-        '') words="--help --version up down status doctor ingest sample run runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail migrate config completion help" ;;
+        '') words="--help --version up down status doctor ingest sample run runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead pause resume limits schedules migrate keys audit config completion help" ;;
         up) words="--help --workers --foreground --broker --json --config --timeout --home" ;;
         down) words="--help --broker --json --config --timeout --home" ;;
         status) words="--help --broker --json --config --timeout --home" ;;
         doctor) words="--help --broker --json --config --timeout --home" ;;
         ingest) words="--help --map --table --types --max-chars --source --verbose --duplicates --update --broker --json --config --timeout --home" ;;
         sample) words="--help --rows --seed --output --broker --json --config --timeout --home" ;;
-        run) words="--help --component --set --dataset --version --batch-size --seed --role --name --wait --detach --broker --json --config --timeout --home" ;;
+        run) words="--help --component --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home" ;;
         runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;
         results) words="--help --component --batches --full --limit --after --broker --json --config --timeout --home" ;;
         report) words="--help --output --broker --json --config --timeout --home" ;;
@@ -30,7 +31,14 @@ _millrace() {
         rejects) words="--help --ingest --limit --after --broker --json --config --timeout --home" ;;
         artifacts) words="--help --run --output --limit --after --broker --json --config --timeout --home list get" ;;
         tail) words="--help --count --topic --broker --json --config --timeout --home" ;;
+        dead) words="--help --run --component --search --all --reason --limit --after --broker --json --config --timeout --home list show replay discard" ;;
+        pause) words="--help --reason --broker --json --config --timeout --home list component run client" ;;
+        resume) words="--help --reason --broker --json --config --timeout --home list component run client" ;;
+        limits) words="--help --concurrent --rate --burst --broker --json --config --timeout --home list set remove" ;;
+        schedules) words="--help --component --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home list add remove" ;;
         migrate) words="--help --to --yes --broker --json --config --timeout --home status up down" ;;
+        keys) words="--help --role --folder --output --broker --json --config --timeout --home list create revoke rotate" ;;
+        audit) words="--help --refused --limit --after --broker --json --config --timeout --home" ;;
         config) words="--help --of-broker --broker --json --config --timeout --home" ;;
         completion) words="--help --broker --json --config --timeout --home bash zsh fish" ;;
         help) words="--help --broker --json --config --timeout --home" ;;

@@ -98,6 +98,8 @@ static const mr_command_arg run_args[] = {
     {"seed", MR_ARG_U64, false},
     {"roles", MR_ARG_MAP, false},
     {"name", MR_ARG_TEXT, false},
+    {"priority", MR_ARG_U32, false},
+    {"key", MR_ARG_TEXT, false},
 };
 static const mr_command_arg runs_args[] = {
     {"limit", MR_ARG_U32, false},
@@ -131,6 +133,72 @@ static const mr_command_arg failures_args[] = {
     {"run", MR_ARG_U64, true},
     {"limit", MR_ARG_U32, false},
     {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg audit_args[] = {
+    {"refused", MR_ARG_BOOL, false},
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg dead_args[] = {
+    {"run", MR_ARG_U64, false},
+    {"component", MR_ARG_TEXT, false},
+    {"search", MR_ARG_TEXT, false},
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg dead_show_args[] = {
+    {"id", MR_ARG_U64, true},
+};
+static const mr_command_arg dead_replay_args[] = {
+    {"id", MR_ARG_U64, false},
+    {"run", MR_ARG_U64, false},
+    {"component", MR_ARG_TEXT, false},
+    {"search", MR_ARG_TEXT, false},
+    {"all", MR_ARG_BOOL, false},
+    {"reason", MR_ARG_TEXT, false},
+};
+static const mr_command_arg dead_discard_args[] = {
+    {"id", MR_ARG_U64, false},
+    {"run", MR_ARG_U64, false},
+    {"component", MR_ARG_TEXT, false},
+    {"search", MR_ARG_TEXT, false},
+    {"all", MR_ARG_BOOL, false},
+    {"reason", MR_ARG_TEXT, false},
+};
+static const mr_command_arg pause_args[] = {
+    {"kind", MR_ARG_TEXT, true},
+    {"name", MR_ARG_TEXT, true},
+    {"reason", MR_ARG_TEXT, false},
+};
+static const mr_command_arg resume_args[] = {
+    {"kind", MR_ARG_TEXT, true},
+    {"name", MR_ARG_TEXT, true},
+    {"reason", MR_ARG_TEXT, false},
+};
+static const mr_command_arg limit_set_args[] = {
+    {"kind", MR_ARG_TEXT, true},
+    {"name", MR_ARG_TEXT, true},
+    {"max_concurrent", MR_ARG_U32, false},
+    {"per_second", MR_ARG_TEXT, false},
+    {"burst", MR_ARG_U32, false},
+};
+static const mr_command_arg limit_remove_args[] = {
+    {"kind", MR_ARG_TEXT, true},
+    {"name", MR_ARG_TEXT, true},
+};
+static const mr_command_arg schedule_add_args[] = {
+    {"name", MR_ARG_TEXT, false},
+    {"at", MR_ARG_TEXT, false},
+    {"every", MR_ARG_TEXT, false},
+    {"cron", MR_ARG_TEXT, false},
+    {"run", MR_ARG_MAP, true},
+};
+static const mr_command_arg schedules_args[] = {
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
+static const mr_command_arg schedule_remove_args[] = {
+    {"id", MR_ARG_U64, true},
 };
 
 const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
@@ -177,10 +245,11 @@ const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
      .args = sessions_args, .arg_count = 2,
      .doc = "Lists prompt sessions."},
     {.name = "run", .number = MR_CMD_RUN, .role = MR_ROLE_PRODUCER, .handled = MR_HANDLED_CORE,
-     .args = run_args, .arg_count = 7,
+     .args = run_args, .arg_count = 9,
      .doc = "Plans a run over the newest version of a data set (made when rows have changed); answered after "
             "COMMIT with its id. `components`: maps of name and options (name to text); `roles`: role to "
-            "column."},
+            "column; `priority`: 1 to 1000, higher first, 100 when not given; `key`: the same submission under "
+            "the same key answers the first run."},
     {.name = "runs", .number = MR_CMD_RUNS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
      .args = runs_args, .arg_count = 2,
      .doc = "Lists runs."},
@@ -202,4 +271,47 @@ const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
     {.name = "failures", .number = MR_CMD_FAILURES, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
      .args = failures_args, .arg_count = 3,
      .doc = "The attempts of a run that failed, with their reasons."},
+    {.name = "audit", .number = MR_CMD_AUDIT, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_READ,
+     .args = audit_args, .arg_count = 3,
+     .doc = "Peers that were refused and commands that wrote: who, what, when and with what outcome."},
+    {.name = "dead", .number = MR_CMD_DEAD, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = dead_args, .arg_count = 5,
+     .doc = "Lists dead letters: batches that were given up and that nobody has decided about."},
+    {.name = "dead_show", .number = MR_CMD_DEAD_SHOW, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = dead_show_args, .arg_count = 1,
+     .doc = "One dead letter with every failed attempt at its batch."},
+    {.name = "dead_replay", .number = MR_CMD_DEAD_REPLAY, .role = MR_ROLE_OPERATOR,
+     .handled = MR_HANDLED_CORE, .args = dead_replay_args, .arg_count = 6,
+     .doc = "Tries dead letters of failed runs again: the runs are reopened and go on where they were. "
+            "Answered after COMMIT."},
+    {.name = "dead_discard", .number = MR_CMD_DEAD_DISCARD, .role = MR_ROLE_OPERATOR,
+     .handled = MR_HANDLED_CORE, .args = dead_discard_args, .arg_count = 6,
+     .doc = "Settles dead letters without trying them again."},
+    {.name = "pause", .number = MR_CMD_PAUSE, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_CORE,
+     .args = pause_args, .arg_count = 3,
+     .doc = "Sends nothing new of a component, run or client; what is out goes on. Survives restarts."},
+    {.name = "resume", .number = MR_CMD_RESUME, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_CORE,
+     .args = resume_args, .arg_count = 3,
+     .doc = "Ends a pause."},
+    {.name = "pauses", .number = MR_CMD_PAUSES, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .doc = "Lists what is paused."},
+    {.name = "limits", .number = MR_CMD_LIMITS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_CORE,
+     .doc = "Lists the limits, with the attempts that are out under each."},
+    {.name = "limit_set", .number = MR_CMD_LIMIT_SET, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_CORE,
+     .args = limit_set_args, .arg_count = 5,
+     .doc = "Limits the attempts of a component, run or client: how many at once, how many a second (a decimal "
+            "number) with which burst."},
+    {.name = "limit_remove", .number = MR_CMD_LIMIT_REMOVE, .role = MR_ROLE_OPERATOR,
+     .handled = MR_HANDLED_CORE, .args = limit_remove_args, .arg_count = 2,
+     .doc = "Takes a limit away."},
+    {.name = "schedule_add", .number = MR_CMD_SCHEDULE_ADD, .role = MR_ROLE_PRODUCER,
+     .handled = MR_HANDLED_CORE, .args = schedule_add_args, .arg_count = 5,
+     .doc = "Starts runs later, by the database's clock: at a time (as PostgreSQL reads it, or + and an "
+            "interval), every so often, or by a cron line in UTC. `run`: the arguments of the command run."},
+    {.name = "schedules", .number = MR_CMD_SCHEDULES, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = schedules_args, .arg_count = 2,
+     .doc = "Lists schedules with their last and next time."},
+    {.name = "schedule_remove", .number = MR_CMD_SCHEDULE_REMOVE, .role = MR_ROLE_OPERATOR,
+     .handled = MR_HANDLED_CORE, .args = schedule_remove_args, .arg_count = 1,
+     .doc = "Ends a schedule; runs that it started stay."},
 };

@@ -46,6 +46,20 @@ typedef enum mr_command {
     MR_CMD_ARTIFACTS = 35,
     MR_CMD_ARTIFACT = 36,
     MR_CMD_FAILURES = 37,
+    MR_CMD_AUDIT = 60,
+    MR_CMD_DEAD = 40,
+    MR_CMD_DEAD_SHOW = 41,
+    MR_CMD_DEAD_REPLAY = 42,
+    MR_CMD_DEAD_DISCARD = 43,
+    MR_CMD_PAUSE = 44,
+    MR_CMD_RESUME = 45,
+    MR_CMD_PAUSES = 46,
+    MR_CMD_LIMITS = 47,
+    MR_CMD_LIMIT_SET = 48,
+    MR_CMD_LIMIT_REMOVE = 49,
+    MR_CMD_SCHEDULE_ADD = 50,
+    MR_CMD_SCHEDULES = 51,
+    MR_CMD_SCHEDULE_REMOVE = 52,
 } mr_command;
 
 /* What answers a command: core (live state), read (a query), write (the ledger). */
@@ -79,7 +93,7 @@ typedef struct mr_command_row {
     const mr_command_arg *args;
 } mr_command_row;
 
-enum { MR_COMMAND_COUNT = 24, MR_COMMAND_ARGS_MAX = 32 };
+enum { MR_COMMAND_COUNT = 38, MR_COMMAND_ARGS_MAX = 32 };
 extern const mr_command_row mr_commands[MR_COMMAND_COUNT];
 
 /* Whether the broker takes a message type from a peer in this state; whether it sends one. */

@@ -15,6 +15,7 @@ cleanup() {
     local code=$? file
     trap - EXIT
     trap '' INT TERM HUP
+    if declare -F at_exit >/dev/null; then at_exit || true; fi # what a script started by itself
     while IFS= read -r file; do
         timeout 60 "$bin/millrace" down --home "${file%/run}" >/dev/null 2>&1 || true
         timeout 60 "$tree/deploy/services" stop "${file%/run}" >/dev/null 2>&1 || true

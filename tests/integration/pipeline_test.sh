@@ -34,9 +34,9 @@ same_as_first() { # RUN
 
 rows_come_in() {
     up 2
-    millrace sample --rows 1500 --seed 3 --output "$work/rows.jsonl"
+    millrace sample --rows 5000 --seed 3 --output "$work/rows.jsonl"
     millrace ingest "$work/rows.jsonl" --json >"$work/summary"
-    equal read "$(member read <"$work/summary")" 1500
+    equal read "$(member read <"$work/summary")" 5000
     equal rejected "$(member rejected <"$work/summary")" 0
     equal "rows in the table" "$(sql 'select count(*) from millrace.training_prompts')" "$(member stored <"$work/summary")"
 }

@@ -51,6 +51,10 @@ static void load(sim_world *w, const mr_action *a) {
     if (node->before)
         sim_broken(w, "%llu/%u/%u/%u was in the table at start and is computed again",
                    (unsigned long long)a->key.run, a->key.step, a->key.level, a->key.index);
+    if (w->now < SIM_FAULTS_MS && sim_chance(w, w->p_swallow)) {
+        w->swallowed++;
+        return;
+    }
     sim_at(w, sim_between(w, 1, 40),
            (sim_item){.kind = D_LOADED,
                       .broker_life = w->broker_life,
@@ -66,6 +70,7 @@ static void send_work(sim_world *w, const mr_action *a) {
     if (a->handle >= w->blobs.count || !w->blobs.item[a->handle].open)
         sim_broken(w, "work without its input");
     if (w->broken) return;
+    sim_check_send(w, a);
     w->report->sent++;
     send(w, a->peer, (sim_item){.kind = W_WORK, .key = a->key, .attempt = a->attempt,
                                 .value = w->blobs.item[a->handle].value});
@@ -97,8 +102,16 @@ static void act(sim_world *w, const mr_action *a) {
     case MR_ACT_SEND_WORK: send_work(w, a); break;
     case MR_ACT_COMMIT: commit(w, a); break;
     case MR_ACT_ACK: ack(w, a); break;
-    case MR_ACT_CANCEL_ATTEMPT: send(w, a->peer, (sim_item){.kind = W_CANCEL, .attempt = a->attempt}); break;
-    case MR_ACT_RECORD_FAILURE: w->report->retried++; break;
+    case MR_ACT_CANCEL_ATTEMPT:
+        sim_not_out(w, a->peer, a->attempt);
+        send(w, a->peer, (sim_item){.kind = W_CANCEL, .attempt = a->attempt});
+        break;
+    case MR_ACT_RECORD_FAILURE:
+        w->report->retried++;
+        if (a->dead)
+            sim_at(w, sim_between(w, 3, 60),
+                   (sim_item){.kind = D_DEAD, .broker_life = w->broker_life, .key = a->key});
+        break;
     case MR_ACT_DROP_BODY: sim_handle_close(w, &w->bodies, a->handle, "body"); break;
     case MR_ACT_STEP_FINISHED: break;
     case MR_ACT_RUN_FINISHED:
@@ -108,7 +121,12 @@ static void act(sim_world *w, const mr_action *a) {
         break;
     case MR_ACT_WORKER_LOST:
         w->sessions[a->peer] = 0;
+        sim_not_out(w, a->peer, 0);
         w->report->lost++;
+        break;
+    case MR_ACT_STALLED:
+        w->report->stalls++;
+        if (a->fatal) sim_at(w, 1, (sim_item){.kind = B_CRASH}); /* its supervisor starts it again */
         break;
     }
 }
@@ -124,7 +142,8 @@ static void pump(sim_world *w) {
 
 static void plan_run(sim_world *w, uint64_t id) {
     sim_run_row *run = &w->run[id - 1];
-    mr_run_plan plan = {.run = id, .rows = run->rows, .steps = run->steps, .step = run->step};
+    mr_run_plan plan = {.run = id, .rows = run->rows, .steps = run->steps, .step = run->step,
+                        .client = run->client, .priority = w->variant == SIM_NO_PRIORITY ? 100 : run->priority};
     event(w, (mr_event){.type = MR_EV_RUN_PLANNED, .as.plan = &plan});
 }
 
@@ -143,12 +162,46 @@ static void tell_done(sim_world *w, uint64_t id) {
             }
 }
 
+static void tell_dead(sim_world *w, uint64_t id) {
+    sim_run_row *run = &w->run[id - 1];
+    for (uint32_t s = 0; s < run->steps && w->variant != SIM_FORGET_DEAD; s++)
+        for (uint32_t k = 0; k < run->step[s].levels; k++)
+            for (uint32_t i = 0; i < run->step[s].counts[k]; i++) {
+                mr_work_key key = {id, s, k, i};
+                if (!sim_node_of(w, &key)->dead) continue;
+                event(w, (mr_event){.type = MR_EV_DEAD_BEFORE, .as.dead = {.key = key, .status = MR_E_CRASHED}});
+            }
+}
+
 static void recover_run(sim_world *w, uint64_t id) {
     if (!w->run[id - 1].submitted || w->run[id - 1].ended) return;
     plan_run(w, id);
     tell_done(w, id);
+    tell_dead(w, id);
     mr_event_type type = w->run[id - 1].cancelled ? MR_EV_RUN_CANCEL : MR_EV_RUN_OPENED;
     event(w, (mr_event){.type = type, .as.run = id});
+}
+
+static void tell_rule(sim_world *w, sim_rule *r) {
+    mr_rule rule = {.of = r->rule.of};
+    memcpy(rule.name, r->rule.name, sizeof rule.name);
+    if (r->set) rule = r->rule;
+    if (w->variant == SIM_ONE_MORE && rule.max_concurrent) rule.max_concurrent++;
+    if (w->variant == SIM_TWICE_AS_FAST) rule.per_second *= 2;
+    sim_rule_told(w, r);
+    event(w, (mr_event){.type = MR_EV_RULE, .as.rule = &rule});
+}
+
+static void set_rule(sim_world *w, const sim_item *item) {
+    if (!w->broker_up || w->database_down) {
+        sim_at(w, 500, *item);
+        return;
+    }
+    sim_rule *r = &w->rule[item->rule];
+    r->over |= item->failing;
+    r->set = !r->over;
+    w->report->rules++;
+    tell_rule(w, r);
 }
 
 static void start(sim_world *w) {
@@ -157,16 +210,21 @@ static void start(sim_world *w) {
                              .first_attempt = 1 + w->broker_life * (uint64_t)ATTEMPTS_A_LIFE,
                              .lost_after_ms = SIM_LOST_MS, .load_ahead = (uint32_t)sim_between(w, 0, 8),
                              .max_loads = (uint32_t)sim_between(w, 1, 40), .max_errors = 3, .max_crashes = 4,
-                             .retry_base_ms = 50, .retry_max_ms = 1500, .seed = w->now};
+                             .retry_base_ms = 50, .retry_max_ms = 1500, .seed = w->now,
+                             .age_ms = SIM_AGE_MS,
+                             .stall_ms = w->variant == SIM_NO_WATCHDOG ? 0 : SIM_STALL_MS};
     if (w->variant == SIM_REUSE_ATTEMPTS) config.first_attempt = 1;
     MR_ASSERT(mr_core_new(&config, &w->core) == MR_OK);
     w->broker_up = true;
     w->broker_life++;
     w->results_in = w->acks_out = 0;
     w->bodies.count = w->blobs.count = 0;
+    w->lives = w->swallowed = 0;
     memset(w->sessions, 0, sizeof w->sessions);
     w->report->broker_starts++;
     sim_at(w, 100, (sim_item){.kind = B_TICK, .broker_life = w->broker_life});
+    for (uint32_t i = 0; i < SIM_RULES; i++)
+        if (w->rule[i].set && w->variant != SIM_FORGET_RULES) tell_rule(w, &w->rule[i]);
     for (uint64_t id = 1; id <= SIM_RUNS; id++) recover_run(w, id);
 }
 
@@ -198,6 +256,7 @@ static void submit(sim_world *w, const sim_item *item) {
         return;
     }
     w->run[item->key.run - 1].submitted = true;
+    w->run[item->key.run - 1].since_ms = w->now;
     plan_run(w, item->key.run);
     event(w, (mr_event){.type = MR_EV_RUN_OPENED, .as.run = item->key.run});
 }
@@ -213,6 +272,22 @@ static void cancel(sim_world *w, const sim_item *item) {
     event(w, (mr_event){.type = MR_EV_RUN_CANCEL, .as.run = item->key.run});
 }
 
+/* What was given up is healed and tried again: the run goes on where it was. */
+static void replay(sim_world *w, const sim_item *item) {
+    sim_run_row *run = &w->run[item->key.run - 1];
+    if (!w->broker_up || w->database_down) {
+        sim_at(w, 500, *item);
+        return;
+    }
+    run->replay = run->ended = run->poisoned = false;
+    for (uint32_t s = 0; s < run->steps; s++)
+        for (uint32_t k = 0; k < run->step[s].levels; k++)
+            for (uint32_t i = 0; i < run->step[s].counts[k]; i++)
+                run->node[s][k][i].dead = run->node[s][k][i].poison = false;
+    w->report->replays++;
+    recover_run(w, item->key.run);
+}
+
 /* ---- messages ---- */
 
 static void hello(sim_world *w, const sim_item *item) {
@@ -224,6 +299,7 @@ static void hello(sim_world *w, const sim_item *item) {
         offer[offers++].version = 1;
     }
     w->sessions[item->peer] = ++w->next_session;
+    sim_not_out(w, item->peer, 0);
     send(w, item->peer, (sim_item){.kind = W_WELCOME});
     event(w, (mr_event){.type = MR_EV_WORKER_JOINED, .peer = item->peer,
                         .as.joined = {.name = "w", .slots = w->worker[item->worker].slots, .offers = offers,
@@ -232,6 +308,7 @@ static void hello(sim_world *w, const sim_item *item) {
 
 static void result(sim_world *w, const sim_item *item) {
     w->results_in++;
+    if (w->sessions[item->peer]) sim_not_out(w, item->peer, item->attempt);
     uint64_t body = sim_handle_new(&w->bodies, item->value, &item->key);
     event(w, (mr_event){.type = MR_EV_RESULT, .peer = item->peer,
                         .as.result = {.attempt = item->attempt, .key = item->key, .status = item->status,
@@ -248,10 +325,12 @@ static void message(sim_world *w, const sim_item *item) {
         result(w, item);
     } else if (item->kind == B_BYE) {
         w->sessions[item->peer] = 0;
+        sim_not_out(w, item->peer, 0);
         event(w, (mr_event){.type = MR_EV_PEER_GONE, .peer = item->peer});
     } else if (known && item->kind == B_CREDIT && item->session == w->sessions[item->peer]) {
         event(w, (mr_event){.type = MR_EV_CREDIT, .peer = item->peer, .as.credit = item->amount});
     } else if (known && item->kind == B_RELEASE) {
+        sim_not_out(w, item->peer, item->attempt);
         event(w, (mr_event){.type = MR_EV_RELEASE, .peer = item->peer, .as.attempt = item->attempt});
     } else {
         event(w, (mr_event){.type = MR_EV_PEER_SEEN, .peer = item->peer});
@@ -268,6 +347,10 @@ void sim_broker_take(sim_world *w, const sim_item *item) {
         submit(w, item);
     } else if (item->kind == B_CANCEL) {
         cancel(w, item);
+    } else if (item->kind == B_RULE) {
+        set_rule(w, item);
+    } else if (item->kind == B_REPLAY) {
+        replay(w, item);
     } else if (alive && item->kind == B_TICK) {
         event(w, (mr_event){.type = MR_EV_TICK});
         sim_at(w, 100, *item);
@@ -338,6 +421,16 @@ static void end_run(sim_world *w, const sim_item *item) {
     run->ended = true;
     run->state = item->state;
     mr_core_run_forget(w->core, item->key.run);
+    run->replay = run->state == MR_RUN_FAILED && !run->was_over && sim_chance(w, 0.5);
+    run->was_over = true;
+    if (run->replay) sim_at(w, sim_between(w, 100, 5000), (sim_item){.kind = B_REPLAY, .key.run = item->key.run});
+}
+
+static void bury(sim_world *w, const sim_item *item) {
+    if (w->database_down)
+        sim_at(w, 200, *item);
+    else
+        sim_node_of(w, &item->key)->dead = true;
 }
 
 void sim_database_take(sim_world *w, const sim_item *item) {
@@ -351,5 +444,6 @@ void sim_database_take(sim_world *w, const sim_item *item) {
         if (item->kind == D_COMMIT) write_row(w, item);
         if (item->kind == D_RESOLVE) resolve(w, item);
         if (item->kind == D_RUN_ENDED) end_run(w, item);
+        if (item->kind == D_DEAD) bury(w, item);
     }
 }

@@ -10,7 +10,14 @@
  *   - no commit of a key runs beside another;
  *   - what was in the table when the broker started is not computed again;
  *   - an event that found no memory has changed nothing, and a core leaves no memory behind;
- *   - every run ends as it must, and then nothing is left in the core or in a worker. */
+ *   - what is paused sends nothing; no more attempts are out at any moment than a limit lets, and no more are
+ *     sent than its rate, also across restarts of the broker;
+ *   - nothing goes before ready work of a higher priority that the same worker could have taken, unless it has
+ *     aged;
+ *   - a batch that was given up is not tried again, also after a restart, until it is replayed: then its run
+ *     succeeds;
+ *   - every run ends as it must, also when inputs never come (the watchdog), and then nothing is left in the core
+ *     or in a worker. */
 #ifndef MR_TESTS_SIMULATION_SIM_H
 #define MR_TESTS_SIMULATION_SIM_H
 
@@ -26,6 +33,12 @@ typedef enum sim_variant {
     SIM_HOPE,              /* a commit of unknown outcome counts as done, without reading back */
     SIM_NO_UNIQUE,   /* a commit of unknown outcome is done again, into a table whose key is not unique */
     SIM_WRONG_INPUT, /* the loader gives a merge other bytes than its children's */
+    SIM_FORGET_RULES,  /* a restarted broker does not tell the core of pauses and limits */
+    SIM_ONE_MORE,      /* limits are one higher than what was asked for */
+    SIM_TWICE_AS_FAST, /* rates are twice what was asked for */
+    SIM_NO_PRIORITY,   /* every run has the same priority */
+    SIM_FORGET_DEAD,   /* a restarted broker does not tell the core what was given up */
+    SIM_NO_WATCHDOG,
     SIM_VARIANTS
 } sim_variant;
 
@@ -33,6 +46,7 @@ typedef struct sim_report {
     bool ok;
     char text[256]; /* what was broken, and when */
     uint64_t seed, end_ms, events, sent, committed, retried, lost, broker_starts, worker_starts;
+    uint64_t rules, replays, stalls;
 } sim_report;
 
 /* Runs one schedule to its end; `trace` prints each step of it. */

@@ -31,13 +31,17 @@ static void schedules_with_faults_end_as_without(void **state) {
         sum.lost += r.lost;
         sum.broker_starts += r.broker_starts;
         sum.worker_starts += r.worker_starts;
+        sum.rules += r.rules;
+        sum.replays += r.replays;
+        sum.stalls += r.stalls;
     }
     print_message(
         "%llu events, %llu attempts, %llu results, %llu failures, %llu workers lost, %llu broker and %llu "
-        "worker starts\n",
+        "worker starts, %llu pauses and limits begun or ended, %llu runs replayed, %llu stalls\n",
         (unsigned long long)sum.events, (unsigned long long)sum.sent, (unsigned long long)sum.committed,
         (unsigned long long)sum.retried, (unsigned long long)sum.lost, (unsigned long long)sum.broker_starts,
-        (unsigned long long)sum.worker_starts);
+        (unsigned long long)sum.worker_starts, (unsigned long long)sum.rules, (unsigned long long)sum.replays,
+        (unsigned long long)sum.stalls);
 }
 
 static void same_seed_gives_the_same_schedule(void **state) {
@@ -66,6 +70,13 @@ static void hoping_for_an_unknown_commit_is_caught(void **state) { (void)state; 
 static void a_table_without_its_key_is_caught(void **state) { (void)state; caught(SIM_NO_UNIQUE); }
 static void a_merge_of_other_children_is_caught(void **state) { (void)state; caught(SIM_WRONG_INPUT); }
 
+static void forgetting_pauses_and_limits_is_caught(void **state) { (void)state; caught(SIM_FORGET_RULES); }
+static void one_more_than_a_limit_is_caught(void **state) { (void)state; caught(SIM_ONE_MORE); }
+static void twice_the_rate_is_caught(void **state) { (void)state; caught(SIM_TWICE_AS_FAST); }
+static void ignoring_priorities_is_caught(void **state) { (void)state; caught(SIM_NO_PRIORITY); }
+static void trying_again_what_was_given_up_is_caught(void **state) { (void)state; caught(SIM_FORGET_DEAD); }
+static void inputs_that_never_come_are_caught(void **state) { (void)state; caught(SIM_NO_WATCHDOG); }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schedules_with_faults_end_as_without),
@@ -77,6 +88,12 @@ int main(void) {
         cmocka_unit_test(hoping_for_an_unknown_commit_is_caught),
         cmocka_unit_test(a_table_without_its_key_is_caught),
         cmocka_unit_test(a_merge_of_other_children_is_caught),
+        cmocka_unit_test(forgetting_pauses_and_limits_is_caught),
+        cmocka_unit_test(one_more_than_a_limit_is_caught),
+        cmocka_unit_test(twice_the_rate_is_caught),
+        cmocka_unit_test(ignoring_priorities_is_caught),
+        cmocka_unit_test(trying_again_what_was_given_up_is_caught),
+        cmocka_unit_test(inputs_that_never_come_are_caught),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

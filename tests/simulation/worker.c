@@ -116,7 +116,7 @@ static mr_status outcome(sim_world *w, const sim_job *job) {
     if (node->poison) return MR_E_CRASHED;
     if (node->errors < 2 && sim_chance(w, w->p_error)) {
         node->errors++;
-        return MR_E_INVALID;
+        return MR_E_IO;
     }
     if (node->crashes < 2 && sim_chance(w, w->p_error / 4)) {
         node->crashes++;
@@ -153,7 +153,7 @@ static void cancel_job(sim_world *w, const sim_item *item) {
 
 static bool in_table_or_over(sim_world *w, const sim_item *item) {
     const sim_run_row *run = &w->run[item->key.run - 1];
-    bool over = run->ended || run->cancelled || run->poisoned;
+    bool over = run->ended || run->cancelled || run->poisoned || run->was_over;
     return sim_node_of(w, &item->key)->rows > 0 || (item->verdict == MR_STALE && over);
 }
 
@@ -167,7 +167,7 @@ static void take_ack(sim_world *w, const sim_item *item) {
         sim_held *h = &me->held[i];
         if (h->attempt != item->attempt || !same_key(&h->key, &item->key) || item->verdict == MR_RETRY)
             continue;
-        if (item->verdict == MR_REFUSED && !w->run[item->key.run - 1].ended)
+        if (item->verdict == MR_REFUSED && !w->run[item->key.run - 1].was_over)
             sim_broken(w, "an honest result of a living run was refused");
         if (h->status == MR_OK && item->verdict != MR_REFUSED && !in_table_or_over(w, item))
             sim_broken(w, "a result was acknowledged that is not in the table");

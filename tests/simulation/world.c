@@ -71,8 +71,8 @@ void sim_trace(const sim_world *w, const sim_item *i) {
         "B hello", "B credit", "B result", "B release", "B heartbeat", "B bye",
         "W welcome", "W again", "W step", "W work", "W ack", "W cancel",
         "W job done", "W resend", "W beat", "W crash", "W start", "W pause",
-        "D loaded", "D commit", "D resolve", "D run ended", "D down", "D up",
-        "B tick", "B crash", "B start", "B submit", "B cancel"};
+        "D loaded", "D commit", "D resolve", "D run ended", "D dead", "D down", "D up",
+        "B tick", "B crash", "B start", "B submit", "B cancel", "B rule", "B replay"};
     if (!w->trace || i->kind == B_TICK || i->kind == W_BEAT || i->kind == B_HEARTBEAT) return;
     printf("%8llu %-11s worker=%u session=%u key=%llu/%u/%u/%u attempt=%llu status=%d verdict=%d\n",
            (unsigned long long)i->at, names[i->kind], i->worker, i->session, (unsigned long long)i->key.run,
@@ -88,7 +88,7 @@ uint64_t sim_handle_new(sim_handles *h, uint64_t value, const mr_work_key *key) 
         h->item = realloc(h->item, h->cap * sizeof *h->item);
         MR_ASSERT(h->item);
     }
-    h->item[h->count] = (sim_handle){value, *key, true};
+    h->item[h->count] = (sim_handle){.value = value, .key = *key, .open = true};
     return h->count++;
 }
 
@@ -141,6 +141,8 @@ static void draw_run(sim_world *w, uint64_t id) {
     uint32_t batches = (uint32_t)sim_between(w, 1, 90);
     run->rows = (uint64_t)batches * 32 - sim_between(w, 0, 31);
     run->steps = (uint32_t)sim_between(w, 1, SIM_STEPS);
+    run->priority = (uint32_t[]){100, 100, 150, 1000}[sim_between(w, 0, 3)];
+    snprintf(run->client, sizeof run->client, "k%u", (unsigned)sim_between(w, 0, 1));
     for (uint32_t s = 0; s < run->steps; s++) {
         mr_step_plan *step = &run->step[s];
         *step = (mr_step_plan){.version = 1, .shape = (mr_step_shape)sim_between(w, 0, 2),
@@ -174,12 +176,37 @@ static void draw_worker(sim_world *w, uint32_t i) {
         sim_at(w, sim_between(w, 500, SIM_FAULTS_MS), (sim_item){.kind = W_PAUSE, .worker = i});
 }
 
+/* Set at some time and taken back at a later one. */
+static void draw_rule(sim_world *w, uint32_t i) {
+    mr_rule *rule = &w->rule[i].rule;
+    /* Each of its own kind or name, so that no two are of the same thing. */
+    rule->of = i == 0 ? MR_RULE_RUN : i == 1 ? MR_RULE_CLIENT : MR_RULE_COMPONENT;
+    if (rule->of == MR_RULE_RUN)
+        snprintf(rule->name, sizeof rule->name, "%u", (unsigned)sim_between(w, 1, SIM_RUNS));
+    else if (rule->of == MR_RULE_CLIENT)
+        snprintf(rule->name, sizeof rule->name, "k%u", (unsigned)sim_between(w, 0, 1));
+    else
+        snprintf(rule->name, sizeof rule->name, "c%u", i - 2);
+    rule->paused = sim_chance(w, 0.4);
+    if (sim_chance(w, 0.5)) rule->max_concurrent = (uint32_t)sim_between(w, 1, 4);
+    if (sim_chance(w, 0.4)) {
+        rule->per_second = (double)(10 * sim_between(w, 1, 10));
+        rule->burst = (uint32_t)sim_between(w, 1, 8);
+    }
+    if (sim_chance(w, 0.5) || (!rule->paused && !rule->max_concurrent && rule->per_second <= 0)) return;
+    uint64_t from = sim_between(w, 0, SIM_FAULTS_MS / 2);
+    sim_at(w, from, (sim_item){.kind = B_RULE, .rule = i});
+    sim_at(w, from + sim_between(w, 200, SIM_FAULTS_MS / 2), (sim_item){.kind = B_RULE, .rule = i, .failing = true});
+}
+
 static void draw(sim_world *w) {
     static const double rates[] = {0, 0.01, 0.05, 0.2};
     double *p[] = {&w->p_lose, &w->p_duplicate, &w->p_error, &w->p_load_fails, &w->p_unknown};
     for (size_t i = 0; i < sizeof p / sizeof *p; i++) *p[i] = rates[sim_between(w, 0, 3)];
     w->p_starve = sim_chance(w, 0.3) ? 0.05 : 0;
     w->p_stuck = sim_chance(w, 0.3) ? 0.005 : 0;
+    w->p_swallow = sim_chance(w, 0.2) ? 0.01 : 0;
+    for (uint32_t i = 0; i < SIM_RULES; i++) draw_rule(w, i);
     for (uint64_t id = 1; id <= SIM_RUNS; id++) draw_run(w, id);
     for (uint32_t i = 0; i < SIM_WORKERS; i++) draw_worker(w, i);
     sim_at(w, 0, (sim_item){.kind = B_START});
@@ -193,14 +220,17 @@ static void draw(sim_world *w) {
 
 static bool all_quiet(const sim_world *w) {
     for (uint32_t i = 0; i < SIM_RUNS; i++)
-        if (!w->run[i].ended) return false;
+        if (!w->run[i].ended || w->run[i].replay) return false;
     for (uint32_t i = 0; i < SIM_WORKERS; i++) {
         const sim_worker *me = &w->worker[i];
         if (!me->up || w->now < me->paused_until || me->helds) return false;
         for (uint32_t k = 0; k < SIM_JOBS; k++)
             if (me->job[k].busy) return false;
     }
-    return w->broker_up && !w->database_down && w->now > SIM_FAULTS_MS && mr_core_idle(w->core);
+    mr_core_stats s = {0};
+    if (w->broker_up) mr_core_stats_get(w->core, &s);
+    return w->broker_up && !w->database_down && w->now > SIM_FAULTS_MS && s.loading <= w->swallowed &&
+           !s.ready && !s.sent && !s.committing;
 }
 
 static void check_row(sim_world *w, const mr_work_key *key, bool wanted) {
@@ -234,7 +264,7 @@ static void check_end(sim_world *w) {
     for (uint64_t id = 1; id <= SIM_RUNS; id++) check_run(w, id);
     mr_core_stats s;
     mr_core_stats_get(w->core, &s);
-    if (s.loading || s.ready || s.sent || s.committing || s.waiting_retry || s.runs)
+    if (s.loading > w->swallowed || w->lives || s.ready || s.sent || s.committing || s.waiting_retry || s.runs)
         sim_broken(w, "slots leak: %u loading, %u ready, %u sent, %u committing, %u waiting, %u runs",
                    s.loading, s.ready, s.sent, s.committing, s.waiting_retry, s.runs);
     for (size_t i = 0; i < w->blobs.count; i++)

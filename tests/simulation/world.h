@@ -14,6 +14,10 @@ enum {
     SIM_HELD = 256,
     SIM_JOBS = 16,
     SIM_NODES = 160,
+    SIM_RULES = 4,
+    SIM_LIVE = 512,
+    SIM_AGE_MS = 20,
+    SIM_STALL_MS = 4000,
     SIM_LOST_MS = 2000,
     SIM_DEADLINE_MS = 10000,
     SIM_FAULTS_MS = 15000,
@@ -26,8 +30,8 @@ typedef enum sim_kind {
     B_HELLO, B_CREDIT, B_RESULT, B_RELEASE, B_HEARTBEAT, B_BYE,
     W_WELCOME, W_AGAIN, W_STEP, W_WORK, W_ACK, W_CANCEL,
     W_JOB_DONE, W_RESEND, W_BEAT, W_CRASH, W_START, W_PAUSE,
-    D_LOADED, D_COMMIT, D_RESOLVE, D_RUN_ENDED, D_DOWN, D_UP,
-    B_TICK, B_CRASH, B_START, B_SUBMIT, B_CANCEL,
+    D_LOADED, D_COMMIT, D_RESOLVE, D_RUN_ENDED, D_DEAD, D_DOWN, D_UP,
+    B_TICK, B_CRASH, B_START, B_SUBMIT, B_CANCEL, B_RULE, B_REPLAY,
     SIM_KINDS
 } sim_kind;
 
@@ -36,7 +40,7 @@ typedef struct sim_item {
     sim_kind kind;
     uint32_t worker, life; /* life: of the process it is for or comes from; an older one's items vanish */
     uint32_t broker_life;  /* the same for the broker */
-    uint32_t session, peer, work, amount, job;
+    uint32_t session, peer, work, amount, job, rule;
     mr_work_key key;
     uint64_t attempt, value;
     mr_status status;
@@ -77,11 +81,15 @@ typedef struct sim_node {
     uint32_t committing, errors, crashes;
     bool before;  /* was in the table when this broker started */
     bool poison;
+    bool dead;    /* a row says that it was given up */
 } sim_node;
 
 typedef struct sim_run_row {
     bool submitted, ended, cancelled, poisoned;
-    uint64_t rows;
+    bool replay, was_over; /* replay: it will be replayed; was_over: it had ended once */
+    uint32_t priority;
+    char client[8];
+    uint64_t rows, since_ms, sent_ms[SIM_STEPS];
     mr_run_state state;
     mr_step_plan step[SIM_STEPS];
     uint32_t steps;
@@ -91,8 +99,23 @@ typedef struct sim_run_row {
 typedef struct sim_handle {
     uint64_t value;
     mr_work_key key;
-    bool open;
+    bool open, sent;
 } sim_handle;
+
+/* A rule of the table, which is set once and taken back once. */
+typedef struct sim_rule {
+    mr_rule rule;
+    bool set, over; /* over: taken back, whenever it may come to be set */
+    double tokens; /* the checker's own count for its rate */
+    uint64_t at_ms;
+} sim_rule;
+
+/* An attempt that is out, as the checker sees it. */
+typedef struct sim_live {
+    uint64_t attempt;
+    uint32_t peer;
+    mr_work_key key;
+} sim_live;
 
 typedef struct sim_handles {
     sim_handle *item;
@@ -108,7 +131,10 @@ typedef struct sim_world {
     sim_item *heap;
     size_t items, cap;
 
-    double p_lose, p_duplicate, p_error, p_stuck, p_load_fails, p_unknown, p_starve;
+    double p_lose, p_duplicate, p_error, p_stuck, p_load_fails, p_unknown, p_starve, p_swallow;
+    sim_rule rule[SIM_RULES];
+    sim_live live[SIM_LIVE];
+    uint32_t lives, swallowed; /* swallowed: inputs that this broker asked for and that never come */
     sim_worker worker[SIM_WORKERS];
     sim_run_row run[SIM_RUNS];
 
@@ -117,7 +143,7 @@ typedef struct sim_world {
     uint32_t broker_life, next_peer, next_session;
     bool broker_up, database_down;
     uint32_t sessions[4096];  /* by peer: its session; 0 none */
-    uint8_t seen_attempts[1 << 16];
+    uint8_t seen_attempts[1 << 18];
     uint64_t results_in, acks_out;
     sim_handles bodies, blobs;
     bool broken;
@@ -140,6 +166,13 @@ uint64_t sim_compute(uint64_t input);
 /* The input of a merge from its children: from the table, or as expected. False: a child is missing. */
 bool sim_merge_input(sim_world *w, const mr_work_key *key, bool expected, uint64_t *input);
 uint32_t sim_component_of(const mr_step_plan *step);
+
+/* ---- watch.c: what is checked of rules, priorities and attempts that are out ---- */
+void sim_rule_told(sim_world *w, sim_rule *rule);
+bool sim_rule_applies(const sim_world *w, const mr_rule *rule, const mr_work_key *key);
+void sim_check_send(sim_world *w, const mr_action *a);
+/* That attempt, or all of that peer (attempt 0), is out no more. */
+void sim_not_out(sim_world *w, uint32_t peer, uint64_t attempt);
 
 /* ---- worker.c ---- */
 void sim_worker_take(sim_world *w, const sim_item *item);

@@ -222,7 +222,7 @@ static void a_failed_attempt_is_recorded_and_tried_again_until_it_is_given_up(vo
         rig_take_work(&worker, 1, &item);
         mr_wire_result_item out = {.attempt = item.attempt,
                                    .run = item.run,
-                                   .status = MR_E_INVALID,
+                                   .status = MR_E_IO,
                                    .text = mr_span_of("the numbers make no sense")};
         mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = &out, .item_count = 1}};
         rig_send_wire(&worker, &m, (mr_span){0});
@@ -234,7 +234,7 @@ static void a_failed_attempt_is_recorded_and_tried_again_until_it_is_given_up(vo
     rig_said(&client, "the numbers make no sense");
     assert_int_equal(
         rig_number(s.r,
-                   "select count(*) from millrace.attempt_failure where worker = 'worker' and status = 2"),
+                   "select count(*) from millrace.attempt_failure where worker = 'worker' and status = 9"),
         3);
     assert_int_equal(rig_number(s.r, "select count(*) from millrace.attempt_failure where dead"), 1);
     rig_stop_broker(&s, &client);

@@ -142,7 +142,7 @@ static void migrations_are_the_files_of_deploy_sql(void **state) {
     for (struct dirent *e; (e = readdir(folder));) files += strstr(e->d_name, ".sql") != NULL;
     closedir(folder);
     for (const mr_migration *m = mr_migrations; m->name; m++, rows++) {
-        assert_int_equal(m->version, rows + 1);
+        assert_true(m->version > (rows ? m[-1].version : 0));
         for (int up = 0; up < 2; up++) {
             char path[4096];
             mr_buf text;

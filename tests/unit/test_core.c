@@ -211,9 +211,9 @@ static void errors_and_crashes_have_budgets_apart(void **state) {
     (void)state;
     rig *r = open_rig(); /* 3 errors, 2 crashes */
     mr_action sent = begin(r, MR_STEP_MAP, 32);
-    sent = fail_once(r, sent, MR_E_INVALID);
+    sent = fail_once(r, sent, MR_E_IO);
     sent = fail_once(r, sent, MR_E_CRASHED);
-    sent = fail_once(r, sent, MR_E_INVALID);
+    sent = fail_once(r, sent, MR_E_IO);
     assert_int_equal(send(r, 1, sent.key, sent.attempt, MR_E_MEMORY), MR_COMMITTED);
     assert_true(rig_act(r, MR_ACT_RECORD_FAILURE, 0)->dead);
     mr_action *end = rig_act(r, MR_ACT_RUN_FINISHED, 0);

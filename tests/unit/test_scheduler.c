@@ -172,6 +172,113 @@ static void a_worker_that_is_the_only_one_takes_its_inputs_with_it(void **state)
     close_rig(r);
 }
 
+/* ---- priorities and shares ---- */
+
+static void run_of(rig *r, uint64_t run, const char *client, uint32_t priority, const mr_step_plan *steps, uint32_t n) {
+    mr_run_plan plan = {.run = run, .rows = 100000, .steps = n, .step = steps, .client = client, .priority = priority};
+    rig_do(r, (mr_event){.type = MR_EV_RUN_PLANNED, .as.plan = &plan});
+    rig_do(r, (mr_event){.type = MR_EV_RUN_OPENED, .as.run = run});
+}
+
+/* The run whose work the next credit gets. */
+static mr_work_key next(rig *r, uint64_t ms) {
+    r->now += ms;
+    rig_credit(r, 1, 1);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 1);
+    mr_action sent = *rig_act(r, MR_ACT_SEND_WORK, 0);
+    rig_do(r, rig_result(1, sent.key, sent.attempt, MR_OK));
+    rig_do(r, rig_verdict(rig_act(r, MR_ACT_COMMIT, 0), MR_COMMITTED));
+    return sent.key;
+}
+
+static rig *open_aged(uint32_t age_ms) {
+    rig *r = calloc(1, sizeof *r);
+    mr_core_config config = rig_config();
+    config.max_loads = 1000;
+    config.age_ms = age_ms;
+    rig_open(r, &config);
+    rig_join(r, 1, both, 2);
+    return r;
+}
+
+/* What was loaded before is the most that goes before work of a higher priority. */
+static void a_higher_priority_goes_first(void **state) {
+    (void)state;
+    rig *r = open_aged(0);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 100000, 1);
+    run_of(r, 1, "ann", 100, &s, 1);
+    for (int i = 0; i < 10; i++) assert_int_equal(next(r, 1).run, 1);
+    run_of(r, 2, "ann", 500, &s, 1);
+    uint32_t inverted = 0;
+    for (int i = 0; i < 1000; i++) inverted += next(r, 1).run == 1;
+    assert_in_range(inverted, 0, 1);
+    close_rig(r);
+}
+
+/* Priority 100 behind an endless flow of 1000, a point each 10 ms: it goes once each (1000 - 100) * 10 ms, and with
+ * a credit each 100 ms that is each 90 credits. Without ageing it never goes. */
+static void ageing_lets_the_lowest_go_as_often_as_promised(void **state) {
+    (void)state;
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 100000, 1);
+    for (int aged = 0; aged < 2; aged++) {
+        rig *r = open_aged(aged ? 10 : 0);
+        run_of(r, 1, "ann", 1000, &s, 1);
+        run_of(r, 2, "bob", 100, &s, 1);
+        uint64_t waited = 0, longest = 0, went = 0;
+        for (int i = 0; i < 900; i++) {
+            rig_do(r, (mr_event){.type = MR_EV_PEER_SEEN, .peer = 1});
+            waited += 100;
+            if (next(r, 100).run != 2) continue;
+            longest = waited > longest ? waited : longest;
+            waited = 0;
+            went++;
+        }
+        assert_int_equal(went, aged ? 9 : 0);
+        if (aged) assert_in_range(longest, 9000, 9300);
+        close_rig(r);
+    }
+}
+
+/* Ann has 30 runs, bob one: each gets half. And of ann's half each of her runs the same. */
+static void a_client_with_many_runs_gets_one_share(void **state) {
+    (void)state;
+    rig *r = open_aged(100);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 100000, 1);
+    for (uint64_t run = 1; run <= 30; run++) run_of(r, run, "ann", 0, &s, 1);
+    run_of(r, 31, "bob", 0, &s, 1);
+    uint32_t got[32] = {0};
+    for (int i = 0; i < 600; i++) got[next(r, 1000).run]++;
+    assert_in_range(got[31], 299, 301);
+    for (int run = 1; run <= 30; run++) assert_in_range(got[run], 9, 11);
+    close_rig(r);
+}
+
+/* A million batches of one component, from three clients; then one batch of another component by a fourth: it waits for
+ * what is on the way and for one turn, not for the million. The same for a new client of the same component. */
+static void a_million_batches_hold_nobody_up(void **state) {
+    (void)state;
+    rig *r = open_aged(100);
+    mr_step_plan flood = rig_step("a", MR_STEP_MAP, 100000, 1), other = rig_step("b", MR_STEP_MAP, 100000, 1);
+    static const char *const clients[] = {"ann", "bob", "cem"};
+    for (uint64_t run = 1; run <= 10; run++) run_of(r, run, clients[run % 3], 0, &flood, 1);
+    for (int i = 0; i < 500; i++) assert_int_equal(next(r, 20).step, 0);
+    run_of(r, 11, "dot", 0, &other, 1);
+    uint32_t first = 0, of_other = 0;
+    for (uint32_t i = 1; i <= 100; i++) {
+        if (next(r, 20).run != 11) continue;
+        first = first ? first : i;
+        of_other++;
+    }
+    assert_in_range(first, 1, 3);
+    assert_in_range(of_other, 48, 52); /* a component is a share */
+    run_of(r, 12, "eve", 0, &flood, 1);
+    first = 0;
+    for (uint32_t i = 1; i <= 100 && !first; i++)
+        if (next(r, 20).run == 12) first = i;
+    assert_in_range(first, 1, 2 * 4 + 2); /* every other goes to the other component; four clients take turns */
+    close_rig(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_sent_without_credit_and_never_more_than_credit),
@@ -182,6 +289,10 @@ int main(void) {
         cmocka_unit_test(work_spreads_over_the_workers),
         cmocka_unit_test(draining_hands_out_nothing_and_ends_idle),
         cmocka_unit_test(a_worker_that_is_the_only_one_takes_its_inputs_with_it),
+        cmocka_unit_test(a_higher_priority_goes_first),
+        cmocka_unit_test(ageing_lets_the_lowest_go_as_often_as_promised),
+        cmocka_unit_test(a_client_with_many_runs_gets_one_share),
+        cmocka_unit_test(a_million_batches_hold_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,9 @@
 #include "common/pack.h"
 #include "worker/core/registry.h"
 #include "worker/core/runner.h"
+#include "worker/core/seccomp.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@ typedef struct compute {
     const mr_component *const *table;
     size_t count;
     mr_slot_shared *shared;
+    int statm; /* /proc/self/statm, opened while files can be */
     const mr_component *running;
     mr_log log;
 } compute;
@@ -44,18 +47,19 @@ typedef struct task {
 #endif
 
 /* Twice the component's limit above what the process holds now, and room for the rows and the result. */
-static void limit_memory(const task *t) {
+static void limit_memory(const compute *c, const task *t) {
 #ifdef SANITIZED
+    (void)c;
     (void)t; /* shadow memory needs all of the address space */
 #else
     static const size_t room = (size_t)512 << 20;
-    unsigned long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    int found = f ? fscanf(f, "%lu", &pages) : 0;
-    if (f) fclose(f);
-    if (found != 1) return;
+    char text[128];
+    ssize_t n = pread(c->statm, text, sizeof text - 1, 0);
+    if (n <= 0) return;
+    text[n] = 0;
+    unsigned long pages = strtoul(text, NULL, 10);
     struct rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0) return;
+    if (pages == 0 || getrlimit(RLIMIT_AS, &limit) != 0) return;
     rlim_t want = pages * (rlim_t)sysconf(_SC_PAGESIZE) + 2 * ((rlim_t)t->component->memory_mb << 20) + room +
                   8 * t->map_len;
     limit.rlim_cur = limit.rlim_max != RLIM_INFINITY && want > limit.rlim_max ? limit.rlim_max : want;
@@ -198,7 +202,7 @@ static mr_status take_job(compute *c, task *t, int fd) {
     if (fd >= 0) close(fd);
     if (status == MR_OK) {
         c->running = t->component;
-        limit_memory(t);
+        limit_memory(c, t);
         status = run_task(c, t, &outcome, &err);
     }
     status = answer(MR_SLOT_SOCKET, t, status, &outcome, &err);
@@ -217,9 +221,20 @@ static void settle_in(void) {
     close_range(MR_SLOT_SHARED + 1, ~0u, 0);
 }
 
+/* From here on a component's code is on its own. A sanitizer's runtime needs more of the kernel than the filter allows. */
+static void confine(const mr_log *log) {
+#ifdef SANITIZED
+    (void)log;
+#else
+    mr_error err = {0};
+    if (mr_seccomp_confine(&err) == MR_OK) return;
+    MR_LOG(log, MR_LOG_WARN, "compute", "seccomp_unavailable", MR_LOG_TEXT("reason", err.text));
+#endif
+}
+
 int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
     settle_in();
-    compute c = {.table = table};
+    compute c = {.table = table, .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
     mr_log_level level = MR_LOG_OFF;
     if (argc > 2 && !mr_log_level_parse(argv[2], &level)) level = MR_LOG_OFF;
     mr_log_init(&c.log, STDERR_FILENO, level, argc > 3 && !strcmp(argv[3], "json"));
@@ -229,6 +244,7 @@ int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
         fprintf(stderr, "millrace-worker compute is started by millrace-worker itself, not by hand\n");
         return mr_status_of(MR_E_USAGE)->exit_code;
     }
+    confine(&c.log);
     for (;;) {
         task t = {0};
         size_t got;

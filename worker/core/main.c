@@ -56,6 +56,16 @@ static const mr_option table[] = {
      .offset = AT(redis_url),
      .secret = true,
      .help = "Redis: redis://host:port or unix:///path; empty: what the broker names"},
+    {.name = "key_file",
+     .type = MR_OPT_TEXT,
+     .offset = AT(key_file),
+     .secret = true,
+     .help = "file with the secret key to connect with, for a broker that has keys"},
+    {.name = "server_key",
+     .type = MR_OPT_TEXT,
+     .offset = AT(server_key),
+     .secret = true,
+     .help = "that broker's public key: 64 hex digits"},
     {.name = "config",
      .type = MR_OPT_TEXT,
      .offset = AT(config),
@@ -152,13 +162,6 @@ static mr_status load(const mr_args *args, mr_worker_settings *s, mr_error *err)
     return MR_OK;
 }
 
-static mr_status print(const mr_buf *out, mr_error *err) {
-    mr_status status = mr_buf_status(out);
-    if (status != MR_OK) return mr_fail(err, status, "the output is too large");
-    if (fwrite(out->data, 1, out->len, stdout) == out->len && fflush(stdout) == 0) return MR_OK;
-    return mr_fail(err, MR_E_IO, "writing to the standard output failed");
-}
-
 static mr_status show_components(bool json, mr_error *err) {
     mr_buf out;
     mr_status status = MR_OK;
@@ -168,19 +171,7 @@ static mr_status show_components(bool json, mr_error *err) {
     else
         mr_catalogue_table(mr_components, &out);
     if (json) mr_buf_text(&out, "\n");
-    if (status == MR_OK) status = print(&out, err);
-    mr_buf_free(&out);
-    return status;
-}
-
-static mr_status help_or_version(mr_args_action action, mr_error *err) {
-    mr_buf out;
-    mr_buf_init(&out, NULL, OUTPUT_MAX);
-    if (action == MR_ARGS_HELP)
-        mr_argv_help(table, &usage, &out);
-    else
-        mr_argv_version(&usage, &out);
-    mr_status status = print(&out, err);
+    if (status == MR_OK) status = mr_program_print(&out, err);
     mr_buf_free(&out);
     return status;
 }
@@ -189,7 +180,7 @@ static mr_status run(int argc, char **argv, mr_error *err) {
     mr_args args;
     mr_worker_settings settings = {0};
     MR_TRY(mr_argv_parse(table, NULL, argc, argv, &usage, &args, err));
-    if (args.action != MR_ARGS_RUN) return help_or_version(args.action, err);
+    if (args.action != MR_ARGS_RUN) return mr_program_answer(table, &usage, args.action, err);
     MR_TRY(load(&args, &settings, err));
     if (settings.components) return show_components(settings.json, err);
     return mr_serve(&settings, mr_components, "/proc/self/exe", err);
@@ -202,8 +193,5 @@ int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "try")) return mr_try_main(argc - 1, argv + 1);
     bool docs = argc == 3 && !strcmp(argv[1], "docs"); /* for whoever changes the table */
     mr_status status = docs ? mr_man_write(argv[2], &usage, table, &err) : run(argc, argv, &err);
-    const char *who =
-        strncmp(err.text, "millrace", 8) ? "millrace-worker: " : ""; /* some sentences begin with it */
-    if (status != MR_OK) fprintf(stderr, "%s%s\n", who, err.text);
-    return mr_status_of((int)status)->exit_code;
+    return mr_program_end("millrace-worker", status, &err);
 }

@@ -32,6 +32,8 @@ typedef struct server {
     mr_log log;
     mr_net *net;
     mr_socket *socket; /* NULL between connections */
+    mr_net_keys keys;
+    bool plain; /* there are no keys */
     mr_slots *slots;
     mr_link *link;
     mr_redis *redis;
@@ -65,7 +67,8 @@ static mr_status send_message(void *self, mr_span envelope, mr_span body) {
 static void reconnect(void *self) {
     server *s = self;
     mr_error err;
-    mr_net_options options = {.max_frame = MR_WIRE_BODY_MAX, .linger_ms = 500};
+    mr_net_options options = {
+        .max_frame = MR_WIRE_BODY_MAX, .linger_ms = 500, .keys = s->plain ? NULL : &s->keys};
     mr_socket_close(&s->socket);
     if (mr_net_connect(s->net, MR_DEALER, s->settings->broker, &options, &s->socket, &err) == MR_OK) return;
     MR_LOG(&s->log, MR_LOG_ERROR, "worker", "connect_failed", MR_LOG_TEXT("reason", err.text));
@@ -136,8 +139,10 @@ static mr_status open_all(server *s, const mr_component *const *table, const cha
                              .count = (uint32_t)s->settings->threads,
                              .grace_ms = SLOT_GRACE_MS,
                              .log = &s->log};
-    MR_TRY(mr_net_check_address(s->settings->broker, NULL, err));
     MR_TRY(mr_crypto_init(err));
+    MR_TRY(mr_keys_to_connect(s->settings->key_file, s->settings->server_key, &s->keys.own, &s->keys.server,
+                              &s->plain, err));
+    MR_TRY(mr_net_check_address(s->settings->broker, s->plain ? NULL : &s->keys, err));
     MR_TRY(mr_catalogue_json(table, catalogue, err));
     MR_TRY(open_signals(s, err));
     MR_TRY(mr_slots_new(&slots, &s->slots, err));
@@ -154,6 +159,7 @@ static void close_all(server *s) {
     if (s->net) mr_net_free(&s->net);
     if (s->redis) mr_redis_free(&s->redis);
     if (s->signals >= 0) close(s->signals);
+    explicit_bzero(&s->keys, sizeof s->keys);
 }
 
 /* ---- the loop ---- */

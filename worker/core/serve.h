@@ -8,6 +8,7 @@
 
 typedef struct mr_worker_settings {
     char broker[MR_OPTION_TEXT], redis_url[MR_OPTION_TEXT], name[MR_OPTION_TEXT], config[MR_OPTION_TEXT];
+    char key_file[MR_OPTION_TEXT], server_key[MR_OPTION_TEXT];
     int64_t threads, credit, grace_s, held_max, input_max_mb, log_level;
     bool log_json, components, json;
 } mr_worker_settings;

@@ -320,18 +320,11 @@ static mr_status save(const trial *t, mr_error *err) {
 
 /* ---- the command ---- */
 
-static mr_status print(const mr_buf *out, mr_error *err) {
-    mr_status status = mr_buf_status(out);
-    if (status != MR_OK) return mr_fail(err, status, "the output is too large");
-    if (fwrite(out->data, 1, out->len, stdout) == out->len && fflush(stdout) == 0) return MR_OK;
-    return mr_fail(err, MR_E_IO, "writing to the standard output failed");
-}
-
 static mr_status report(const trial *t, mr_error *err) {
     mr_buf out;
     mr_buf_init(&out, NULL, output_max);
     mr_status status = t->o.json ? put_json(t, &out, err) : put_text(t, &out, err);
-    if (status == MR_OK) status = print(&out, err);
+    if (status == MR_OK) status = mr_program_print(&out, err);
     mr_buf_free(&out);
     return status;
 }
@@ -340,7 +333,7 @@ static mr_status describe(const mr_component *component, mr_error *err) {
     mr_buf out;
     mr_buf_init(&out, NULL, output_max);
     mr_catalogue_describe(component, &out);
-    mr_status status = print(&out, err);
+    mr_status status = mr_program_print(&out, err);
     mr_buf_free(&out);
     return status;
 }
@@ -361,18 +354,6 @@ static mr_status try_it(trial *t, const char *name, mr_error *err) {
                       : MR_OK;
 }
 
-static mr_status help_or_version(mr_args_action action, mr_error *err) {
-    mr_buf out;
-    mr_buf_init(&out, NULL, output_max);
-    if (action == MR_ARGS_HELP)
-        mr_argv_help(table, &usage, &out);
-    else
-        mr_argv_version(&usage, &out);
-    mr_status status = print(&out, err);
-    mr_buf_free(&out);
-    return status;
-}
-
 int mr_try_main(int argc, char **argv) {
     mr_error err = {0};
     mr_args args;
@@ -381,13 +362,10 @@ int mr_try_main(int argc, char **argv) {
     mr_option_defaults(table, &t->o);
     mr_status status = mr_argv_parse(table, &t->o, argc, argv, &usage, &args, &err);
     if (status == MR_OK && args.action != MR_ARGS_RUN)
-        status = help_or_version(args.action, &err);
+        status = mr_program_answer(table, &usage, args.action, &err);
     else if (status == MR_OK)
         status = try_it(t, args.operands[0], &err);
-    const char *who =
-        strncmp(err.text, "millrace", 8) ? "millrace try: " : ""; /* some sentences begin with it */
-    if (status != MR_OK) fprintf(stderr, "%s%s\n", who, err.text);
     trial_free(t);
     mr_free(NULL, t, 1, sizeof *t);
-    return mr_status_of((int)status)->exit_code;
+    return mr_program_end("millrace try", status, &err);
 }

@@ -1,0 +1,195 @@
+/* command_delivery.c: the loop's part of dead letters, pauses, limits and schedules: what was committed is
+ * told to the core. */
+#include "broker/io/broker.h"
+#include "broker/io/call_args.h"
+#include "broker/io/delivery.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- runs that the core does not know ---- */
+
+static bool is_running(const mr_broker *b, uint64_t run) {
+    mr_run_view v;
+    return mr_core_run_find(b->core, run, &v) && v.state == MR_RUN_RUNNING;
+}
+
+static void recovered(mr_broker *b, mr_job *head) {
+    mr_recover_job *job = (mr_recover_job *)head;
+    bool running = is_running(b, job->run);
+    bool leaving =
+        !running && mr_broker_run(b, job->run); /* the word that its last end is written is on the way */
+    if (mr_status_of((int)head->status)->retryable || (head->status == MR_OK && leaving)) {
+        mr_broker_try_again(b, head);
+        return;
+    }
+    if (head->status == MR_OK && !running && !job->ended)
+        head->status = mr_recover_tell(b, job, &head->error);
+    if (head->status != MR_OK)
+        MR_LOG(&b->log, MR_LOG_ERROR, "broker", "run_not_resumed", MR_LOG_INT("run", job->run),
+               MR_LOG_TEXT("reason", head->error.text));
+    mr_recover_job_free(job);
+}
+
+static void recover(mr_broker *b, uint64_t run) {
+    mr_recover_job *job = is_running(b, run) ? NULL : mr_recover_job_new(run);
+    if (!job) return;
+    job->head.work = mr_recover_work;
+    job->head.done = recovered;
+    mr_desk_give(&b->planner, &job->head);
+}
+
+static void found(mr_broker *b, mr_job *head) {
+    mr_unfinished_job *job = (mr_unfinished_job *)head;
+    if (mr_status_of((int)head->status)->retryable) {
+        mr_broker_try_again(b, head);
+        return;
+    }
+    for (uint32_t i = 0; i < job->runs; i++) recover(b, job->run[i]);
+    mr_unfinished_job_free(job);
+}
+
+void mr_broker_find_runs(mr_broker *b) {
+    mr_unfinished_job *job = mr_new(NULL, 1, sizeof *job);
+    if (!job) return;
+    job->head.work = mr_unfinished_work;
+    job->head.done = found;
+    mr_broker_try_again(b, &job->head);
+}
+
+/* ---- commands ---- */
+
+static void delivered(mr_broker *b, mr_job *head) {
+    mr_delivery_job *job = (mr_delivery_job *)head;
+    if (head->status == MR_OK && job->has_rule) {
+        mr_event e = {.type = MR_EV_RULE, .as.rule = &job->rule};
+        mr_broker_event(b, &e);
+        mr_broker_publish(b, "rule_changed", "broker", "%s=%s paused=%d", mr_rule_word(job->rule.of),
+                          job->rule.name, job->rule.paused);
+    }
+    if (job->command == MR_CMD_DEAD_REPLAY) {
+        for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++) recover(b, (uint64_t)job->run[i]);
+        if (mr_status_of((int)head->status)->retryable) mr_broker_find_runs(b);
+    }
+    mr_broker_reply(b, job->peer, job->call, head->status, head->error.text, &job->reply);
+    mr_delivery_job_free(job);
+}
+
+/* A component that nobody knows is more likely a slip than one to come. */
+static mr_status check_component(mr_broker *b, mr_span args, mr_error *err) {
+    char name[MR_NAME_MAX + 1];
+    if (!mr_span_eq(mr_arg_text(args, "kind"), mr_span_of("component"))) return MR_OK;
+    mr_span given = mr_arg_text(args, "name");
+    if (!given.len || given.len > MR_NAME_MAX) return MR_OK; /* the job says so */
+    snprintf(name, sizeof name, "%.*s", MR_SPAN_ARG(given));
+    const char *near =
+        mr_catalogue_component(&b->catalogue, name) ? NULL : mr_catalogue_nearest(&b->catalogue, name);
+    return near ? mr_fail(err, MR_E_NOT_FOUND, "there is no component '%s'; did you mean '%s'?", name, near)
+                : MR_OK;
+}
+
+/* What it will start is checked now, so that a slip is seen today and not at night. */
+static mr_status check_schedule(mr_broker *b, mr_span args, mr_error *err) {
+    mr_unpack run;
+    if (!mr_arg_find(args, "run", &run)) return mr_fail(err, MR_E_INVALID, "the schedule has no run");
+    mr_unpack rest = run;
+    MR_TRY(mr_unpack_skip(&rest, err));
+    mr_span request = {run.at, (size_t)(rest.at - run.at)};
+    MR_TRY(mr_command_check_args(mr_command_find(MR_CMD_RUN), request, err));
+    if (mr_arg_text(request, "key").len)
+        return mr_fail(err, MR_E_INVALID,
+                       "a run that comes by schedule cannot have a key: it would be submitted only once");
+    mr_plan_job *job = mr_plan_job_new();
+    if (!job) return mr_fail(err, MR_E_MEMORY, "no memory for the call");
+    mr_status s = mr_broker_read_run(b, request, job, err);
+    mr_plan_job_free(job);
+    return s;
+}
+
+static mr_status check(mr_broker *b, const mr_wire_call *call, mr_error *err) {
+    if (call->command == MR_CMD_PAUSE || call->command == MR_CMD_LIMIT_SET)
+        return check_component(b, call->args, err);
+    return call->command == MR_CMD_SCHEDULE_ADD ? check_schedule(b, call->args, err) : MR_OK;
+}
+
+void mr_broker_deliver(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err) {
+    if (mr_broker_planner_full(b, err) || check(b, call, err) != MR_OK) return;
+    char client[MR_NAME_MAX + 1];
+    mr_peer_client(peer, client);
+    mr_delivery_job *job = mr_delivery_job_new((mr_command)call->command, call->args, client);
+    if (!job) {
+        mr_fail(err, MR_E_MEMORY, "no memory for the call");
+        return;
+    }
+    job->head.done = delivered;
+    job->lease = &b->lease;
+    job->peer = peer->number;
+    job->call = call->call;
+    mr_desk_give(&b->planner, &job->head);
+}
+
+/* ---- schedules ---- */
+
+static void failure_booked(mr_broker *b, mr_job *head) {
+    (void)b; /* when it could not be booked, the time is still due and comes again */
+    mr_due_job_free((mr_due_job *)head);
+}
+
+/* It can never give a run as it is: booked, so that the next time has its chance. Takes `due`. */
+static void give_up(mr_broker *b, mr_due_job *due, const char *why) {
+    MR_LOG(&b->log, MR_LOG_ERROR, "broker", "schedule_failed", MR_LOG_INT("schedule", due->schedule),
+           MR_LOG_TEXT("reason", why));
+    mr_broker_publish(b, "schedule_failed", "broker", "schedule=%lld", (long long)due->schedule);
+    snprintf(due->reason, sizeof due->reason, "%.255s", why);
+    due->head.work = mr_due_failed_work;
+    due->head.done = failure_booked;
+    mr_desk_give(&b->planner, &due->head);
+}
+
+static bool for_good(mr_status s) {
+    return !mr_status_of((int)s)->retryable && s != MR_E_EXISTS && s != MR_E_CONFLICT;
+}
+
+static void fired(mr_broker *b, mr_job *head) {
+    mr_plan_job *job = (mr_plan_job *)head;
+    mr_due_job *due = job->due;
+    if (head->status == MR_OK) {
+        head->status = mr_broker_adopt(b, job, &head->error);
+    } else if (for_good(head->status)) {
+        give_up(b, due, head->error.text);
+        due = NULL;
+    } else if (mr_status_of((int)head->status)->retryable) {
+        mr_broker_find_runs(b);
+    }
+    if (due) mr_due_job_free(due);
+    mr_plan_job_free(job);
+}
+
+void mr_broker_due(mr_broker *b, mr_job *head) {
+    mr_due_job *due = (mr_due_job *)head;
+    mr_error err = {0};
+    mr_plan_job *job = b->phase == MR_SERVING ? mr_plan_job_new() : NULL;
+    if (!job) { /* it stays due */
+        mr_due_job_free(due);
+        return;
+    }
+    mr_status s = mr_broker_read_run(b, mr_buf_span(&due->request), job, &err);
+    if (s != MR_OK) {
+        mr_plan_job_free(job);
+        if (for_good(s))
+            give_up(b, due, err.text);
+        else
+            mr_due_job_free(due); /* no worker has come yet */
+        return;
+    }
+    snprintf(job->client, sizeof job->client, "%s", due->client);
+    if (due->name[0]) snprintf(job->name, sizeof job->name, "%s", due->name);
+    job->schedule = due->schedule;
+    job->due_ns = due->due_ns;
+    job->next_ns = due->next_ns;
+    job->due = due;
+    job->head.work = mr_plan_work;
+    job->head.done = fired;
+    job->lease = &b->lease;
+    mr_desk_give(&b->planner, &job->head);
+}

@@ -1,0 +1,90 @@
+/* delivery.h: the jobs behind the commands that say how work is delivered: dead letters, pauses and limits,
+ * schedules; and the way back of a run that the database has and the core does not. They run on the planner's
+ * desk. */
+#ifndef MR_BROKER_IO_DELIVERY_H
+#define MR_BROKER_IO_DELIVERY_H
+
+#include "broker/io/plan.h"
+#include "proto/gen/session.h"
+
+enum { MR_REOPENED_MAX = 256 };
+
+typedef struct mr_due_job mr_due_job;
+
+typedef struct mr_delivery_job {
+    mr_job head;
+    uint32_t peer, call; /* whom to answer */
+    mr_command command;
+    const mr_lease *lease; /* the broker's; outlives the job */
+    mr_buf args;           /* the call's msgpack map, checked */
+    char client[MR_NAME_MAX + 1];
+    mr_buf reply;  /* out: one msgpack document */
+    bool has_rule; /* out: what holds for that name now */
+    mr_rule rule;
+    uint32_t runs; /* out: that were reopened; also when the outcome of the commit is not known */
+    int64_t run[MR_REOPENED_MAX];
+} mr_delivery_job;
+
+/* NULL without memory. */
+mr_delivery_job *mr_delivery_job_new(mr_command command, mr_span args, const char *client);
+void mr_delivery_job_free(mr_delivery_job *job);
+/* Errors: E_NOT_FOUND nothing of that name, E_CONFLICT the run has not ended, E_INVALID an argument. */
+void mr_delivery_work(mr_desk *desk, mr_job *job);
+
+/* Which of the three kinds that word is; false for another. */
+bool mr_rule_of_word(mr_span word, mr_rule_of *out);
+const char *mr_rule_word(mr_rule_of of);
+/* Every rule that holds something: told to the core before any run is opened. */
+mr_status mr_rules_read(mr_pg *pg, mr_status (*tell)(void *context, const mr_rule *rule, mr_error *err),
+                        void *context, mr_error *err) MR_MUST_CHECK;
+
+/* ---- schedules ---- */
+
+/* A time that has come; handed to the loop, which makes the run. */
+struct mr_due_job {
+    mr_job head;
+    int64_t schedule, due_ns, next_ns; /* next_ns MR_NEVER: none */
+    char name[MR_NAME_MAX + 1], client[MR_NAME_MAX + 1];
+    mr_buf request;   /* the arguments of `run` */
+    char reason[256]; /* for mr_due_failed_work: why there is no run */
+};
+
+void mr_due_job_free(mr_due_job *job);
+/* Books a time that cannot give a run, so that it is not tried for ever. */
+void mr_due_failed_work(mr_desk *desk, mr_job *job);
+mr_status mr_schedule_add(mr_desk *desk, mr_pg *pg, mr_delivery_job *job, mr_error *err) MR_MUST_CHECK;
+mr_status mr_schedule_remove(mr_pg *pg, mr_delivery_job *job, mr_error *err) MR_MUST_CHECK;
+
+/* The planner's desk, which also looks for what is due; `due` is the loop's part. */
+mr_status mr_planner_start(mr_desk *desk, void (*due)(struct mr_broker *, mr_job *),
+                           mr_error *err) MR_MUST_CHECK;
+
+/* ---- runs that the core does not know ---- */
+
+typedef struct mr_recover_job {
+    mr_job head;
+    uint64_t run;
+    bool ended;        /* out: it has ended meanwhile; then there is nothing else */
+    mr_run_info *info; /* out, given */
+    mr_buf done, dead; /* out: 8 bytes a batch, as mr_packed_key; dead ones with their status behind */
+} mr_recover_job;
+
+mr_recover_job *mr_recover_job_new(uint64_t run);
+void mr_recover_job_free(mr_recover_job *job);
+mr_status mr_recover_read(mr_pg *pg, mr_recover_job *job, mr_error *err) MR_MUST_CHECK;
+void mr_recover_work(mr_desk *desk, mr_job *job);
+/* Tells the core of the run and opens it. */
+mr_status mr_recover_tell(struct mr_broker *b, mr_recover_job *job, mr_error *err) MR_MUST_CHECK;
+
+/* The runs without an end. */
+typedef struct mr_unfinished_job {
+    mr_job head;
+    uint32_t runs;
+    uint64_t *run; /* out; mr_free */
+} mr_unfinished_job;
+
+mr_status mr_unfinished_read(mr_pg *pg, mr_unfinished_job *job, mr_error *err) MR_MUST_CHECK;
+void mr_unfinished_work(mr_desk *desk, mr_job *job);
+void mr_unfinished_job_free(mr_unfinished_job *job);
+
+#endif

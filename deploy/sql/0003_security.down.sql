@@ -1,0 +1,2 @@
+drop table millrace.audit;
+drop function millrace.audit_stays();
