@@ -364,7 +364,7 @@ static void put_descriptions(mr_out *out, const state *s, const double median[ME
     uint64_t personal = s->entity_rows[MR_ENTITY_EMAIL] + s->entity_rows[MR_ENTITY_PHONE];
     if (personal)
         mr_out_finding(out, 0.3,
-                       "%llu prompts hold an e-mail address and %llu something like a telephone number",
+                       "personal data: prompts with an e-mail address: %llu, with something like a telephone number: %llu",
                        (unsigned long long)s->entity_rows[MR_ENTITY_EMAIL],
                        (unsigned long long)s->entity_rows[MR_ENTITY_PHONE]);
 }
@@ -516,7 +516,7 @@ const mr_component mr_component_linguistic_analyzer = {
     .kind = MR_ANALYZER,
     .shape = MR_MERGE,
     .tier = 3,
-    .version = 1,
+    .version = 2,
     .columns = MR_COL_PROMPT,
     .columns_wanted = MR_COL_SCORE | MR_COL_SUCCESS,
     .capabilities = capabilities,

@@ -410,8 +410,7 @@ static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan 
     for (size_t i = 0; i < n; i++)
         if (is_finding(c, &m[i]) && rank_of(c, m, n, i) < FINDINGS_SHOWN) put_finding(out, c, p, &m[i]);
     if (!p->by)
-        mr_out_finding(out, 0, "inconclusive: the rows carry no outcome (%u rows, %zu features described)",
-                       b->rows, n);
+        mr_out_tally(out, 0, "inconclusive: %u rows carry no outcome; their features are described", b->rows);
     else if (!t.differing)
         mr_out_finding(out, 0.05, "%s: no clear difference of %s between %s (%zu rows) and %s (%zu rows)",
                        n ? overall(c, m, n, t) : "inconclusive", p->outcome ? p->outcome : "the features",
@@ -525,7 +524,7 @@ const mr_component mr_component_statistical_validator = {
     .kind = MR_VALIDATOR,
     .shape = MR_MAP,
     .tier = 3,
-    .version = 1,
+    .version = 2,
     .columns = 0,
     .columns_wanted =
         MR_COL_FEATURES | MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS | MR_COL_TREATMENT | MR_COL_LABEL,

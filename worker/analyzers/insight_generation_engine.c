@@ -1,0 +1,666 @@
+/* insight_generation_engine: what changes over time, which successes are unusual, which columns go with
+ * success once the others are accounted for, and what to do first.
+ * docs/components/insight_generation_engine.md
+ *
+ * A partial is a bottom-k sample of the rows (trends, adjusted associations, medians; all rows up to k) and,
+ * for each column, exact sums and the outermost values of the rows that did not fail (anomalies), so any
+ * batching gives the same bytes. Bound: SAMPLE_BYTES for the sample and MR_EXTREMES_BYTES_MAX for each
+ * column. */
+#include "worker/component.h"
+#include "worker/kit/association.h"
+#include "worker/kit/columns.h"
+#include "worker/kit/outliers.h"
+#include "worker/kit/sample.h"
+#include "worker/kit/trend.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    WIDTH_MAX = 64,
+    SAMPLE_ROWS = 20000,
+    SAMPLE_BYTES = 6 << 20,
+    HAMED_RAO_ROWS = 8192,
+    TREND_ROWS = 10,
+    SHOWN = 10
+};
+/* Behind the features in every row of the sample; the first three are measures too. */
+enum { S_OUTCOME, S_SCORE, S_SUCCESS, S_TREATMENT, S_TIME, EXTRA };
+enum { MEASURES_EXTRA = 2 /* outcome, score: success is 0 or 1 and has no anomalies */ };
+static const char partial_magic[] = "insight-1";
+static const char *const extra_names[EXTRA] = {"outcome", "score", "success", "treatment", "time"};
+static const double VALUE_MAX = 1e140, DAY = 86400, SUCCESS_SCORE = 0.5, ROBUST_LIMIT = 3.5,
+                    TAIL_SHARE = 0.01;
+
+typedef struct config {
+    double alpha, level;
+    bool autocorrelation;
+} config;
+
+typedef struct state {
+    uint64_t rows, kept; /* kept: rows that did not fail */
+    mr_names names;
+    mr_sample sample;
+    mr_extremes *extremes; /* for each feature, then outcome and score */
+} state;
+
+static mr_status tick(void *ctx) { return mr_tick(ctx); }
+static mr_status refuse(mr_ctx *ctx, const mr_error *err) {
+    return mr_refuse(ctx, err->status, "%s", err->text);
+}
+
+/* ---- process ---- */
+
+static size_t measures_of(const state *s) { return s->names.count + MEASURES_EXTRA; }
+
+static mr_status state_init(mr_ctx *ctx, mr_names names, state *s, mr_error *err) {
+    size_t width = names.count + EXTRA, fits = mr_sample_fits(SAMPLE_BYTES, width);
+    *s = (state){.names = names,
+                 .extremes = mr_ctx_alloc(ctx, names.count + MEASURES_EXTRA, sizeof *s->extremes)};
+    if (!s->extremes) return mr_fail(err, MR_E_MEMORY, "no memory for %u columns", names.count);
+    mr_sample_init(&s->sample, mr_ctx_arena(ctx), mr_ctx_seed(ctx), fits < SAMPLE_ROWS ? fits : SAMPLE_ROWS,
+                   width);
+    return MR_OK;
+}
+
+static mr_status read_extra(const mr_batch *b, uint32_t i, double out[EXTRA], mr_error *err) {
+    static const int slot[EXTRA] = {MR_NUM_OUTCOME, MR_NUM_SCORE, MR_NUM_SUCCESS, MR_NUM_TREATMENT,
+                                    MR_NUM_TIME};
+    for (int k = 0; k < EXTRA; k++) {
+        out[k] = b->number[slot[k]] ? b->number[slot[k]][i] : NAN;
+        if (isnan(out[k]) || fabs(out[k]) <= VALUE_MAX) continue;
+        return mr_fail(err, MR_E_INVALID, "row %llu has the %s %g; numbers beyond 1e140 cannot be used",
+                       (unsigned long long)(b->first + i), extra_names[k], out[k]);
+    }
+    return MR_OK;
+}
+
+/* Whether the row is not known to have failed. */
+static bool not_failed(const double extra[EXTRA]) {
+    if (!isnan(extra[S_SUCCESS])) return extra[S_SUCCESS] > 0.5;
+    return !(extra[S_SCORE] < SUCCESS_SCORE);
+}
+
+static mr_status add_row(state *s, const mr_batch *b, uint32_t i, double *row, mr_error *err) {
+    size_t p = b->width;
+    uint64_t at = b->first + i;
+    if (p) memcpy(row, b->features + (size_t)i * p, p * sizeof *row);
+    MR_TRY(read_extra(b, i, row + p, err));
+    MR_TRY(mr_sample_add(&s->sample, at, row, err));
+    s->rows++;
+    if (!not_failed(row + p)) return MR_OK;
+    s->kept++;
+    for (size_t j = 0; j < p + MEASURES_EXTRA; j++)
+        if (!isnan(row[j])) mr_extremes_add(&s->extremes[j], row[j], at);
+    return MR_OK;
+}
+
+static mr_status pack_state(state *s, mr_buf *out, mr_error *err) {
+    MR_TRY(mr_sample_sort(&s->sample, err));
+    mr_pack_array(out, 5);
+    mr_pack_text(out, partial_magic);
+    mr_pack_u64(out, s->rows);
+    mr_pack_u64(out, s->kept);
+    mr_pack_names(out, s->names);
+    mr_sample_pack(&s->sample, out);
+    for (size_t j = 0; j < measures_of(s); j++) mr_extremes_pack(&s->extremes[j], out);
+    return MR_OK;
+}
+
+static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr_out *out) {
+    (void)options;
+    mr_error err = {0};
+    state s;
+    bool bare = !(b->columns & (MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS));
+    mr_status status = b->width || bare ? mr_check_features(b, WIDTH_MAX, &err) : MR_OK;
+    if (status == MR_OK) status = state_init(ctx, (mr_names){b->width, b->feature_names}, &s, &err);
+    double *row = mr_ctx_alloc(ctx, (size_t)b->width + EXTRA, sizeof *row);
+    if (status == MR_OK && !row) return MR_E_MEMORY;
+    for (uint32_t i = 0; status == MR_OK && i < b->rows; i++) {
+        if (i % 256 == 0) MR_TRY(mr_tick(ctx));
+        status = add_row(&s, b, i, row, &err);
+    }
+    if (status == MR_OK) status = pack_state(&s, mr_out_partial_buf(out), &err);
+    return err.status == MR_OK ? status : refuse(ctx, &err);
+}
+
+/* ---- merge ---- */
+
+static mr_status add_partial(mr_ctx *ctx, mr_span bytes, bool first, state *s, mr_error *err) {
+    mr_unpack u;
+    uint64_t rows, kept;
+    mr_names names;
+    mr_unpack_init(&u, bytes);
+    MR_TRY(mr_unpack_magic(&u, partial_magic, 5, err));
+    MR_TRY(mr_unpack_u64(&u, UINT32_MAX, &rows, err));
+    MR_TRY(mr_unpack_u64(&u, rows, &kept, err));
+    MR_TRY(mr_unpack_names(&u, mr_ctx_arena(ctx), &names, err));
+    if (names.count > WIDTH_MAX) return mr_fail(err, MR_E_CORRUPT, "a partial has %u columns", names.count);
+    if (first)
+        MR_TRY(state_init(ctx, names, s, err));
+    else
+        MR_TRY(mr_same_names(names, s->names, "the batches before", err));
+    MR_TRY(mr_sample_add_packed(&s->sample, &u, err));
+    for (size_t j = 0; j < measures_of(s); j++) MR_TRY(mr_extremes_unpack(&s->extremes[j], &u, err));
+    s->rows += rows;
+    s->kept += kept;
+    return mr_unpack_done(&u) ? MR_OK : mr_fail(err, MR_E_CORRUPT, "bytes behind the end of a partial");
+}
+
+/* ---- the analysis ---- */
+
+typedef struct movement {
+    const char *name;
+    mr_trend trend;
+    double slope, intercept, holm;
+} movement;
+
+typedef struct oddity {
+    const char *name;
+    uint64_t n;
+    double mean, sd, median, mad;
+    size_t count; /* outliers by the generalised ESD */
+    bool heavy;   /* the values far out are too many to be anomalies */
+    mr_outlier step[MR_EXTREMES];
+} oddity;
+
+typedef struct analysis {
+    const config *options;
+    const state *s;
+    const double *x;         /* the sample: rows x width */
+    size_t n, width, target; /* target: column of the sample, width when there is none */
+    const char **name;
+    bool timed;
+    movement *moves;
+    oddity *odd;
+    mr_association *links;
+    size_t move_count, odd_count, link_count, used;
+    double target_sd;
+    bool two_valued; /* the target is 0 or 1 */
+} analysis;
+
+static double cell(const analysis *a, size_t row, size_t column) { return a->x[row * a->width + column]; }
+
+static bool known(const analysis *a, size_t column) {
+    for (size_t i = 0; i < a->n; i++)
+        if (!isnan(cell(a, i, column))) return true;
+    return false;
+}
+
+static mr_status begin(mr_ctx *ctx, const config *c, state *s, analysis *a, mr_error *err) {
+    size_t p = s->names.count;
+    MR_TRY(mr_sample_sort(&s->sample, err));
+    *a = (analysis){.options = c, .s = s, .x = s->sample.values, .n = s->sample.count, .width = p + EXTRA};
+    a->name = mr_ctx_alloc(ctx, a->width, sizeof *a->name);
+    a->moves = mr_ctx_alloc(ctx, p + 3, sizeof *a->moves);
+    a->odd = mr_ctx_alloc(ctx, p + MEASURES_EXTRA, sizeof *a->odd);
+    if (!a->name || !a->moves || !a->odd) return mr_fail(err, MR_E_MEMORY, "no memory for %zu columns", p);
+    for (size_t j = 0; j < a->width; j++) a->name[j] = j < p ? s->names.items[j] : extra_names[j - p];
+    a->timed = known(a, p + S_TIME);
+    for (a->target = p; a->target < p + 3 && !known(a, a->target);) a->target++;
+    if (a->target == p + 3) a->target = a->width;
+    return MR_OK;
+}
+
+/* ---- trends ---- */
+
+typedef struct point {
+    double t, x;
+    size_t row;
+} point;
+
+static int by_time(const void *x, const void *y) {
+    const point *p = x, *q = y;
+    if (p->t != q->t) return p->t < q->t ? -1 : 1;
+    return (p->row > q->row) - (p->row < q->row);
+}
+
+/* The column in the order of time (in days), or of the rows. */
+static size_t series(const analysis *a, size_t column, point *points, double *t, double *x) {
+    size_t count = 0, time = a->s->names.count + S_TIME;
+    for (size_t i = 0; i < a->n; i++) {
+        double at = a->timed ? cell(a, i, time) / DAY : (double)a->s->sample.row[i];
+        if (isnan(at) || isnan(cell(a, i, column))) continue;
+        points[count] = (point){at, cell(a, i, column), count};
+        count++;
+    }
+    if (a->timed) qsort(points, count, sizeof *points, by_time);
+    for (size_t i = 0; i < count; i++) {
+        t[i] = points[i].t;
+        x[i] = points[i].x;
+    }
+    return count;
+}
+
+static mr_status check_autocorrelation(const analysis *a, mr_error *err) {
+    if (!a->options->autocorrelation || (a->n == a->s->rows && a->n <= HAMED_RAO_ROWS)) return MR_OK;
+    return mr_fail(err, MR_E_INVALID,
+                   "autocorrelation=true needs every row in its order and at most %d of them; there are "
+                   "%llu: sum the data "
+                   "up (by day, say) first",
+                   HAMED_RAO_ROWS, (unsigned long long)a->s->rows);
+}
+
+static mr_status find_trends(mr_ctx *ctx, analysis *a, mr_error *err) {
+    mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
+    point *points = mr_ctx_alloc(ctx, a->n + 1, sizeof *points);
+    double *t = mr_ctx_alloc(ctx, a->n + 1, sizeof *t), *x = mr_ctx_alloc(ctx, a->n + 1, sizeof *x);
+    size_t room = ((size_t)MR_THEIL_SEN_ROWS * MR_THEIL_SEN_ROWS + 8 * a->n + 1024) * sizeof(double);
+    mr_arena *scratch = mr_arena_new(&mem, 2 * room);
+    mr_ticker ticker = {tick, ctx};
+    if (!points || !t || !x || !scratch || !mr_arena_alloc(scratch, room, 1))
+        return mr_fail(err, MR_E_MEMORY, "no memory for the trends of %zu rows", a->n);
+    MR_TRY(check_autocorrelation(a, err));
+    for (size_t j = 0; j < a->s->names.count + 3; j++) {
+        size_t count = series(a, j, points, t, x);
+        movement *m = &a->moves[a->move_count];
+        if (count < TREND_ROWS) continue;
+        mr_arena_reset(scratch);
+        MR_TRY(mr_mann_kendall(t, x, count, scratch, &m->trend, err));
+        if (isnan(m->trend.p)) continue;
+        if (a->options->autocorrelation) MR_TRY(mr_hamed_rao(x, count, scratch, &ticker, &m->trend, err));
+        MR_TRY(mr_theil_sen(t, x, count, scratch, &ticker, &m->slope, &m->intercept, err));
+        m->name = a->name[j];
+        a->move_count++;
+    }
+    double p[WIDTH_MAX + 3] = {0}, adjusted[WIDTH_MAX + 3];
+    for (size_t i = 0; i < a->move_count; i++) p[i] = a->moves[i].trend.p;
+    mr_holm(p, a->move_count, adjusted);
+    for (size_t i = 0; i < a->move_count; i++) a->moves[i].holm = adjusted[i];
+    return MR_OK;
+}
+
+/* ---- anomalies ---- */
+
+/* Median and MAD of the rows of the sample that did not fail. Many values far out are a tail, not anomalies.
+ */
+static void robust_scale(const analysis *a, size_t column, double *room, oddity *o) {
+    size_t count = 0;
+    for (size_t i = 0; i < a->n; i++)
+        if (!isnan(cell(a, i, column)) && not_failed(a->x + i * a->width + a->s->names.count))
+            room[count++] = cell(a, i, column);
+    o->median = mr_median(room, count);
+    for (size_t i = 0; i < count; i++) room[i] = fabs(room[i] - o->median);
+    o->mad = mr_median(room, count);
+    size_t far = 0;
+    for (size_t i = 0; i < count; i++)
+        far += room[i] > 0 && !(mr_robust_z(room[i], 0, o->mad) <= ROBUST_LIMIT);
+    o->heavy |= (double)far > 3 + TAIL_SHARE * (double)count;
+}
+
+/* Both must agree where the robust z is defined. */
+static bool is_odd(const oddity *o, size_t step) {
+    double z = mr_robust_z(o->step[step].at.value, o->median, o->mad);
+    return step < o->count && !o->heavy && !(fabs(z) <= ROBUST_LIMIT);
+}
+
+static size_t odd_rows(const oddity *o) {
+    size_t count = 0;
+    for (size_t i = 0; i < o->count; i++) count += is_odd(o, i);
+    return count;
+}
+
+/* Has the column only two values, as yes and no have? Then none of them is unusual. */
+static bool two_valued(const mr_extremes *e) {
+    double low = e->low[0].value, high = e->high[0].value;
+    bool two = true;
+    for (uint32_t i = 0; i < e->lows; i++) two &= e->low[i].value == low || e->low[i].value == high;
+    for (uint32_t i = 0; i < e->highs; i++) two &= e->high[i].value == low || e->high[i].value == high;
+    return two;
+}
+
+static mr_status find_anomalies(mr_ctx *ctx, analysis *a, mr_error *err) {
+    size_t measures = measures_of(a->s);
+    double *room = mr_ctx_alloc(ctx, a->n + 1, sizeof *room);
+    if (!room) return mr_fail(err, MR_E_MEMORY, "no memory for the anomalies of %zu rows", a->n);
+    for (size_t j = 0; j < measures; j++) {
+        MR_TRY(mr_tick(ctx));
+        oddity *o = &a->odd[a->odd_count];
+        mr_extremes *e = &a->s->extremes[j];
+        size_t most = e->n / 5 < MR_EXTREMES ? e->n / 5 : MR_EXTREMES;
+        mr_extremes_moments(e, &o->mean, &o->sd);
+        if (!(o->sd > 0) || two_valued(e)) continue;
+        o->name = a->name[j];
+        o->n = e->n;
+        o->count = mr_generalised_esd(e, a->options->alpha / (double)measures, most, o->step);
+        o->heavy = o->count > 0 && o->count == most;
+        robust_scale(a, j, room, o);
+        a->odd_count++;
+    }
+    return MR_OK;
+}
+
+/* ---- adjusted associations ---- */
+
+/* The rows whose target (and treatment, where there is one) is known: features, and treatment behind them. */
+static mr_status find_links(mr_ctx *ctx, analysis *a, mr_error *err) {
+    size_t p = a->s->names.count, treatment = p + S_TREATMENT;
+    if (a->target == a->width) return MR_OK;
+    bool treated = known(a, treatment);
+    size_t width = p + treated;
+    double *x = mr_ctx_alloc(ctx, a->n * width + 1, sizeof *x), *y = mr_ctx_alloc(ctx, a->n + 1, sizeof *y),
+           mean;
+    const char **names = mr_ctx_alloc(ctx, width + 1, sizeof *names);
+    if (!x || !y || !names)
+        return mr_fail(err, MR_E_MEMORY, "no memory for the associations of %zu columns", p);
+    for (size_t j = 0; j < width; j++) names[j] = a->name[j < p ? j : treatment];
+    a->two_valued = true;
+    for (size_t i = 0; i < a->n; i++) {
+        double target = cell(a, i, a->target);
+        if (isnan(target) || (treated && isnan(cell(a, i, treatment)))) continue;
+        if (p) memcpy(x + a->used * width, a->x + i * a->width, p * sizeof *x);
+        if (treated) x[a->used * width + p] = cell(a, i, treatment);
+        a->two_valued &= target == 0 || target == 1;
+        y[a->used++] = target;
+    }
+    if (a->used) mr_mean_sd(y, a->used, 1, &mean, &a->target_sd);
+    return mr_associate(x, names, y, a->used, width, a->options->level, mr_ctx_arena(ctx),
+                        &(mr_ticker){tick, ctx}, &a->links, &a->link_count, err);
+}
+
+/* In standard deviations of the target. */
+static double effect_of(const analysis *a, const mr_association *l) {
+    return fabs(l->coefficient) / a->target_sd;
+}
+
+/* The share of all rows that could still move: those on the worse side. */
+static double support_of(const analysis *a, const mr_association *l) {
+    return (l->coefficient > 0 ? 1 - l->above : l->above) * (double)a->used / (double)a->n;
+}
+
+static double priority(const analysis *a, const mr_association *l) {
+    return effect_of(a, l) * support_of(a, l);
+}
+
+/* Largest priority first, ties as the columns came (insertion sort: there are at most WIDTH_MAX + 1). */
+static void rank_links(analysis *a) {
+    for (size_t i = 1; i < a->link_count; i++) {
+        mr_association l = a->links[i];
+        size_t at = i;
+        for (; at > 0 && priority(a, &a->links[at - 1]) < priority(a, &l); at--)
+            a->links[at] = a->links[at - 1];
+        a->links[at] = l;
+    }
+}
+
+static bool is_clear(const analysis *a, const mr_association *l) { return l->holm < a->options->alpha; }
+
+/* ---- output ---- */
+
+static void put_trends(mr_out *out, const analysis *a) {
+    mr_out_open_list(out, "trends");
+    for (size_t i = 0; i < a->move_count; i++) {
+        const movement *m = &a->moves[i];
+        mr_out_open_map(out, NULL);
+        mr_out_text(out, "measure", "%s", m->name);
+        mr_out_integer(out, "n", (int64_t)m->trend.n);
+        mr_out_text(out, "test", "Mann-Kendall%s", a->options->autocorrelation ? " (Hamed-Rao)" : "");
+        mr_out_number(out, "s", m->trend.s);
+        mr_out_number(out, "z", m->trend.z);
+        mr_out_number(out, "p", m->trend.p);
+        mr_out_number(out, "p_holm", m->holm);
+        mr_out_number(out, "tau", m->trend.tau);
+        mr_out_number(out, "slope", m->slope);
+        mr_out_number(out, "intercept", m->intercept);
+        mr_out_text(out, "per", "%s", a->timed ? "day" : "row");
+        mr_out_number(out, "variance_factor", m->trend.factor);
+        mr_out_close(out);
+    }
+    mr_out_close(out);
+}
+
+static void put_odd_row(mr_out *out, const oddity *o, size_t i) {
+    mr_out_open_map(out, NULL);
+    mr_out_integer(out, "row", (int64_t)o->step[i].at.row);
+    mr_out_number(out, "value", o->step[i].at.value);
+    mr_out_number(out, "distance", o->step[i].distance);
+    mr_out_number(out, "critical", o->step[i].critical);
+    mr_out_number(out, "robust_z", mr_robust_z(o->step[i].at.value, o->median, o->mad));
+    mr_out_close(out);
+}
+
+static void put_anomalies(mr_out *out, const analysis *a) {
+    mr_out_open_list(out, "anomalies");
+    for (size_t k = 0; k < a->odd_count; k++) {
+        const oddity *o = &a->odd[k];
+        if (!o->count && !o->heavy) continue;
+        mr_out_open_map(out, NULL);
+        mr_out_text(out, "measure", "%s", o->name);
+        mr_out_integer(out, "n", (int64_t)o->n);
+        mr_out_number(out, "mean", o->mean);
+        mr_out_number(out, "sd", o->sd);
+        mr_out_number(out, "median", o->median);
+        mr_out_number(out, "mad", o->mad);
+        mr_out_bool(out, "heavy_tailed", o->heavy);
+        mr_out_open_list(out, "rows");
+        for (size_t i = 0; i < o->count; i++)
+            if (is_odd(o, i)) put_odd_row(out, o, i);
+        mr_out_close(out);
+        mr_out_close(out);
+    }
+    mr_out_close(out);
+}
+
+static void put_link(mr_out *out, const analysis *a, const mr_association *l) {
+    mr_out_open_map(out, NULL);
+    mr_out_text(out, "column", "%s", l->name);
+    mr_out_integer(out, "n", (int64_t)a->used);
+    mr_out_number(out, "coefficient", l->coefficient);
+    mr_out_number(out, "step", l->step);
+    mr_out_text(out, "step_is", "%s", l->two ? "from its low to its high value" : "1 sd");
+    mr_out_numbers(out, "interval", (double[]){l->low, l->high}, 2);
+    mr_out_text(out, "test", "t of the regression coefficient (HC1)");
+    mr_out_number(out, "df", l->df);
+    mr_out_number(out, "p", l->p);
+    mr_out_number(out, "p_holm", l->holm);
+    mr_out_number(out, "effect", effect_of(a, l));
+    mr_out_number(out, "support", support_of(a, l));
+    mr_out_close(out);
+}
+
+static void put_recommendations(mr_out *out, const analysis *a) {
+    mr_out_open_list(out, "recommendations");
+    for (size_t k = 0, shown = 0; k < a->link_count && shown < SHOWN; k++) {
+        const mr_association *l = &a->links[k];
+        if (!is_clear(a, l)) continue;
+        shown++;
+        mr_out_open_map(out, NULL);
+        mr_out_text(out, "column", "%s", l->name);
+        mr_out_text(out, "direction", "%s", l->coefficient > 0 ? "raise" : "lower");
+        mr_out_number(out, "priority", priority(a, l));
+        mr_out_number(out, "effect", effect_of(a, l));
+        mr_out_number(out, "support", support_of(a, l));
+        mr_out_text(out, "evidence",
+                    "regression on %zu columns, n = %zu, t (HC1) p after Holm's correction %.2g",
+                    a->link_count, a->used, l->holm);
+        mr_out_close(out);
+    }
+    mr_out_close(out);
+}
+
+static void link_findings(mr_out *out, const analysis *a) {
+    double unit = a->two_valued ? 100 : 1;
+    for (size_t k = 0, shown = 0; k < a->link_count && shown < SHOWN; k++) {
+        const mr_association *l = &a->links[k];
+        if (!is_clear(a, l)) continue;
+        shown++;
+        bool up = l->coefficient > 0;
+        double low = up ? l->low : -l->high, high = up ? l->high : -l->low;
+        mr_out_finding(
+            out, fmin(0.95, 0.5 + priority(a, l)),
+            "%s %.60s: %s (%.4g) goes with %s that is higher by %.3g%s (%g %% interval %.3g to %.3g, %zu "
+            "rows, "
+            "adjusted "
+            "for "
+            "%zu other columns; t (HC1) p after Holm's correction %.2g); an association, unless nothing else "
+            "differs between the rows",
+            up ? "raise" : "lower", l->name,
+            l->two ? (up ? "its larger value" : "its smaller value") : (up ? "one sd more" : "one sd less"),
+            l->step, a->name[a->target], unit * fabs(l->coefficient), a->two_valued ? " points" : "",
+            100 * a->options->level, unit * low, unit * high, a->used, a->link_count - 1, l->holm);
+    }
+}
+
+static void trend_findings(mr_out *out, const analysis *a) {
+    for (size_t i = 0; i < a->move_count; i++) {
+        const movement *m = &a->moves[i];
+        if (!(m->holm < a->options->alpha)) continue;
+        mr_out_finding(out, 0.3 + 0.5 * fabs(m->trend.tau),
+                       "%.60s %s %s: tau %.2f, %.3g a %s (Theil-Sen); Mann-Kendall%s p = %.2g, after "
+                       "Holm's correction "
+                       "%.2g, n = %zu",
+                       m->name, m->trend.s > 0 ? "rises" : "falls",
+                       a->timed ? "over time" : "in the order of the rows", m->trend.tau, m->slope,
+                       a->timed ? "day" : "row", a->options->autocorrelation ? " (Hamed-Rao)" : "",
+                       m->trend.p, m->holm, m->trend.n);
+    }
+}
+
+static void tail_finding(mr_out *out, const analysis *a) {
+    size_t heavy = 0, first = 0;
+    for (size_t k = a->odd_count; k-- > 0;)
+        if (a->odd[k].heavy) {
+            heavy++;
+            first = k;
+        }
+    if (heavy)
+        mr_out_finding(
+            out, 0.15,
+            "%zu of %zu measures %s a heavy tail (%.60s%s), so none of their rows is called unusual", heavy,
+            a->odd_count, heavy == 1 ? "has" : "have", a->odd[first].name, heavy > 1 ? " and more" : "");
+}
+
+static void anomaly_findings(mr_out *out, const analysis *a) {
+    for (size_t k = 0; k < a->odd_count; k++) {
+        const oddity *o = &a->odd[k];
+        size_t rows = odd_rows(o), first = 0;
+        if (!rows) continue;
+        while (!is_odd(o, first)) first++;
+        mr_out_finding(
+            out, 0.45,
+            "%zu of %llu rows that did not fail %s an unusual %.60s, most of all row %llu with %.4g (median "
+            "%.4g; %.1f sd from the mean; generalised ESD at alpha %.2g)",
+            rows, (unsigned long long)o->n, rows == 1 ? "has" : "have", o->name,
+            (unsigned long long)o->step[first].at.row, o->step[first].at.value, o->median,
+            o->step[first].distance, a->options->alpha / (double)measures_of(a->s));
+    }
+    tail_finding(out, a);
+}
+
+static void put_result(mr_out *out, analysis *a) {
+    rank_links(a);
+    mr_out_integer(out, "rows", (int64_t)a->s->rows);
+    mr_out_integer(out, "sampled", (int64_t)a->n);
+    mr_out_integer(out, "not_failed", (int64_t)a->s->kept);
+    if (a->target < a->width) mr_out_text(out, "target", "%s", a->name[a->target]);
+    put_trends(out, a);
+    put_anomalies(out, a);
+    mr_out_open_list(out, "effects");
+    for (size_t k = 0; k < a->link_count; k++) put_link(out, a, &a->links[k]);
+    mr_out_close(out);
+    put_recommendations(out, a);
+    link_findings(out, a);
+    trend_findings(out, a);
+    anomaly_findings(out, a);
+    if (a->target == a->width)
+        mr_out_finding(
+            out, 0.1,
+            "the rows carry no outcome, score or success, so nothing is said of what helps (%llu rows)",
+            (unsigned long long)a->s->rows);
+}
+
+static mr_status analyse(mr_ctx *ctx, const config *c, state *s, mr_out *out, mr_error *err) {
+    analysis a;
+    MR_TRY(begin(ctx, c, s, &a, err));
+    MR_TRY(find_trends(ctx, &a, err));
+    MR_TRY(find_anomalies(ctx, &a, err));
+    MR_TRY(find_links(ctx, &a, err));
+    put_result(out, &a);
+    return MR_OK;
+}
+
+static mr_status merge(mr_ctx *ctx, const void *options, const mr_partials *partials, mr_out *out) {
+    mr_error err = {0};
+    mr_status status = MR_OK;
+    state s = {0};
+    for (uint32_t i = 0; status == MR_OK && i < partials->count; i++) {
+        MR_TRY(mr_tick(ctx));
+        status = add_partial(ctx, partials->items[i], i == 0, &s, &err);
+    }
+    if (status == MR_OK)
+        status = partials->last ? analyse(ctx, options, &s, out, &err)
+                                : pack_state(&s, mr_out_partial_buf(out), &err);
+    return err.status == MR_OK ? status : refuse(ctx, &err);
+}
+
+/* ---- descriptor ---- */
+
+static const mr_option options[] = {
+    {.name = "alpha",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, alpha),
+     .def = "0.01",
+     .min = 1e-9,
+     .max = 0.5,
+     .help = "level of trends, anomalies and effects, corrected for the number of columns"},
+    {.name = "level",
+     .type = MR_OPT_NUMBER,
+     .offset = offsetof(config, level),
+     .def = "0.95",
+     .min = 0.5,
+     .max = 0.999,
+     .help = "confidence level of the intervals"},
+    {.name = "autocorrelation",
+     .type = MR_OPT_BOOL,
+     .offset = offsetof(config, autocorrelation),
+     .def = "false",
+     .help = "correct trends for autocorrelation (Hamed-Rao); at most 8192 rows"},
+    MR_OPTION_END};
+
+static const mr_field outputs[] = {
+    {"rows", MR_FIELD_INTEGER, "rows", "rows that were seen", MR_FOLD_NONE},
+    {"sampled", MR_FIELD_INTEGER, "rows", "rows that trends, effects and medians rest on", MR_FOLD_NONE},
+    {"not_failed", MR_FIELD_INTEGER, "rows", "rows that did not fail, among which anomalies are sought",
+     MR_FOLD_NONE},
+    {"target", MR_FIELD_TEXT, NULL, "what effects are on: outcome, score or success", MR_FOLD_NONE},
+    {"trends", MR_FIELD_LIST, NULL,
+     "maps: measure, n, test, s, z, p, p_holm, tau, slope, intercept, per, variance_factor", MR_FOLD_NONE},
+    {"anomalies", MR_FIELD_LIST, NULL,
+     "maps: measure, n, mean, sd, median, mad, heavy_tailed, rows: maps of row, value, distance, critical, "
+     "robust_z",
+     MR_FOLD_NONE},
+    {"effects", MR_FIELD_LIST, NULL,
+     "maps, most important first: column, n, coefficient for one step, step, interval, test, df, p, p_holm, "
+     "effect (in sd "
+     "of the target), support",
+     MR_FOLD_NONE},
+    {"recommendations", MR_FIELD_LIST, NULL,
+     "maps, first things first: column, direction, priority = effect x support, evidence", MR_FOLD_NONE},
+    {0}};
+
+static const mr_example examples[] = {
+    {"a rising score", "x,score\n1,0.1\n2,0.2\n3,0.15\n4,0.3\n5,0.4\n6,0.35\n7,0.5\n8,0.6\n9,0.7\n10,0.8\n",
+     NULL, "score=score", "{\"rows\": 10, \"target\": \"score\", \"anomalies\": []}"},
+    {0}};
+
+const mr_component mr_component_insight_generation_engine = {
+    .name = "insight_generation_engine",
+    .summary = "finds trends, unusual successes and what goes with success, and says what to do first",
+    .kind = MR_ANALYZER,
+    .shape = MR_MERGE,
+    .tier = 2,
+    .version = 1,
+    .columns_wanted =
+        MR_COL_FEATURES | MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS | MR_COL_TREATMENT | MR_COL_TIME,
+    .batch_rows = 4096,
+    .capabilities = (const char *const[]){"trends", "anomalies", "recommendations", NULL},
+    .options = options,
+    .config_size = sizeof(config),
+    .outputs = outputs,
+    .examples = examples,
+    .deadline_ms = 120000,
+    .memory_mb = 512,
+    .process = process,
+    .merge = merge,
+};
