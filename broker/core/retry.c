@@ -3,16 +3,19 @@
  * Jitter, 2015). The waiting are on a hashed timing wheel (Varghese and Lauck 1987, scheme 6). */
 #include "broker/core/state.h"
 
-static uint64_t backoff_ms(mr_core *core, uint32_t failures) {
-    uint64_t max = core->config.retry_max_ms, bound = core->config.retry_base_ms;
+/* A load that fails says nothing of the batch, only that the database is away: when it is back, all must go on at once. */
+enum { LOAD_WAIT_MAX_MS = 1000 };
+
+static uint64_t backoff_ms(mr_core *core, uint32_t failures, uint64_t max) {
+    uint64_t bound = core->config.retry_base_ms;
     for (uint32_t i = 1; i < failures && bound < max; i++) bound *= 2;
     if (bound > max) bound = max;
     return 1 + mr_rng_below(&core->rng, bound + 1);
 }
 
-static void wait(mr_core *core, mr_work *w) {
+static void wait_for(mr_core *core, mr_work *w, uint64_t ms) {
     mr_work_unload(core, w);
-    w->at_ms = core->now_ms + backoff_ms(core, w->errors + w->crashes + w->load_failures);
+    w->at_ms = core->now_ms + ms;
     mr_work_move(core, w, MR_W_WAITING, false);
 }
 
@@ -47,7 +50,7 @@ void mr_work_failed(mr_core *core, mr_work *w, mr_status status, const char *tex
     bool dead = used_up(core, w, status);
     record(core, w, status, text, dead);
     if (!dead) {
-        wait(core, w);
+        wait_for(core, w, backoff_ms(core, w->errors + w->crashes, core->config.retry_max_ms));
         return;
     }
     mr_step *step = w->step;
@@ -97,8 +100,8 @@ mr_status mr_load_failed(mr_core *core, const mr_event *event, mr_error *err) {
     MR_TRY(answered(core, event, &w, err));
     if (!w) return MR_OK;
     if (status != MR_E_CORRUPT && mr_status_of((int)status)->retryable) {
-        w->load_failures++;
-        wait(core, w);
+        uint64_t most = core->config.retry_max_ms;
+        wait_for(core, w, backoff_ms(core, ++w->load_failures, most < LOAD_WAIT_MAX_MS ? most : LOAD_WAIT_MAX_MS));
         return MR_OK;
     }
     mr_work_failed(core, w, status, event->as.loaded.text);

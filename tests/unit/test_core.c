@@ -314,6 +314,31 @@ static void loads_fail_for_a_while_or_for_good(void **state) {
     close_rig(r);
 }
 
+/* A database that is away for long must not be waited for longer once it is back. */
+static void however_often_a_load_failed_it_is_tried_again_within_a_second(void **state) {
+    (void)state;
+    rig *r = calloc(1, sizeof *r);
+    mr_core_config config = rig_config();
+    config.retry_base_ms = 200;
+    config.retry_max_ms = 30000;
+    rig_open(r, &config);
+    r->hold_loads = true;
+    rig_join(r, 1, names, 1);
+    rig_credit(r, 1, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 32, 32);
+    rig_run(r, 1, 32, &s, 1);
+    for (int i = 0; i < 40; i++) {
+        int ticks = 0;
+        load_failed(r, MR_E_UNAVAILABLE);
+        for (; ticks < 22 && !rig_count(r, MR_ACT_LOAD); ticks++) {
+            rig_do(r, (mr_event){.type = MR_EV_PEER_SEEN, .peer = 1});
+            rig_tick(r, 50);
+        }
+        assert_true(ticks < 22);
+    }
+    close_rig(r);
+}
+
 static void a_dead_batch_ends_a_merge_at_once_and_a_map_goes_on(void **state) {
     (void)state;
     rig *r = calloc(1, sizeof *r);
@@ -460,6 +485,7 @@ int main(void) {
         cmocka_unit_test(an_attempt_that_is_out_for_too_long_counts_as_a_crash),
         cmocka_unit_test(silence_of_the_broker_itself_loses_no_worker),
         cmocka_unit_test(loads_fail_for_a_while_or_for_good),
+        cmocka_unit_test(however_often_a_load_failed_it_is_tried_again_within_a_second),
         cmocka_unit_test(a_dead_batch_ends_a_merge_at_once_and_a_map_goes_on),
         cmocka_unit_test(cancel_takes_everything_back_and_waits_for_the_ledger),
         cmocka_unit_test(a_restart_goes_on_where_the_table_is),
