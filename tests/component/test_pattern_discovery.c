@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { LINES = 6, VERTICES = 64, WORD = 24, SPELT = 4096 };
+enum { LINES = 6, VERTICES = 64, WORD = 24, WORDS = 3 * WORD + 24, SPELT = 2 * VERTICES * (WORDS + 1) + 8 };
 
 /* ---- the check sum of patterns.py ---- */
 
@@ -22,14 +22,14 @@ static uint64_t fnv(const char *text, size_t n) {
 
 static int by_text(const void *a, const void *b) { return strcmp(a, b); }
 
-static void join(char (*words)[2 * WORD + 8], size_t n, char *out) {
+static void join(char (*words)[WORDS], size_t n, char *out) {
     qsort(words, n, sizeof *words, by_text);
     for (size_t i = 0; i < n; i++) sprintf(out + strlen(out), "%s%s", i ? " " : "", words[i]);
 }
 
 /* "v 0 6 v 1 8 e 0 1 2" -> "6/1 8/1 | 6/1-2-8/1" */
 static void spell_graph(const char *text, char *out) {
-    char label[VERTICES][WORD], name[VERTICES][WORD + 8], words[VERTICES][2 * WORD + 8];
+    char label[VERTICES][WORD], name[VERTICES][WORD + 8], words[VERTICES][WORDS];
     char edge[VERTICES][WORD];
     unsigned from[VERTICES], to[VERTICES], degree[VERTICES] = {0}, vertices = 0, edges = 0, number;
     int used;
@@ -46,7 +46,7 @@ static void spell_graph(const char *text, char *out) {
     for (unsigned i = 0; i < edges; i++) {
         const char *p = name[from[i]], *q = name[to[i]];
         bool swap = strcmp(p, q) > 0;
-        snprintf(words[i], sizeof words[i], "%s-%s-%s", swap ? q : p, edge[i], swap ? p : q);
+        snprintf(words[i], sizeof words[i], "%.31s-%.23s-%.31s", swap ? q : p, edge[i], swap ? p : q);
     }
     join(words, edges, out);
 }
