@@ -85,10 +85,24 @@ static FILE *vectors(void) {
     return f;
 }
 
-static void test_crossing_and_predictive_power_are_those_of_scipy(void **state) {
+/* The designs whose printed digits are above, to more digits. */
+static void check_exact_design(FILE *f) {
+    int kind;
+    double alpha, constant, ratio[2];
+    size_t looks;
+    assert_int_equal(fscanf(f, "%d %lf %zu %lf %lf %lf", &kind, &alpha, &looks, &constant, &ratio[0], &ratio[1]), 6);
+    for (int i = 0; i < 2; i++) {
+        mr_group_design d = mr_group_design_of(kind ? MR_BOUND_OBRIEN_FLEMING : MR_BOUND_POCOCK, looks, alpha,
+                                               i ? 0.9 : 0.8, true);
+        assert_true(fabs(d.constant - constant) < 1e-7);
+        assert_true(fabs(d.inflation - ratio[i]) < 1e-7);
+    }
+}
+
+static void test_crossing_designs_and_predictive_power_are_those_of_scipy(void **state) {
     (void)state;
     char word[32];
-    unsigned crossed = 0, predicted = 0;
+    unsigned crossed = 0, predicted = 0, solved = 0;
     FILE *f = vectors();
     while (fscanf(f, "%31s", word) == 1) {
         if (!strcmp(word, "cross")) {
@@ -109,10 +123,13 @@ static void test_crossing_and_predictive_power_are_those_of_scipy(void **state) 
             assert_int_equal(fscanf(f, "%lf %lf %lf %d %lf", &z, &t, &bound, &two, &p), 5);
             assert_true(fabs(mr_predictive_power(z, t, bound, two) - p) < 1e-9);
             predicted++;
+        } else if (!strcmp(word, "constant")) {
+            check_exact_design(f);
+            solved++;
         }
     }
     fclose(f);
-    assert_true(crossed == 5 && predicted == 4);
+    assert_true(crossed == 5 && predicted == 4 && solved == 18);
 }
 
 /* ---- error rates and savings, by simulation ---- */
@@ -449,7 +466,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds_are_the_printed_ones),
         cmocka_unit_test(test_spending_bounds_are_the_known_ones),
-        cmocka_unit_test(test_crossing_and_predictive_power_are_those_of_scipy),
+        cmocka_unit_test(test_crossing_designs_and_predictive_power_are_those_of_scipy),
         cmocka_unit_test(test_group_sequential_errors_hold_and_rows_are_saved),
         cmocka_unit_test(test_sprt_keeps_its_errors_with_half_the_rows),
         cmocka_unit_test(test_rules_stop_where_the_reference_stops),

@@ -8,11 +8,16 @@ and SciPy. Run in this folder: /usr/bin/python3 stopping.py > stopping.txt
                                                        steps, see reports(); trials one after the other (pool 0) or step by
                                                        step (pool 1)
 
-The digits of Jennison and Turnbull's tables are in the test itself.
+  constant KIND ALPHA LOOKS c ratio80 ratio90          two-sided exact designs (0 Pocock, 1 O'Brien-Fleming) by root finding on
+                                                       the same chances, 801 points: the constant, and the largest sample
+                                                       over the fixed one for power 0.8 and 0.9
+
+The three printed digits of Jennison and Turnbull's tables are in the test as well.
 """
 import math
 import numpy as np
 from scipy.integrate import quad, simpson
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 M = (1 << 64) - 1
@@ -25,7 +30,7 @@ def unit(i):
     return ((x ^ (x >> 31)) >> 11) * 2.0**-53
 
 
-def crossing(z, two, drift):
+def crossing(z, two, drift, points=4001):
     K = len(z)
     dt = 1 / K
     sd = math.sqrt(dt)
@@ -41,11 +46,26 @@ def crossing(z, two, drift):
         else:
             up.append(simpson(dens * tail_u, x=grid))
             low.append(simpson(dens * tail_l, x=grid) if two else 0)
-        new = np.linspace(-b if two else drift * t - 9 * math.sqrt(t), b, 4001)
+        new = np.linspace(-b if two else drift * t - 9 * math.sqrt(t), b, points)
         step = norm.pdf((new[:, None] - src[None, :] - drift * dt) / sd) / sd
         dens = step[:, 0] if grid is None else simpson(step * dens[None, :], x=grid)
         grid = new
     return up, low
+
+
+def exact_design(kind, alpha, looks):
+    shape = [math.sqrt(looks / k) if kind else 1.0 for k in range(1, looks + 1)]
+
+    def sides(c, drift):
+        up, low = crossing([c * s for s in shape], True, drift, 801)
+        return sum(up), sum(low)
+
+    c = brentq(lambda c: sum(sides(c, 0)) - alpha, 1, 4, xtol=1e-10)
+    ratios = []
+    for power in (0.8, 0.9):
+        fixed = norm.isf(alpha / 2) + norm.ppf(power)  # power: to stop on the side of the drift
+        ratios.append((brentq(lambda d: sides(c, d)[0] - power, 0, 9, xtol=1e-10) / fixed) ** 2)
+    return c, *ratios
 
 
 def reports(pool):
@@ -138,6 +158,10 @@ def main():
             p = norm.sf((bound - m) / s) + (norm.cdf((-bound - m) / s) if two else 0)
             return p * norm.pdf(d, z / math.sqrt(t), 1 / math.sqrt(t))
         print("predictive", z, t, bound, two, "%.12g" % quad(power, -30, 30, epsabs=1e-13, limit=400)[0])
+
+    for kind, alpha, looks in [(k, a, n) for k in (0, 1) for a, n in
+                               [(0.05, 2), (0.05, 3), (0.05, 4), (0.05, 5), (0.05, 10), (0.01, 2), (0.01, 5), (0.1, 2), (0.1, 5)]]:
+        print("constant", kind, alpha, looks, *("%.9f" % v for v in exact_design(kind, alpha, looks)))
 
     for pool in (0, 1):
         rows = reports(pool)
