@@ -1,0 +1,246 @@
+"""What tests/bench/run measures. A measure is a function of a Bench that gives {figure: value}; the driver calls all of
+them in turn, several times. Answers are checked here: a wrong one ends the bench."""
+import collections
+import struct
+import time
+
+from rig import Failed, Use, poll
+
+COLUMNS, BATCH = 31, 32
+MEASURES = []
+
+
+class Measure:
+    def __init__(self, fn, group, needs_rows):
+        self.fn, self.group, self.needs_rows = fn, group, needs_rows
+        self.name, self.what = fn.__name__, fn.__doc__.split("\n")[0]
+
+
+def measure(group, needs_rows=True):
+    def add(fn):
+        MEASURES.append(Measure(fn, group, needs_rows))
+        return fn
+    return add
+
+
+# `limits`: the figures that it is a share of.
+Figure = collections.namedtuple("Figure", "unit what limits more_is_better")
+FIGURES = {name: Figure(*row) for name, row in {
+    "wake": ("us", "wake of a process on the other processor", (), False),
+    "queue_put": ("/s", "limit: bare queue in C, COPY of tasks with 3,968-byte bodies", (), True),
+    "queue_1": ("/s", "limit: bare queue in C, drain, 1 a transaction", (), True),
+    "queue_500": ("/s", "limit: bare queue in C, drain, 500 a transaction", (), True),
+    "zmq_1": ("/s", "limit: libzmq ROUTER-DEALER, 1 task a message", (), True),
+    "zmq_8": ("/s", "limit: libzmq, 8 tasks a message", (), True),
+    "zmq_same": ("/s", "limit: libzmq, as many tasks a message as Millrace sent", (), True),
+    "copy_300_100": ("/s", "limit: COPY of 300-byte rows, 100 a commit", (), True),
+    "copy_300_1000": ("/s", "limit: COPY of 300-byte rows, 1,000 a commit", (), True),
+    "copy_4k": ("/s", "limit: COPY of 3,968-byte rows, 1,000 a commit", (), True),
+    "copy_prompts": ("/s", "limit: COPY of the stored columns of prompts, no index", (), True),
+    "copy_prompts_indexed": ("/s", "limit: the same into the table's indexes and checks", (), True),
+    "drain": ("/s", "the measure: batches of 32 x 31, means committed", ("queue_500", "zmq_same"), True),
+    "tasks_a_message": ("", "  tasks in a message, on average", (), True),
+    "broker_us": ("us", "  processor time a task: broker", (), False),
+    "workers_us": ("us", "  workers and their compute processes", (), False),
+    "postgres_us": ("us", "  PostgreSQL", (), False),
+    "total_us": ("us", "  all of them", (), False),
+    "wire_bytes": ("B", "  bytes between broker and workers, a task", (), False),
+    "log_bytes": ("B", "  bytes of PostgreSQL's log, a task", (), False),
+    "map": ("rows/s", "structural_analyzer (map)", (), True),
+    "merge": ("rows/s", "dimensionality_reducer (merge)", (), True),
+    "whole": ("rows/s", "context_learner (whole)", (), True),
+    "plan": ("s", "planning of a million batches", (), False),
+    "ingest": ("/s", "ingest of 200-character prompts, features included", ("copy_prompts_indexed", "copy_prompts"), True),
+    "ingest_broker_us": ("us", "  processor time a row: broker", (), False),
+    "ingest_postgres_us": ("us", "  PostgreSQL", (), False),
+    "submit": ("/s", "submit of tasks with 3,968-byte bodies", ("queue_put",), True),
+    "submit_drain": ("/s", "drain of submitted tasks", ("queue_500",), True),
+    "single_p50": ("ms", "one at a time, submit to committed result: p50", (), False),
+    "single_p99": ("ms", "  p99", (), False),
+}.items()}
+
+
+# ---- limits ----
+
+@measure("limits", needs_rows=False)
+def wake(b):
+    """A wake across processors."""
+    return {"wake": b.cluster.tool("wake", 10000)["us"]}
+
+
+@measure("limits", needs_rows=False)
+def queue(b):
+    """The bare queue in C: put, and drain with 1 and 500 tasks a transaction."""
+    one = b.cluster.tool("limit-queue", b.cluster.url, b.size.queue_1, 1)
+    many = b.cluster.tool("limit-queue", b.cluster.url, b.size.queue, 500)
+    return {"queue_put": many["put"], "queue_1": one["rate"], "queue_500": many["rate"]}
+
+
+@measure("limits", needs_rows=False)
+def zmq(b):
+    """libzmq alone, at three groupings."""
+    groups = {"zmq_1": (b.size.zmq // 4, 1), "zmq_8": (b.size.zmq, 8), "zmq_same": (b.size.zmq, b.grouping())}
+    return {name: b.cluster.tool("limit-zmq", tasks, group, "copy")["rate"] for name, (tasks, group) in groups.items()}
+
+
+@measure("limits", needs_rows=False)
+def copy(b):
+    """PostgreSQL's COPY of 300-byte and 4 KB rows."""
+    sizes = {"copy_300_100": (300, b.size.copy // 4, 100), "copy_300_1000": (300, b.size.copy, 1000),
+             "copy_4k": (3968, b.size.copy // 4, 1000)}
+    return {name: b.cluster.tool("limit-copy", b.cluster.url, *size)["rate"] for name, size in sizes.items()}
+
+
+# ---- the drain ----
+
+def ends(b, runs, seconds=300):
+    ids = ",".join(map(str, runs))
+    poll(seconds, f"runs {ids} end",
+         lambda: int(b.sql.one(f"select count(*) from millrace.run_end where run_id in ({ids})")) == len(runs))
+    states = b.sql.rows(f"select run_id, state, reason from millrace.run_end where run_id in ({ids})"
+                        " and state <> 'succeeded'")
+    if states:
+        raise Failed(f"run {states[0][0]} {states[0][1]}: {states[0][2]}")
+    return float(b.sql.one("select extract(epoch from max(e.ended_at) - min(r.created_at)) from millrace.run r"
+                           f" join millrace.run_end e on e.run_id = r.id where r.id in ({ids})"))
+
+
+def submit(b, version, batch, *components):
+    named = [word for name in components for word in ("--component", name)]
+    return b.cluster.call("run", "--detach", "--json", "--version", version, "--batch-size", batch, *named)["run"]
+
+
+def numbers(body):
+    """The means of a result body: msgpack {"means": [float64, ...], ...}."""
+    at = body.index(b"\xa5means") + 6
+    width = {0xdc: 3, 0xdd: 5}.get(body[at], 1)
+    at += width
+    values = []
+    for i in range(COLUMNS):
+        if body[at] != 0xcb:
+            raise Failed("a mean is no float64")
+        values.append(struct.unpack_from(">d", body, at + 1)[0])
+        at += 9
+    return values
+
+
+def check_means(b, run, version, batch_index):
+    """One batch, computed again from the tables, to the bit."""
+    first = batch_index * BATCH
+    rows = b.sql.rows("select encode(p.features, 'hex') from (select unnest(row_ids) id, generate_subscripts(row_ids, 1)"
+                      f" + chunk * 4096 - 1 as place from millrace.version_rows where version_id = {version}"
+                      f" and chunk between {first // 4096} and {(first + BATCH - 1) // 4096}) v"
+                      f" join millrace.training_prompts p on p.id = v.id where place between {first} and {first + BATCH - 1}"
+                      " order by place")
+    sums = [0.0] * COLUMNS
+    for row in rows:
+        for i, value in enumerate(struct.unpack("<31f", bytes.fromhex(row[0]))):
+            sums[i] += value
+    body = bytes.fromhex(b.sql.one("select encode(body, 'hex') from millrace.result"
+                                   f" where run_id = {run} and level = 0 and batch = {batch_index}"))
+    if numbers(body) != [v / len(rows) for v in sums]:
+        raise Failed(f"batch {batch_index} of run {run} has wrong means")
+
+
+def check_drain(b, run, batches):
+    row = b.sql.rows("select count(*), count(distinct batch), min(batch), max(batch), sum(row_count) from millrace.result"
+                     f" where run_id = {run}")[0]
+    if list(map(int, row[:4])) != [batches, batches, 0, batches - 1] or int(row[4]) != b.rows:
+        raise Failed(f"run {run} has results {row}, not one for each of {batches} batches")
+    for i in range(0, batches, max(1, batches // 16)):
+        check_means(b, run, b.version, i)
+
+
+@measure("drain")
+def drain(b):
+    """The measure: batches of 32 x 31 through broker, workers and database."""
+    batches = -(-b.rows // BATCH)
+    before = b.cluster.status()["totals"]
+    with Use(b.cluster) as use:
+        runs = [submit(b, b.version, BATCH, "column_means") for _ in range(b.repeat)]
+        seconds = ends(b, runs)
+    after = b.cluster.status()["totals"]
+    for run in runs:
+        check_drain(b, run, batches)
+    count = batches * len(runs)
+    if seconds < b.size.seconds:  # too short for a figure: more of it next time
+        b.repeat = min(16, b.repeat * 2)
+    out = {"drain": count / seconds} | use.each(count)
+    if "messages" in after:
+        b.group = count / max(1, after["messages"] - before["messages"])
+        out["tasks_a_message"] = b.group
+    return out
+
+
+# ---- runs of real components ----
+
+def run_rows(b, *components):
+    run = submit(b, b.small_version, 128, *components)
+    return b.small_rows / ends(b, [run])
+
+
+@measure("runs")
+def runs(b):
+    """Runs of real components over sampled prompts: map, merge and whole."""
+    return {"map": run_rows(b, "structural_analyzer"), "merge": run_rows(b, "dimensionality_reducer"),
+            "whole": run_rows(b, "context_learner")}
+
+
+# ---- planning ----
+
+@measure("plan")
+def plan(b):
+    """Planning of a run with as many batches as rows."""
+    b.cluster.call("pause", "component", "column_means")
+    start = time.monotonic()
+    run = submit(b, b.version, 1, "column_means")
+    took = time.monotonic() - start
+    b.cluster.call("cancel", run)
+    b.cluster.call("resume", "component", "column_means")
+    return {"plan": took * 1e6 / b.rows}
+
+
+# ---- ingest ----
+
+STORED = ("content_hash, prompt, enhancement, enhancement_json, source, priority, session_id, score, success, labels,"
+          " metadata, created_at, ingest_id, features, features_version")
+
+
+def copy_seconds(b, make, file):
+    """COPY of the file into a table made like this, by psql over the socket, in one transaction."""
+    b.sql.rows(f"drop table if exists bench_prompts; create table bench_prompts {make}; checkpoint")
+    start = time.monotonic()
+    b.sql.rows(f"\\copy bench_prompts ({STORED}) from '{file}' (format binary)")
+    took = time.monotonic() - start
+    b.sql.rows("drop table bench_prompts")
+    return took
+
+
+def copy_limits(b, ingest, rows):
+    """COPY of the columns of the rows that this ingest stored."""
+    file = b.cluster.scratch / "rows.copy"
+    b.sql.rows(f"\\copy (select {STORED} from millrace.training_prompts where ingest_id = {ingest} order by id)"
+               f" to '{file}' (format binary)")
+    bare = copy_seconds(b, f"as select {STORED} from millrace.training_prompts limit 0", file)
+    indexed = copy_seconds(b, "(like millrace.training_prompts including all)", file)
+    return {"copy_prompts": rows / bare, "copy_prompts_indexed": rows / indexed}
+
+
+def check_ingest(b, told):
+    """Sampled rows are sometimes equal: each row that was read is either stored or a duplicate."""
+    stored, distinct = map(int, b.sql.rows("select count(*), count(distinct content_hash) from millrace.training_prompts"
+                                           f" where ingest_id = {told['ingest']} and length(features) = 124")[0])
+    if stored != told["stored"] or distinct != stored or stored + told["duplicate"] != told["read"]:
+        raise Failed(f"ingest {told['ingest']} tells {told}, and {stored} rows are stored, {distinct} distinct")
+
+
+@measure("ingest")
+def ingest(b):
+    """Ingest of sampled prompts, and COPY of the columns that it stored."""
+    b.sample(b.size.ingest, 100 + b.round)
+    with Use(b.cluster) as use:
+        told = b.cluster.call("ingest", b.sample_file, "--json")
+    check_ingest(b, told)
+    each = use.each(b.size.ingest)
+    return {"ingest": told["rows_per_s"], "ingest_broker_us": each["broker_us"],
+            "ingest_postgres_us": each["postgres_us"]} | copy_limits(b, told["ingest"], told["stored"])
