@@ -109,6 +109,7 @@ static const mr_option settings_of_others[] = {
     {.name = "retry_base_ms"},
     {.name = "retry_max_ms"},
     {.name = "age_ms"},
+    {.name = "max_runs"},
     {.name = "watchdog_s"},
     {.name = "inline_max"},
     {.name = "cache_ttl_s"},

@@ -354,8 +354,18 @@ bool mr_broker_planner_full(mr_broker *b, mr_error *err) {
     return true;
 }
 
+/* What waits to be planned counts too, or a burst would be taken before the first of it is a run. */
+static bool backlog_full(mr_broker *b, mr_error *err) {
+    mr_core_stats stats;
+    mr_core_stats_get(b->core, &stats);
+    if ((int64_t)stats.runs + (int64_t)mr_queue_count(&b->planner.in) < b->settings.max_runs) return false;
+    (void)mr_fail(err, MR_E_FULL, "%u runs are unfinished, and this broker holds at most %lld; submit it again in a while",
+                  stats.runs, (long long)b->settings.max_runs);
+    return true;
+}
+
 static void plan_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err) {
-    if (mr_broker_planner_full(b, err)) return;
+    if (mr_broker_planner_full(b, err) || backlog_full(b, err)) return;
     mr_plan_job *job = mr_plan_job_new();
     if (!job) {
         mr_fail(err, MR_E_MEMORY, "no memory for the call");

@@ -36,6 +36,8 @@ const mr_option mr_broker_options[] = {
      .unit = "ms", .help = "largest bound of that wait"},
     {.name = "age_ms", .type = MR_OPT_INT, .offset = AT(age_ms), .def = "100", .min = 1, .max = 3600000, .unit = "ms",
      .help = "waiting that is worth one point of priority, so that low priorities get their turn too"},
+    {.name = "max_runs", .type = MR_OPT_INT, .offset = AT(max_runs), .def = "10000", .min = 1, .max = 1000000, .unit = "runs",
+     .help = "unfinished runs beyond which a new one is pushed back: it is to be submitted again later"},
     {.name = "watchdog_s", .type = MR_OPT_INT, .offset = AT(watchdog_s), .def = "120", .min = 0, .max = 86400, .unit = "s",
      .help = "time without progress, while there is work and credit, after which the broker alarms and repairs, and after "
              "the same time again ends so that it is restarted; 0: never"},

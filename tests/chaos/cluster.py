@@ -16,6 +16,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 PG_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 LEASE_S, GRACE_S = 5, 10
 ROWS, WORKERS, THREADS = 1600, 4, 2
+MAX_RUNS = 60
 
 
 class Failed(Exception):
@@ -182,6 +183,8 @@ class Cluster:
         env = self.env | {"MILLRACE_DATABASE_URL": url, "MILLRACE_REDIS_URL": redis_url}
         argv = [(folder or self.bin) / "millrace-broker", "--listen", f"tcp://127.0.0.1:{port}", "--name", name,
                 "--lease-s", str(LEASE_S), "--grace-s", str(GRACE_S), "--inline-max", "1000"]
+        if folder in (None, self.bin):  # an older build may not know it
+            argv += ["--max-runs", str(MAX_RUNS)]
         return Process(name, argv, self.scratch / "broker.log", env)
 
     def answers(self, port=None):
@@ -281,6 +284,7 @@ class Producer(threading.Thread):
 
     KINDS = {
         "steady": ([{"name": "chaos_steady", "options": {"ms": "40"}}], 4),
+        "small": ([{"name": "chaos_steady", "options": {"ms": "40"}}], 40),
         "real": ([{"name": name} for name in ("structural_analyzer", "dimensionality_reducer", "context_learner")],
                  200),
     }
@@ -292,8 +296,13 @@ class Producer(threading.Thread):
         self.open = set()
         self.refused = self.unanswered = 0
         self.running = threading.Event()
-        self.ended = False
+        self.ended, self.mixed = False, True
         self.lock = threading.Lock()
+
+    @staticmethod
+    def batches(kind):
+        components, batch = Producer.KINDS[kind]
+        return len(components) * -(-ROWS // batch)
 
     @staticmethod
     def ask(client, kind, **more):
@@ -338,7 +347,7 @@ class Producer(threading.Thread):
                 continue
             self.look()
             if len(self.open) < self.depth:
-                if not self.submit("real" if self.rng.random() < 0.15 else "steady"):
+                if not self.submit("real" if self.mixed and self.rng.random() < 0.15 else "steady"):
                     time.sleep(0.2)
             else:
                 time.sleep(0.1)

@@ -163,7 +163,7 @@ def psql_session(s, text):
 def with_sessions(s, text, n):
     sessions = [psql_session(s, text) for _ in range(n)]
     start = time.time()
-    time.sleep(s.seconds(6, 40))
+    time.sleep(s.seconds(6, 240))
     share = s.share_kept(start)
     s.check(share >= 0.9, f"only {share:.0%} of the clean rate")
     for p in sessions:
