@@ -22,11 +22,14 @@ SQL(mr_sql_2_up, "0002_delivery.up.sql");
 SQL(mr_sql_2_down, "0002_delivery.down.sql");
 SQL(mr_sql_3_up, "0003_security.up.sql");
 SQL(mr_sql_3_down, "0003_security.down.sql");
+SQL(mr_sql_8_up, "0008_damage.up.sql");
+SQL(mr_sql_8_down, "0008_damage.down.sql");
 
 const mr_migration mr_migrations[] = {
     {1, "first", mr_sql_1_up, mr_sql_1_down},
     {2, "delivery", mr_sql_2_up, mr_sql_2_down},
     {3, "security", mr_sql_3_up, mr_sql_3_down},
+    {8, "damage", mr_sql_8_up, mr_sql_8_down},
     {0, NULL, NULL, NULL},
 };
 

@@ -110,6 +110,7 @@ static mr_status take(mr_core *core, mr_worker *w, const mr_event *event, mr_err
     case MR_EV_RUN_CANCEL: return mr_run_cancel(core, event->as.run, err);
     case MR_EV_LOADED: return mr_loaded(core, event, err);
     case MR_EV_LOAD_FAILED: return mr_load_failed(core, event, err);
+    case MR_EV_LOAD_DAMAGED: return mr_load_damaged(core, event, err);
     case MR_EV_LOADING: mr_watch_moved(core); return MR_OK;
     case MR_EV_COMMITTED: return mr_result_committed(core, event, err);
     case MR_EV_RULE: return mr_limit_set(core, event->as.rule, err);

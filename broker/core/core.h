@@ -110,6 +110,7 @@ typedef enum mr_event_type {
     MR_EV_RUN_CANCEL,    /* the cancellation is committed; instead of RUN_OPENED for one found so at start */
     MR_EV_LOADED,        /* the input of a work is at hand */
     MR_EV_LOAD_FAILED,
+    MR_EV_LOAD_DAMAGED,  /* partials that a merge needs are gone or were moved aside as damaged: they are computed again */
     MR_EV_LOADING,       /* an input that was asked for is coming, though it is not all there yet */
     MR_EV_COMMITTED,     /* the ledger's answer to MR_ACT_COMMIT, with its verdict */
     MR_EV_RULE,          /* a rule was committed; it takes the place of what there was for the same name */
@@ -153,6 +154,8 @@ typedef struct mr_event {
             uint64_t blob; /* the shell's handle of the input; given, until MR_ACT_UNLOAD */
             mr_status status; /* LOAD_FAILED: why */
             const char *text;
+            mr_work_key key;   /* LOAD_DAMAGED: of the merge, and which of its children, the first in bit 0 */
+            uint32_t children;
         } loaded;
         struct {
             mr_work_key key;

@@ -108,6 +108,29 @@ mr_status mr_load_failed(mr_core *core, const mr_event *event, mr_error *err) {
     return MR_OK;
 }
 
+/* Comes back when its children are there again. One with a worker or the ledger has its input, or needs none any more. */
+static void wait_for_children(mr_core *core, mr_work *w) {
+    static const mr_work_list waits[] = {MR_W_PENDING, MR_W_WAITING, MR_W_LOADING};
+    for (size_t i = 0; w && i < sizeof waits / sizeof *waits; i++)
+        if (w->list == waits[i]) {
+            mr_work_drop(core, w);
+            return;
+        }
+}
+
+mr_status mr_load_damaged(mr_core *core, const mr_event *event, mr_error *err) {
+    const mr_work_key *key = &event->as.loaded.key;
+    mr_work *w;
+    MR_TRY(answered(core, event, &w, err));
+    if (w) mr_work_move(core, w, MR_W_FREE, true);
+    mr_run *run = mr_run_by_id(core, key->run);
+    mr_step *step = run ? mr_step_of_key(run, key) : NULL;
+    if (!step || !key->level || step->state != MR_RUN_RUNNING) return MR_OK;
+    wait_for_children(core, mr_work_find(core, step, key->level, key->index));
+    mr_step_redo(step, key, event->as.loaded.children);
+    return MR_OK;
+}
+
 /* ---- time ---- */
 
 static void wake(mr_core *core, mr_list *slot) {

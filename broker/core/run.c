@@ -123,14 +123,24 @@ bool mr_step_mergeable(const mr_step *step, uint32_t level, uint32_t index) {
     return mr_bits_has_all(&step->level[level - 1].done, first, count);
 }
 
-/* Books it, and lets its parent be begun when that was the last child. */
-static void mark_done(mr_step *step, uint32_t level, uint32_t index) {
+/* Books it, and lets its parent be begun when that was the last child. A parent that is begun already has had its
+ * children, and this one was computed again. */
+static void mark_done(const mr_core *core, mr_step *step, uint32_t level, uint32_t index) {
     mr_bits_remove(&step->level[level].todo, index);
     mr_bits_add(&step->level[level].done, index);
     if (level + 1 == step->plan.levels) return;
     uint32_t parent = index / MR_FAN_IN;
-    if (!mr_bits_has(&step->level[level + 1].done, parent) && mr_step_mergeable(step, level + 1, parent))
-        mr_bits_add(&step->level[level + 1].todo, parent);
+    if (mr_bits_has(&step->level[level + 1].done, parent) || !mr_step_mergeable(step, level + 1, parent)) return;
+    if (!mr_work_find(core, step, level + 1, parent)) mr_bits_add(&step->level[level + 1].todo, parent);
+}
+
+void mr_step_redo(mr_step *step, const mr_work_key *parent, uint32_t children) {
+    uint32_t first, count, below = parent->level - 1;
+    mr_plan_children(&step->plan, parent->level, parent->index, &first, &count);
+    mr_bits_remove(&step->level[parent->level].todo, parent->index);
+    for (uint32_t i = 0; i < count; i++)
+        if (children >> i & 1 && mr_bits_remove(&step->level[below].done, first + i))
+            mr_bits_add(&step->level[below].todo, first + i);
 }
 
 static uint32_t dead_of(const mr_step *step) {
@@ -177,12 +187,18 @@ static void end_step(mr_core *core, mr_step *step, mr_run_state state) {
     mr_sentence(a->text, sizeof a->text, text);
 }
 
-/* A map step ends when each batch is done or dead; with merges, the top or one dead batch decides. */
+/* A top that is done is not enough: a batch below it may be computed again because its stored bytes were damaged. */
+static bool all_levels_done(const mr_step *step) {
+    for (uint32_t k = 0; k < step->plan.levels; k++)
+        if (step->level[k].done.count != step->plan.counts[k]) return false;
+    return true;
+}
+
+/* A map step ends when each batch is done or dead; with merges, all of them or one dead batch decides. */
 static void check_step_end(mr_core *core, mr_step *step) {
     if (step->state != MR_RUN_RUNNING || !step->run->opened) return;
-    uint32_t dead = dead_of(step), top = step->plan.levels - 1;
-    bool all_done = step->level[top].done.count == step->plan.counts[top];
-    if (all_done)
+    uint32_t dead = dead_of(step);
+    if (all_levels_done(step))
         end_step(core, step, MR_RUN_SUCCEEDED);
     else if (step->plan.shape == MR_STEP_MAP ? step->level[0].done.count + dead == step->plan.counts[0]
                                              : dead > 0)
@@ -190,7 +206,7 @@ static void check_step_end(mr_core *core, mr_step *step) {
 }
 
 void mr_step_done(mr_core *core, mr_step *step, uint32_t level, uint32_t index) {
-    mark_done(step, level, index);
+    mark_done(core, step, level, index);
     check_step_end(core, step);
     mr_run_settle(core, step->run);
 }
@@ -270,7 +286,7 @@ static mr_status step_before(const mr_core *core, const mr_work_key *key, mr_ste
 mr_status mr_run_done_before(mr_core *core, const mr_work_key *key, mr_error *err) {
     mr_step *step;
     MR_TRY(step_before(core, key, &step, err));
-    mark_done(step, key->level, key->index);
+    mark_done(core, step, key->level, key->index);
     return MR_OK;
 }
 

@@ -226,6 +226,8 @@ mr_step *mr_step_of_key(const mr_run *run, const mr_work_key *key);
 bool mr_step_mergeable(const mr_step *step, uint32_t level, uint32_t index);
 /* Books a committed result; may make a merge ready and end the step. */
 void mr_step_done(mr_core *core, mr_step *step, uint32_t level, uint32_t index);
+/* Those children of a merge (the first in bit 0) are not done any more, and it waits for them again. */
+void mr_step_redo(mr_step *step, const mr_work_key *parent, uint32_t children);
 /* Books a batch that is given up; may end the step. */
 void mr_step_dead(mr_core *core, mr_step *step, uint32_t level, mr_status why, const char *text);
 /* Gives out RUN_FINISHED when all steps have ended and nothing is with the ledger. */
@@ -295,6 +297,7 @@ mr_status mr_result_committed(mr_core *core, const mr_event *event, mr_error *er
 void mr_work_failed(mr_core *core, mr_work *w, mr_status status, const char *text);
 mr_status mr_loaded(mr_core *core, const mr_event *event, mr_error *err) MR_MUST_CHECK;
 mr_status mr_load_failed(mr_core *core, const mr_event *event, mr_error *err) MR_MUST_CHECK;
+mr_status mr_load_damaged(mr_core *core, const mr_event *event, mr_error *err) MR_MUST_CHECK;
 /* Ends the waiting that is over, and the attempts that are out for too long. */
 void mr_retries_tick(mr_core *core);
 void mr_deadlines_tick(mr_core *core);

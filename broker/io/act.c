@@ -1,6 +1,7 @@
 /* act.c: the core's actions become messages and jobs, and finished jobs become events. */
 #include "broker/io/broker.h"
 
+#include "broker/io/repair.h"
 #include "common/clock.h"
 
 #include <stdarg.h>
@@ -148,6 +149,46 @@ static void cancel_attempt(mr_broker *b, const mr_action *a) {
 
 /* ---- loading ---- */
 
+static void load_failed(mr_broker *b, uint32_t work, mr_status status, const char *text) {
+    mr_event e = {.type = MR_EV_LOAD_FAILED};
+    e.as.loaded.work = work;
+    e.as.loaded.status = status;
+    e.as.loaded.text = text;
+    mr_broker_event(b, &e);
+}
+
+static void repaired(mr_broker *b, mr_job *head) {
+    mr_repair_job *job = (mr_repair_job *)head;
+    if (mr_status_of((int)head->status)->retryable) {
+        mr_broker_try_again(b, head);
+        return;
+    }
+    mr_event e = {.type = MR_EV_LOAD_DAMAGED};
+    e.as.loaded.work = job->work;
+    e.as.loaded.key = job->key;
+    e.as.loaded.children = job->children;
+    if (head->status == MR_OK) mr_broker_event(b, &e);
+    else if (head->status != MR_E_CANCELLED) load_failed(b, job->work, head->status, head->error.text);
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+/* Damaged partials are moved aside first; then the core is told, and has them computed again. */
+static bool repair(mr_broker *b, const mr_load_job *load) {
+    mr_repair_job *job = load->damaged ? mr_new(NULL, 1, sizeof *job) : NULL;
+    uint32_t count;
+    if (!job) return false;
+    job->head.work = mr_repair_work;
+    job->head.done = repaired;
+    job->key = load->key;
+    job->children = load->damaged;
+    job->work = load->work;
+    mr_plan_children(&load->info->plan[load->key.step], load->key.level, load->key.index, &job->first, &count);
+    mr_broker_publish(b, "damaged", "broker", "run=%llu step=%u level=%u first=%u children=%x", (unsigned long long)load->key.run,
+                      load->key.step, load->key.level - 1, job->first, load->damaged);
+    mr_desk_give(&b->ledger, &job->head);
+    return true;
+}
+
 static void load_done(mr_broker *b, mr_job *head) {
     mr_load_job *job = (mr_load_job *)head;
     if (head->status == MR_E_CANCELLED) { /* the loader has stopped, and so does the core */
@@ -157,19 +198,17 @@ static void load_done(mr_broker *b, mr_job *head) {
     mr_input *input = head->status == MR_OK ? mr_new(NULL, 1, sizeof *input) : NULL;
     mr_event e = {.type = MR_EV_LOADED};
     e.as.loaded.work = job->work;
-    e.as.loaded.status = head->status;
-    e.as.loaded.text = head->error.text;
     if (input) {
         input->bytes = mr_bytes_share(job->bytes);
         DL_APPEND(b->loaded, input);
         e.as.loaded.blob = (uint64_t)(uintptr_t)input;
+        mr_broker_event(b, &e);
     } else {
-        e.type = MR_EV_LOAD_FAILED;
-        if (head->status == MR_OK) e.as.loaded.status = mr_fail(&head->error, MR_E_MEMORY, "no memory for an input");
+        if (head->status == MR_OK) head->status = mr_fail(&head->error, MR_E_MEMORY, "no memory for an input");
         MR_LOG(&b->log, MR_LOG_WARN, "loader", "load_failed", MR_LOG_INT("run", job->key.run), MR_LOG_INT("step", job->key.step),
                MR_LOG_INT("batch", job->key.index), MR_LOG_TEXT("reason", head->error.text));
+        if (!repair(b, job)) load_failed(b, job->work, head->status, head->error.text);
     }
-    mr_broker_event(b, &e);
     mr_load_job_free(job);
 }
 
@@ -177,11 +216,7 @@ static void load(mr_broker *b, const mr_action *a) {
     mr_live_run *run = mr_broker_run(b, a->key.run);
     mr_load_job *job = run ? mr_new(NULL, 1, sizeof *job) : NULL;
     if (!job) {
-        mr_event e = {.type = MR_EV_LOAD_FAILED};
-        e.as.loaded.work = a->work;
-        e.as.loaded.status = MR_E_MEMORY;
-        e.as.loaded.text = "no memory for an input";
-        mr_broker_event(b, &e);
+        load_failed(b, a->work, MR_E_MEMORY, "no memory for an input");
         return;
     }
     job->head.work = mr_load_work;

@@ -398,6 +398,7 @@ static void core_command(mr_broker *b, mr_peer *peer, const mr_wire_call *call, 
     case MR_CMD_LIMITS: reply_view(b, peer, call, mr_view_limits); return;
     case MR_CMD_DEAD_REPLAY:
     case MR_CMD_DEAD_DISCARD:
+    case MR_CMD_REPAIR:
     case MR_CMD_PAUSE:
     case MR_CMD_RESUME:
     case MR_CMD_LIMIT_SET:

@@ -67,7 +67,7 @@ static void delivered(mr_broker *b, mr_job *head) {
         mr_broker_publish(b, "rule_changed", "broker", "%s=%s paused=%d", mr_rule_word(job->rule.of),
                           job->rule.name, job->rule.paused);
     }
-    if (job->command == MR_CMD_DEAD_REPLAY) {
+    if (job->command == MR_CMD_DEAD_REPLAY || job->command == MR_CMD_REPAIR) {
         for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++) recover(b, (uint64_t)job->run[i]);
         if (mr_status_of((int)head->status)->retryable) mr_broker_find_runs(b);
     }

@@ -1,6 +1,7 @@
 #include "broker/io/delivery.h"
 
 #include "broker/io/call_args.h"
+#include "broker/io/repair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,6 +351,8 @@ static mr_status carry_out(mr_desk *desk, mr_pg *pg, mr_pg_params *p, mr_deliver
     case MR_CMD_DEAD_REPLAY:
     case MR_CMD_DEAD_DISCARD:
         return settle_letters(pg, p, job, err);
+    case MR_CMD_REPAIR:
+        return mr_repair_run(pg, p, job, err);
     case MR_CMD_SCHEDULE_ADD:
         return mr_schedule_add(desk, pg, job, err);
     case MR_CMD_SCHEDULE_REMOVE:

@@ -29,12 +29,13 @@ static const mr_pg_statement insert_results = {
     {MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT2S, MR_PG_INT4S, MR_PG_BOOLS, MR_PG_INT8S, MR_PG_INT8S, MR_PG_INT8S, MR_PG_TEXTS,
      MR_PG_INT8S, MR_PG_BYTEAS, MR_PG_BYTEAS}};
 
-/* Artifacts and their names only for results whose attempt won. */
+/* Artifacts and their names only for results whose attempt won. Stored bytes that differ under the same hash are damaged. */
 static const mr_pg_statement insert_artifacts = {
     "ledger_artifacts",
     "insert into millrace.artifact (hash, media_type, bytes)"
     " select * from unnest($1::bytea[], $2::text[], $3::bytea[]) where exists (select 1 from millrace.result"
-    " where run_id = $4 and step = $5 and level = $6 and batch = $7 and attempt = $8) on conflict do nothing",
+    " where run_id = $4 and step = $5 and level = $6 and batch = $7 and attempt = $8)"
+    " on conflict (hash) do update set bytes = excluded.bytes where artifact.bytes <> excluded.bytes",
     8,
     {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_BYTEAS, MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8}};
 
@@ -294,9 +295,8 @@ static bool flush(mr_desk *desk, ledger *l, group *g) {
 
 /* ---- single rows ---- */
 
-/* One statement in a fenced transaction. `*changed` (out): the rows it wrote. */
-static mr_status write_fenced(mr_desk *desk, uint64_t run, const mr_pg_statement *st, const mr_pg_params *p,
-                              uint64_t *changed, mr_error *err) {
+mr_status mr_ledger_write(mr_desk *desk, uint64_t run, const mr_pg_statement *st, const mr_pg_params *p,
+                          uint64_t *changed, mr_error *err) {
     ledger *l = desk->state;
     mr_pg *pg;
     mr_pg_result *r = NULL;
@@ -328,7 +328,7 @@ void mr_failure_work(mr_desk *desk, mr_job *job) {
     mr_pg_put_int4(&p, (int32_t)f->cause);
     mr_pg_put_text(&p, f->reason);
     mr_pg_put_bool(&p, f->dead);
-    job->status = write_fenced(desk, f->key.run, &insert_failure, &p, &changed, &job->error);
+    job->status = mr_ledger_write(desk, f->key.run, &insert_failure, &p, &changed, &job->error);
     mr_pg_params_free(&p);
 }
 
@@ -345,7 +345,7 @@ void mr_run_end_work(mr_desk *desk, mr_job *job) {
     mr_pg_put_text(&p, run_state_word(e->state));
     mr_pg_put_text(&p, e->reason);
     mr_pg_put_jsonb(&p, mr_span_of(e->counts[0] ? e->counts : "[]"));
-    job->status = write_fenced(desk, e->run, &insert_run_end, &p, &changed, &job->error);
+    job->status = mr_ledger_write(desk, e->run, &insert_run_end, &p, &changed, &job->error);
     if (job->status == MR_OK) e->existed = changed == 0;
     mr_pg_params_free(&p);
 }

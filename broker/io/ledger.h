@@ -59,6 +59,9 @@ typedef struct mr_run_end_job {
     uint32_t peer, call; /* of the client that asked, or peer 0 */
 } mr_run_end_job;
 
+/* For jobs of this desk: one statement in a fenced transaction. `*changed` (out): the rows it wrote. */
+mr_status mr_ledger_write(mr_desk *desk, uint64_t run, const mr_pg_statement *st, const mr_pg_params *p, uint64_t *changed,
+                          mr_error *err) MR_MUST_CHECK;
 void mr_failure_work(mr_desk *desk, mr_job *job);
 void mr_run_end_work(mr_desk *desk, mr_job *job);
 

@@ -105,7 +105,7 @@ static mr_status build_segment(mr_desk *desk, mr_pg *pg, const mr_run_info *info
     return s;
 }
 
-static mr_status load_segment(mr_desk *desk, mr_pg *pg, const mr_load_job *job, mr_bytes **out, mr_error *err) {
+static mr_status load_segment(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_bytes **out, mr_error *err) {
     const mr_run_info *info = job->info;
     cached want = {.run = info->run, .columns = info->columns[job->key.step]};
     mr_plan_range(&info->plan[job->key.step], info->rows, job->key.index, &want.first, &want.rows);
@@ -117,16 +117,30 @@ static mr_status load_segment(mr_desk *desk, mr_pg *pg, const mr_load_job *job, 
     return MR_OK;
 }
 
-static mr_status put_partial(mr_buf *buf, mr_pg_row *row, mr_error *err) {
+/* A partial that matches its hash is no longer in `*missing`. */
+static mr_status put_partial(mr_buf *buf, mr_pg_row *row, uint32_t first, uint32_t *missing, mr_error *err) {
     mr_span body = mr_pg_bytea(row, 1), stored = mr_pg_bytea(row, 2);
     mr_hash hash = mr_hash_of(body);
-    if (!mr_span_eq(stored, mr_hash_span(&hash)))
-        return mr_fail(err, MR_E_CORRUPT, "the stored partial of batch %lld does not match its hash", (long long)mr_pg_int(row, 0));
     mr_pack_bin(buf, body);
-    return mr_pg_row_status(row, err);
+    MR_TRY(mr_pg_row_status(row, err));
+    if (mr_span_eq(stored, mr_hash_span(&hash))) *missing &= ~(UINT32_C(1) << (mr_pg_int(row, 0) - first));
+    else (void)mr_fail(err, MR_E_CORRUPT, "the stored partial of batch %lld does not match its hash", (long long)mr_pg_int(row, 0));
+    return MR_OK;
 }
 
-static mr_status load_partials(mr_desk *desk, mr_pg *pg, const mr_load_job *job, mr_bytes **out, mr_error *err) {
+static mr_status put_partials(mr_buf *buf, const mr_pg_result *r, uint32_t first, uint32_t count, uint32_t *missing, mr_error *err) {
+    *missing = (uint32_t)((UINT64_C(1) << count) - 1);
+    mr_pack_array(buf, count);
+    for (uint32_t i = 0; i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        MR_TRY(put_partial(buf, &row, first, missing, err));
+    }
+    if (mr_pg_rows(r) != count)
+        return mr_fail(err, MR_E_CORRUPT, "a merge needs %u partials, but %u are stored", count, mr_pg_rows(r));
+    return *missing ? MR_E_CORRUPT : MR_OK;
+}
+
+static mr_status load_partials(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_bytes **out, mr_error *err) {
     uint32_t first, count;
     mr_plan_children(&job->info->plan[job->key.step], job->key.level, job->key.index, &first, &count);
     mr_pg_params p;
@@ -140,15 +154,9 @@ static mr_status load_partials(mr_desk *desk, mr_pg *pg, const mr_load_job *job,
     mr_status s = mr_pg_exec(pg, &read_partials, &p, &r, err);
     mr_pg_params_free(&p);
     if (s != MR_OK) return s;
-    if (mr_pg_rows(r) != count)
-        s = mr_fail(err, MR_E_CORRUPT, "a merge needs %u partials, but %u are stored", count, mr_pg_rows(r));
     mr_buf buf;
     mr_buf_init(&buf, NULL, input_max);
-    mr_pack_array(&buf, count);
-    for (uint32_t i = 0; s == MR_OK && i < count; i++) {
-        mr_pg_row row = mr_pg_row_at(r, i);
-        s = put_partial(&buf, &row, err);
-    }
+    s = put_partials(&buf, r, first, count, &job->damaged, err);
     mr_pg_result_free(&r);
     if (s == MR_OK) s = finish(desk, &buf, out, err);
     mr_buf_free(&buf);

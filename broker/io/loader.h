@@ -13,6 +13,7 @@ typedef struct mr_load_job {
     mr_work_key key;
     uint32_t work;     /* the core's */
     mr_bytes *bytes;   /* out, given; its hash is set */
+    uint32_t damaged;  /* out, with E_CORRUPT: partials of a merge that are missing or do not match their hash, the first in bit 0 */
 } mr_load_job;
 
 void mr_load_work(mr_desk *desk, mr_job *job);

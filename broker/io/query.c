@@ -22,7 +22,26 @@ typedef struct query {
         arg_form form;
     } args[ARGS];
     mr_query_column columns[MR_QUERY_COLUMNS];
+    mr_status (*check)(const mr_query_job *job, const mr_pg_result *r, mr_error *err); /* of what was read; may be NULL */
 } query;
+
+enum { RESULT_HASH = 10, RESULT_BODY = 12 }; /* columns of `results` */
+
+/* Bytes that are given out are those that were committed. */
+static mr_status check_results(const mr_query_job *job, const mr_pg_result *r, mr_error *err) {
+    for (uint32_t i = 0; i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        if (mr_pg_is_null(&row, RESULT_BODY)) continue;
+        mr_hash hash = mr_hash_of(mr_pg_bytea(&row, RESULT_BODY));
+        if (mr_span_eq(mr_pg_bytea(&row, RESULT_HASH), mr_hash_span(&hash))) continue;
+        unsigned long long run = mr_arg_number(mr_buf_span(&job->args), "run", 0);
+        return mr_fail(err, MR_E_CORRUPT,
+                       "the stored result of run %llu, step %lld, batch %lld does not match its hash: 'millrace repair run %llu'"
+                       " computes it again",
+                       run, (long long)mr_pg_int(&row, 0), (long long)mr_pg_int(&row, 3), run);
+    }
+    return MR_OK;
+}
 
 static const query queries[] = {
     {.command = MR_CMD_DATASETS,
@@ -88,7 +107,8 @@ static const query queries[] = {
      .columns = {{"step", MR_SHOW_INT}, {"component", MR_SHOW_TEXT}, {"level", MR_SHOW_INT}, {"batch", MR_SHOW_INT},
                  {"first_row", MR_SHOW_INT}, {"rows", MR_SHOW_INT}, {"worker", MR_SHOW_TEXT}, {"attempt", MR_SHOW_INT},
                  {"compute_us", MR_SHOW_INT}, {"size", MR_SHOW_INT}, {"hash", MR_SHOW_HEX}, {"committed_at", MR_SHOW_TIME},
-                 {"body", MR_SHOW_BYTES}}},
+                 {"body", MR_SHOW_BYTES}},
+     .check = check_results},
     {.command = MR_CMD_ARTIFACTS,
      .statement = {"q_artifacts",
                    "select a.hash, n.name, n.run_id, s.component, a.media_type, length(a.bytes), a.created_at"
@@ -130,6 +150,15 @@ static const query queries[] = {
      .columns = {{"id", MR_SHOW_INT}, {"run", MR_SHOW_INT}, {"step", MR_SHOW_INT}, {"component", MR_SHOW_TEXT},
                  {"level", MR_SHOW_INT}, {"batch", MR_SHOW_INT}, {"worker", MR_SHOW_TEXT}, {"status", MR_SHOW_INT},
                  {"reason", MR_SHOW_TEXT}, {"at", MR_SHOW_TIME}}},
+    {.command = MR_CMD_DAMAGE,
+     .statement = {"q_damage",
+                   "select id, run_id, step, component, level, batch, what, reason, found_at, again, again_at"
+                   " from millrace.damage where ($1::bigint is null or run_id = $1) and id > $2 order by id limit $3",
+                   3, {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}},
+     .args = {{"run", ARG_NUMBER_OR_NULL}, {"after", ARG_NUMBER}, {"limit", ARG_LIMIT}},
+     .columns = {{"id", MR_SHOW_INT}, {"run", MR_SHOW_INT}, {"step", MR_SHOW_INT}, {"component", MR_SHOW_TEXT},
+                 {"level", MR_SHOW_INT}, {"batch", MR_SHOW_INT}, {"what", MR_SHOW_TEXT}, {"reason", MR_SHOW_TEXT},
+                 {"found_at", MR_SHOW_TIME}, {"again", MR_SHOW_TEXT}, {"again_at", MR_SHOW_TIME}}},
     {.command = MR_CMD_PAUSES,
      .statement = {"q_pauses", "select subject, name, reason, client, at from millrace.pause_now where paused order by 1, 2", 0, {0}},
      .columns = {{"kind", MR_SHOW_TEXT}, {"name", MR_SHOW_TEXT}, {"reason", MR_SHOW_TEXT}, {"client", MR_SHOW_TEXT},
@@ -255,6 +284,7 @@ static mr_status run_query(mr_pg *pg, const query *q, mr_query_job *job, mr_erro
         if (q->args[i].form == ARG_LIMIT) limit = limit_of(job);
     }
     mr_status s = mr_pg_exec(pg, &q->statement, &p, &r, err);
+    if (s == MR_OK && q->check) s = q->check(job, r, err);
     if (s == MR_OK) s = mr_query_pack_list(&job->reply, r, q->columns, limit, err);
     mr_pg_result_free(&r);
     mr_pg_params_free(&p);

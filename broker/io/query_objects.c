@@ -234,7 +234,7 @@ static mr_status artifact_from_database(mr_reader *reader, mr_pg *pg, const mr_h
     mr_span bytes = mr_pg_rows(r) ? mr_pg_bytea(&row, 0) : (mr_span){0};
     mr_hash found = mr_hash_of(bytes);
     if (!mr_pg_rows(r)) s = mr_fail(err, MR_E_NOT_FOUND, "there is no such artifact: 'millrace artifacts' lists them");
-    else if (!mr_hash_eq(&found, hash)) s = mr_fail(err, MR_E_CORRUPT, "the stored artifact does not match its hash: run its run again");
+    else if (!mr_hash_eq(&found, hash)) s = mr_fail(err, MR_E_CORRUPT, "the stored artifact does not match its hash: 'millrace repair run N' of its run computes it again");
     else mr_buf_put(out, bytes.data, bytes.len);
     mr_blob_key(hash, key);
     if (s == MR_OK && reader->redis)

@@ -165,6 +165,14 @@ static const mr_command_arg dead_discard_args[] = {
     {"all", MR_ARG_BOOL, false},
     {"reason", MR_ARG_TEXT, false},
 };
+static const mr_command_arg repair_args[] = {
+    {"run", MR_ARG_U64, true},
+};
+static const mr_command_arg damage_args[] = {
+    {"run", MR_ARG_U64, false},
+    {"limit", MR_ARG_U32, false},
+    {"after", MR_ARG_U64, false},
+};
 static const mr_command_arg pause_args[] = {
     {"kind", MR_ARG_TEXT, true},
     {"name", MR_ARG_TEXT, true},
@@ -287,6 +295,14 @@ const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
     {.name = "dead_discard", .number = MR_CMD_DEAD_DISCARD, .role = MR_ROLE_OPERATOR,
      .handled = MR_HANDLED_CORE, .args = dead_discard_args, .arg_count = 6,
      .doc = "Settles dead letters without trying them again."},
+    {.name = "repair", .number = MR_CMD_REPAIR, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_CORE,
+     .args = repair_args, .arg_count = 1,
+     .doc = "Reads every result and artifact of a run that has ended; what does not match its hash is moved "
+            "aside and computed again. Answered after COMMIT."},
+    {.name = "damage", .number = MR_CMD_DAMAGE, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = damage_args, .arg_count = 3,
+     .doc = "Lists what was found damaged, and what became of it: the same bytes again, others, or still "
+            "waiting."},
     {.name = "pause", .number = MR_CMD_PAUSE, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_CORE,
      .args = pause_args, .arg_count = 3,
      .doc = "Sends nothing new of a component, run or client; what is out goes on. Survives restarts."},

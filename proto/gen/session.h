@@ -51,6 +51,8 @@ typedef enum mr_command {
     MR_CMD_DEAD_SHOW = 41,
     MR_CMD_DEAD_REPLAY = 42,
     MR_CMD_DEAD_DISCARD = 43,
+    MR_CMD_REPAIR = 80,
+    MR_CMD_DAMAGE = 81,
     MR_CMD_PAUSE = 44,
     MR_CMD_RESUME = 45,
     MR_CMD_PAUSES = 46,
@@ -93,7 +95,7 @@ typedef struct mr_command_row {
     const mr_command_arg *args;
 } mr_command_row;
 
-enum { MR_COMMAND_COUNT = 38, MR_COMMAND_ARGS_MAX = 32 };
+enum { MR_COMMAND_COUNT = 40, MR_COMMAND_ARGS_MAX = 32 };
 extern const mr_command_row mr_commands[MR_COMMAND_COUNT];
 
 /* Whether the broker takes a message type from a peer in this state; whether it sends one. */

@@ -49,6 +49,7 @@ void rig_run_broker(served *s, const char *name) {
     memcpy(set->database_url, s->r->url, strlen(s->r->url) + 1);
     set->lease_s = 3;
     if (s->lost_after_ms) set->lost_after_ms = s->lost_after_ms;
+    if (s->max_runs) set->max_runs = s->max_runs;
     set->retry_base_ms = 1;
     set->retry_max_ms = 5;
     set->grace_s = 0;

@@ -11,7 +11,7 @@ enum { ITEMS = 256 };
 typedef struct served {
     rig *r;
     char folder[64], address[96];
-    int64_t lost_after_ms; /* 0: the default */
+    int64_t lost_after_ms, max_runs; /* 0: the default */
     mr_broker *b;
     pthread_t thread;
     mr_status status;

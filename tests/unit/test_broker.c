@@ -493,6 +493,84 @@ static void a_second_broker_does_not_start_and_one_that_lost_its_lease_stops(voi
     rig_leave(&client);
 }
 
+static void a_producer_is_pushed_back_until_a_run_has_ended(void **state) {
+    served s = {.r = rig_of(state), .max_runs = 2};
+    party client, worker;
+    mr_wire_work_item item;
+    rig_make_folder(&s);
+    rig_run_broker(&s, "first");
+    rig_open_party(&client, &s, 2, "client");
+    rig_open_party(&worker, &s, 1, "worker");
+    rig_ingest(&client, 1);
+    rig_run_of(&client, "echo");
+    rig_run_of(&client, "echo");
+    assert_int_equal(rig_call(&client, MR_CMD_RUN, "{\"components\": [{\"name\": \"echo\"}]}"), MR_E_FULL);
+    rig_said(&client, "2 runs are unfinished");
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.run"), 2);
+    rig_credit(&worker, 1);
+    rig_take_work(&worker, 1, &item);
+    rig_give_result(&worker, &item, true);
+    assert_int_equal(rig_next_ack(&worker, item.attempt), MR_COMMITTED);
+    rig_wait_for(s.r, "select exists (select 1 from millrace.run_end)");
+    while (rig_call(&client, MR_CMD_RUN, "{\"components\": [{\"name\": \"echo\"}]}") == MR_E_FULL) {}
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.run"), 3);
+    rig_stop_broker(&s, &client);
+    rig_leave(&worker);
+    rig_leave(&client);
+}
+
+static void take_and_give(party *worker, uint32_t level, uint32_t index) {
+    mr_wire_work_item item;
+    rig_credit(worker, 1);
+    rig_take_work(worker, 1, &item);
+    assert_int_equal(item.level, level);
+    assert_int_equal(item.index, index);
+    rig_give_result(worker, &item, true);
+    assert_int_equal(rig_next_ack(worker, item.attempt), MR_COMMITTED);
+}
+
+/* A bit flips in a partial before it is merged, and in the run's result after its end. */
+static void damaged_results_are_moved_aside_and_computed_again(void **state) {
+    served s;
+    party client, worker;
+    char text[64];
+    rig_start_broker(&s, state);
+    rig_open_party(&client, &s, 2, "client");
+    rig_open_party(&worker, &s, 1, "worker");
+    rig_ingest(&client, 6);
+    unsigned long long run = rig_run_of(&client, "fold");
+    take_and_give(&worker, 0, 0);
+    rig_sql(s.r, "update millrace.result set body = set_byte(body, 1, get_byte(body, 1) # 4) where batch = 0");
+    take_and_give(&worker, 0, 1);
+    take_and_give(&worker, 0, 2);
+    take_and_give(&worker, 0, 0); /* again, and only then the merge */
+    take_and_give(&worker, 1, 0);
+    rig_wait_for(s.r, "select exists (select 1 from millrace.run_end where state = 'succeeded')");
+    assert_true(rig_true(s.r, "select again = 'same bytes' and batch = 0 and level = 0 from millrace.damage"));
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.result"), 4);
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.attempt_failure"), 0);
+
+    rig_sql(s.r, "update millrace.result set body = set_byte(body, 1, get_byte(body, 1) # 4) where level = 1");
+    snprintf(text, sizeof text, "{\"run\": %llu, \"body\": true}", run);
+    assert_int_equal(rig_call(&client, MR_CMD_RESULTS, text), MR_E_CORRUPT);
+    rig_said(&client, "millrace repair run");
+    snprintf(text, sizeof text, "{\"run\": %llu}", run);
+    assert_int_equal(rig_call(&client, MR_CMD_REPAIR, text), MR_OK);
+    rig_said(&client, "\"read\":4,\"damaged_results\":1,\"damaged_artifacts\":0");
+    assert_int_equal(rig_call(&client, MR_CMD_REPAIR, text), MR_E_CONFLICT); /* it runs */
+    take_and_give(&worker, 1, 0);
+    rig_wait_for(s.r, "select exists (select 1 from millrace.run_end where state = 'succeeded')");
+    assert_int_equal(rig_call(&client, MR_CMD_REPAIR, text), MR_OK);
+    rig_said(&client, "\"damaged_results\":0");
+    assert_int_equal(rig_call(&client, MR_CMD_DAMAGE, text), MR_OK);
+    rig_said(&client, "\"same bytes\"");
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.result"), 4);
+    assert_int_equal(rig_call(&client, MR_CMD_REPAIR, "{\"run\": 999}"), MR_E_NOT_FOUND);
+    rig_stop_broker(&s, &client);
+    rig_leave(&worker);
+    rig_leave(&client);
+}
+
 static void a_name_in_another_script_is_cut_at_a_character(void **state) {
     served s = {.r = rig_of(state)};
     party client;
@@ -540,6 +618,8 @@ int main(void) {
         cmocka_unit_test(a_worker_whose_hello_makes_no_sense_is_refused),
         cmocka_unit_test(a_run_that_was_under_way_goes_on_with_the_next_broker),
         cmocka_unit_test(a_second_broker_does_not_start_and_one_that_lost_its_lease_stops),
+        cmocka_unit_test(a_producer_is_pushed_back_until_a_run_has_ended),
+        cmocka_unit_test(damaged_results_are_moved_aside_and_computed_again),
         cmocka_unit_test(a_name_in_another_script_is_cut_at_a_character),
         cmocka_unit_test(a_database_without_the_schema_is_told_so),
     };

@@ -306,6 +306,108 @@ static void rules_that_make_no_sense_are_refused(void **state) {
     close_rig(r);
 }
 
+/* ---- damaged partials ---- */
+
+/* Works off what was sent: every result is committed. */
+static void give_results(rig *r) {
+    mr_action sent[8], commit[8];
+    size_t n = rig_count(r, MR_ACT_SEND_WORK);
+    for (size_t i = 0; i < n; i++) sent[i] = *rig_act(r, MR_ACT_SEND_WORK, i);
+    for (size_t i = 0; i < n; i++) {
+        rig_do(r, rig_result(1, sent[i].key, sent[i].attempt, MR_OK));
+        commit[i] = *rig_act(r, MR_ACT_COMMIT, 0);
+    }
+    for (size_t i = 0; i < n; i++) rig_do(r, rig_verdict(&commit[i], MR_COMMITTED));
+}
+
+/* Three batches are done, and the input of their merge is being loaded. */
+static mr_action merge_is_loading(rig *r) {
+    rig_join(r, 1, names, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MERGE, 3, 1);
+    rig_run(r, 1, 3, &s, 1);
+    rig_credit(r, 1, 3);
+    r->hold_loads = true;
+    give_results(r);
+    mr_action load = *rig_act(r, MR_ACT_LOAD, 0);
+    assert_int_equal(load.key.level, 1);
+    rig_credit(r, 1, 3);
+    return load;
+}
+
+static void answer_load(rig *r, const mr_action *load) {
+    r->blobs++;
+    rig_do(r, (mr_event){.type = MR_EV_LOADED, .as.loaded = {.work = load->work, .blob = r->next_blob++}});
+}
+
+static mr_event damaged(const mr_action *load, uint32_t children) {
+    return (mr_event){.type = MR_EV_LOAD_DAMAGED, .as.loaded = {.work = load->work, .key = load->key, .children = children}};
+}
+
+static void a_damaged_partial_is_computed_again_and_then_merged(void **state) {
+    (void)state;
+    rig *r = open_rig();
+    mr_action merge = merge_is_loading(r);
+    rig_do(r, damaged(&merge, 1u << 1));
+    assert_int_equal(rig_count(r, MR_ACT_LOAD), 1);
+    mr_action again = *rig_act(r, MR_ACT_LOAD, 0);
+    assert_int_equal(again.key.level, 0);
+    assert_int_equal(again.key.index, 1);
+    answer_load(r, &again);
+    give_results(r);
+    merge = *rig_act(r, MR_ACT_LOAD, 0);
+    assert_int_equal(merge.key.level, 1);
+    answer_load(r, &merge);
+    give_results(r);
+    assert_int_equal(rig_act(r, MR_ACT_RUN_FINISHED, 0)->state, MR_RUN_SUCCEEDED);
+    close_rig(r);
+}
+
+/* A worker of before comes with the merge's result while its partial is found damaged: both are there in the end. */
+static void a_run_ends_only_when_what_was_damaged_is_there_again(void **state) {
+    (void)state;
+    rig *r = open_rig();
+    mr_action merge = merge_is_loading(r);
+    rig_do(r, rig_result(1, merge.key, 900, MR_OK));
+    mr_action commit = *rig_act(r, MR_ACT_COMMIT, 0);
+    rig_do(r, damaged(&merge, 1u << 2));
+    mr_action again = *rig_act(r, MR_ACT_LOAD, 0);
+    rig_do(r, rig_verdict(&commit, MR_COMMITTED));
+    assert_int_equal(rig_count(r, MR_ACT_RUN_FINISHED), 0);
+    answer_load(r, &again);
+    give_results(r);
+    assert_int_equal(rig_act(r, MR_ACT_RUN_FINISHED, 0)->state, MR_RUN_SUCCEEDED);
+    assert_int_equal(rig_count(r, MR_ACT_LOAD), 0); /* the merge is not made again */
+    close_rig(r);
+}
+
+/* As a repaired run is told after it was reopened. */
+static void one_missing_batch_below_a_merge_that_is_done_is_computed_alone(void **state) {
+    (void)state;
+    rig *r = open_rig();
+    rig_join(r, 1, names, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MERGE, 3, 1);
+    static const mr_work_key done[] = {{1, 0, 0, 0}, {1, 0, 1, 0}, {1, 0, 0, 2}};
+    rig_plan(r, 1, 3, &s, 1);
+    for (size_t i = 0; i < 3; i++) rig_do(r, (mr_event){.type = MR_EV_DONE_BEFORE, .as.key = done[i]});
+    rig_do(r, (mr_event){.type = MR_EV_RUN_OPENED, .as.run = 1});
+    rig_credit(r, 1, 3);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 1);
+    assert_int_equal(rig_act(r, MR_ACT_SEND_WORK, 0)->key.index, 1);
+    give_results(r);
+    assert_int_equal(rig_act(r, MR_ACT_RUN_FINISHED, 0)->state, MR_RUN_SUCCEEDED);
+    close_rig(r);
+}
+
+static void damage_of_a_run_that_was_cancelled_meanwhile_is_nobodys(void **state) {
+    (void)state;
+    rig *r = open_rig();
+    mr_action merge = merge_is_loading(r);
+    cancel(r, 1);
+    rig_do(r, damaged(&merge, 1));
+    assert_int_equal(r->count, 0);
+    close_rig(r);
+}
+
 /* ---- the watchdog ---- */
 
 /* Two inputs are asked for, and nobody answers; gives the first. */
@@ -394,6 +496,10 @@ int main(void) {
         cmocka_unit_test(rules_that_make_no_sense_are_refused),
         cmocka_unit_test(loads_that_never_come_are_asked_for_again_and_then_it_is_fatal),
         cmocka_unit_test(an_answer_after_the_alarm_ends_it),
+        cmocka_unit_test(a_damaged_partial_is_computed_again_and_then_merged),
+        cmocka_unit_test(a_run_ends_only_when_what_was_damaged_is_there_again),
+        cmocka_unit_test(one_missing_batch_below_a_merge_that_is_done_is_computed_alone),
+        cmocka_unit_test(damage_of_a_run_that_was_cancelled_meanwhile_is_nobodys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,6 +121,71 @@ static void a_broker_that_lost_its_lease_reopens_nothing(void **state) {
     assert_int_equal(rig_number(r, "select count(*) from millrace.dead_letter"), 3);
 }
 
+/* ---- damage ---- */
+
+static void put_result(rig *r, uint64_t run, int batch, const char *body, const char *of) {
+    char hex[MR_HASH_HEX];
+    mr_hash hash = mr_hash_of(mr_span_of(of));
+    mr_hash_hex(&hash, hex);
+    rig_sql(r,
+            "insert into millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, worker, compute_us,"
+            " body_hash, body) values (%llu, 0, 0, %d, true, 0, 2, %d, 'w', 1, '\\x%s', '%s')",
+            (unsigned long long)run, batch, batch + 1, hex, body);
+}
+
+static void put_artifact(rig *r, uint64_t run, int batch, const char *bytes, const char *of) {
+    char hex[MR_HASH_HEX];
+    mr_hash hash = mr_hash_of(mr_span_of(of));
+    mr_hash_hex(&hash, hex);
+    rig_sql(r, "insert into millrace.artifact (hash, media_type, bytes) values ('\\x%s', 'text/plain', '%s')", hex, bytes);
+    rig_sql(r, "insert into millrace.run_artifact (run_id, step, level, batch, name, hash) values (%llu, 0, 0, %d, 'model', '\\x%s')",
+            (unsigned long long)run, batch, hex);
+}
+
+/* Four results: 1 is damaged, of 2 the artifact, of 3 both. */
+static void what_is_damaged_is_moved_aside_and_the_run_reopened(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    rig_prompts(r, 8);
+    mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 2, MR_COL_FEATURES);
+    uint64_t run = info->run;
+    char args[64];
+    mr_run_info_drop(info);
+    for (int i = 0; i < 4; i++) put_result(r, run, i, i % 2 ? "flipped" : "body", "body");
+    put_artifact(r, run, 0, "right", "right");
+    put_artifact(r, run, 2, "wrong", "two");
+    put_artifact(r, run, 3, "wrong", "three");
+    snprintf(args, sizeof args, "{\"run\": %llu}", (unsigned long long)run);
+    refuses(r, &lease, MR_CMD_REPAIR, args, MR_E_CONFLICT); /* it has not ended */
+    rig_sql(r, "insert into millrace.run_ending (run_id, state) values (%llu, 'succeeded')", (unsigned long long)run);
+    answers(r, &lease, MR_CMD_REPAIR, args, "\"read\":7,\"damaged_results\":2,\"damaged_artifacts\":2");
+    recovered_is(r, run, 1, 0); /* batch 0 alone is still done */
+    assert_int_equal(rig_number(r, "select count(*) from millrace.damaged where what = 'result' and batch in (1, 2, 3)"), 3);
+    assert_int_equal(rig_number(r, "select count(*) from millrace.damaged where what = 'artifact' and bytes = 'wrong'"), 2);
+    assert_int_equal(rig_number(r, "select count(*) from millrace.damage where again = 'waiting'"), 5);
+    put_result(r, run, 1, "body", "body");
+    put_result(r, run, 3, "other", "other");
+    assert_int_equal(rig_number(r, "select count(*) from millrace.damage where again = 'same bytes' and batch = 1"), 1);
+    assert_int_equal(rig_number(r, "select count(*) from millrace.damage where again = 'other bytes' and what = 'result'"), 1);
+    rig_sql(r, "insert into millrace.run_ending (run_id, life, state) values (%llu, 1, 'cancelled')", (unsigned long long)run);
+    refuses(r, &lease, MR_CMD_REPAIR, args, MR_E_CONFLICT);
+    refuses(r, &lease, MR_CMD_REPAIR, "{\"run\": 99}", MR_E_NOT_FOUND);
+}
+
+static void a_broker_that_lost_its_lease_repairs_nothing(void **state) {
+    rig *r = rig_of(state);
+    mr_lease old = rig_lease(r, "one");
+    uint64_t run = failed_run(r, &old); /* its one result does not match */
+    char args[64];
+    snprintf(args, sizeof args, "{\"run\": %llu}", (unsigned long long)run);
+    (void)rig_lease(r, "one"); /* its successor */
+    mr_delivery_job *job = call(r, &old, MR_CMD_REPAIR, args);
+    assert_int_not_equal(job->head.status, MR_OK);
+    mr_delivery_job_free(job);
+    assert_int_equal(rig_number(r, "select count(*) from millrace.damaged"), 0);
+    assert_int_equal(rig_number(r, "select count(*) from millrace.result"), 1);
+}
+
 /* ---- rules ---- */
 
 static mr_status collect(void *context, const mr_rule *rule, mr_error *err) {
@@ -287,6 +352,8 @@ int main(void) {
         cmocka_unit_test(letters_are_replayed_once_and_the_run_reopened),
         cmocka_unit_test(letters_of_a_run_that_goes_on_wait_for_its_end),
         cmocka_unit_test(a_broker_that_lost_its_lease_reopens_nothing),
+        cmocka_unit_test(what_is_damaged_is_moved_aside_and_the_run_reopened),
+        cmocka_unit_test(a_broker_that_lost_its_lease_repairs_nothing),
         cmocka_unit_test(the_last_row_of_a_rule_counts),
         cmocka_unit_test(a_time_is_fired_once_by_many_brokers),
         cmocka_unit_test(a_key_gives_one_run_to_many_clients),

@@ -162,6 +162,10 @@ static void artifacts_are_those_of_the_attempts_that_won(void **state) {
     assert_int_equal(next_verdict(&d), MR_COMMITTED);
     assert_int_equal(rig_number(d.r, "select count(*) from millrace.artifact"), 1);
     assert_int_equal(rig_number(d.r, "select count(*) from millrace.run_artifact"), 2);
+    rig_sql(d.r, "update millrace.artifact set bytes = 'artifact 0'"); /* damaged: whoever has the right bytes mends it */
+    mr_desk_give(&d.desk, &commit_new(&d, 3, 1, true)->head);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_true(rig_true(d.r, "select bytes = 'artifact 1' from millrace.artifact"));
     stop_desk(&d, false);
 }
 

@@ -256,11 +256,13 @@ static void a_partial_that_does_not_match_its_hash_or_is_missing_is_corrupt(void
     mr_load_job *job = load(r, &desk, info, 1, 1);
     assert_int_equal(job->head.status, MR_E_CORRUPT);
     assert_non_null(strstr(job->head.error.text, "batch 35"));
+    assert_int_equal(job->damaged, 1 << 3);
     mr_load_job_free(job);
     rig_sql(r, "delete from millrace.result where batch = 35");
     job = load(r, &desk, info, 1, 1);
     assert_int_equal(job->head.status, MR_E_CORRUPT);
     assert_non_null(strstr(job->head.error.text, "needs 8 partials, but 7"));
+    assert_int_equal(job->damaged, 1 << 3);
     mr_load_job_free(job);
     mr_desk_stop(&desk);
     mr_run_info_drop(info);

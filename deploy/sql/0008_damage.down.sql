@@ -1,0 +1,2 @@
+drop view millrace.damage;
+drop table millrace.damaged;
