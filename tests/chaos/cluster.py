@@ -87,6 +87,7 @@ class Cluster:
     def __init__(self, bin_dir, seed, old_dir=None):
         self.bin = pathlib.Path(bin_dir)
         self.old = pathlib.Path(old_dir) if old_dir else None
+        self.folder = self.bin  # of the programs that are started; F32 begins with the old ones
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="millrace-chaos-"))
         self.scratch.chmod(0o755)
         self.home = self.scratch / "home"
@@ -102,6 +103,22 @@ class Cluster:
         self.links = []
         self.port = free_port()
 
+    # ---- clocks ----
+
+    def clock_env(self, name):
+        """Lets the clock of a process be moved; {} when the library for that was not built."""
+        library = self.bin / "libchaos-clock.so"
+        if not library.exists():
+            return {}
+        file = self.scratch / f"clock-{name}"
+        if not file.exists():
+            file.write_bytes(bytes(8))
+        return {"LD_PRELOAD": str(library.resolve()), "CHAOS_CLOCK": str(file)}
+
+    def move_clock(self, name, seconds):
+        with open(self.scratch / f"clock-{name}", "r+b") as out:
+            out.write(int(seconds * 1e9).to_bytes(8, "little", signed=True))
+
     # ---- services ----
 
     def mount(self):
@@ -112,7 +129,8 @@ class Cluster:
             self.mounted = done.returncode == 0
 
     def services(self, word, home=None):
-        return subprocess.run([TREE / "deploy/services", word, home or self.home], env=self.env, text=True,
+        env = self.env | self.clock_env("database")
+        return subprocess.run([TREE / "deploy/services", word, home or self.home], env=env, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
 
     def start_services(self):
@@ -173,17 +191,18 @@ class Cluster:
 
     # ---- our processes ----
 
-    def millrace(self, *argv):
+    def millrace(self, *argv, folder=None):
         env = self.env | {"MILLRACE_BROKER": f"tcp://127.0.0.1:{self.port}", "MILLRACE_DATABASE_URL": self.url()}
-        return subprocess.run([self.bin / "millrace", *argv], env=env, text=True, stdin=subprocess.DEVNULL,
+        return subprocess.run([(folder or self.folder) / "millrace", *argv], env=env, text=True, stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=120)
 
     def make_broker(self, name, port, url, folder=None):
         redis_url = f"redis://127.0.0.1:{self.redis.port}"
-        env = self.env | {"MILLRACE_DATABASE_URL": url, "MILLRACE_REDIS_URL": redis_url}
-        argv = [(folder or self.bin) / "millrace-broker", "--listen", f"tcp://127.0.0.1:{port}", "--name", name,
+        env = self.env | {"MILLRACE_DATABASE_URL": url, "MILLRACE_REDIS_URL": redis_url} | self.clock_env("broker")
+        folder = folder or self.folder
+        argv = [folder / "millrace-broker", "--listen", f"tcp://127.0.0.1:{port}", "--name", name,
                 "--lease-s", str(LEASE_S), "--grace-s", str(GRACE_S), "--inline-max", "1000"]
-        if folder in (None, self.bin):  # an older build may not know it
+        if folder == self.bin:  # an older build may not know it
             argv += ["--max-runs", str(MAX_RUNS)]
         return Process(name, argv, self.scratch / "broker.log", env)
 
@@ -206,9 +225,9 @@ class Cluster:
         raise Failed("the broker does not serve; see broker.log")
 
     def start_worker(self, i, folder=None):
-        argv = [(folder or self.bin) / "millrace-worker-chaos", "--broker", f"tcp://127.0.0.1:{self.links[i].port}",
+        argv = [(folder or self.folder) / "millrace-worker-chaos", "--broker", f"tcp://127.0.0.1:{self.links[i].port}",
                 "--threads", str(THREADS), "--credit", "3", "--name", f"w{i}"]
-        self.workers[i] = Process(f"w{i}", argv, self.scratch / f"w{i}.log", self.env)
+        self.workers[i] = Process(f"w{i}", argv, self.scratch / f"w{i}.log", self.env | self.clock_env(f"w{i}"))
 
     def start(self):
         self.mount()
@@ -235,6 +254,8 @@ class Cluster:
         """After a fault: everything runs again and passes everything on."""
         for p in (self.pg, self.redis, *self.links):
             p.heal()
+        for file in self.scratch.glob("clock-*"):
+            self.move_clock(file.name.removeprefix("clock-"), 0)
         self.start_services()
         self.start_broker()
         for i, worker in list(self.workers.items()):

@@ -6,7 +6,7 @@ import time
 
 HELLO, WELCOME, REFUSE, BYE, CREDIT, WORK, RESULT, ACK, CALL, REPLY = 1, 2, 3, 5, 10, 12, 13, 14, 30, 31
 WORKER, CLIENT = 1, 2
-COMMAND = {"status": 1, "doctor": 4, "run": 30, "run_show": 32, "cancel": 33}
+COMMAND = {"status": 1, "doctor": 4, "run": 30, "run_show": 32, "cancel": 33, "schedule_add": 50, "schedule_remove": 52}
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 
 
