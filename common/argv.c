@@ -233,6 +233,7 @@ static void put_flag_help(const mr_option *row, mr_buf *out) {
     mr_buf_put(&text, "", 1);
     mr_buf_text(out, left);
     if (n >= HELP_COLUMN - 1) mr_buf_text(out, "\n"), n = 0;
+    mr_buf_fail(out, mr_buf_status(&text));
     if (mr_buf_status(&text) == MR_OK) put_wrapped(out, (const char *)text.data, (size_t)n, HELP_COLUMN);
     mr_buf_free(&text);
 }

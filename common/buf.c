@@ -20,6 +20,10 @@ void mr_buf_clear(mr_buf *b) {
     b->status = MR_OK;
 }
 
+void mr_buf_fail(mr_buf *b, mr_status status) {
+    if (b->status == MR_OK) b->status = status;
+}
+
 mr_status mr_buf_status(const mr_buf *b) { return b->status; }
 mr_span mr_buf_span(const mr_buf *b) { return (mr_span){b->data, b->len}; }
 

@@ -28,6 +28,8 @@ void mr_buf_init(mr_buf *b, const mr_mem *mem, size_t max);
 void mr_buf_free(mr_buf *b);
 void mr_buf_clear(mr_buf *b); /* len = 0 and status = OK; keeps the memory */
 mr_status mr_buf_status(const mr_buf *b) MR_MUST_CHECK;
+/* What was to be put could not be made: remembered like a failed put. MR_OK changes nothing. */
+void mr_buf_fail(mr_buf *b, mr_status status);
 mr_span mr_buf_span(const mr_buf *b);
 void mr_buf_put(mr_buf *b, const void *bytes, size_t n);
 void mr_buf_text(mr_buf *b, const char *text);

@@ -170,21 +170,26 @@ static bool maps_prompt(const mr_prompt_map *map) {
     return false;
 }
 
-/* Whether the first line that is a JSON object has the key "prompt". */
-static bool starts_with_prompt(mr_rows *r, mr_jsonl *j) {
+/* Whether the first line that is a JSON object has the key "prompt". Lines that cannot be read are for whoever reads
+ * them all; but without memory nobody knows what they are. */
+static mr_status starts_with_prompt(mr_rows *r, mr_jsonl *j, bool *found, mr_error *err) {
     mr_span line;
     uint64_t number;
+    *found = false;
     for (int tries = 0; tries < 100; tries++) {
         mr_json *v = NULL;
-        mr_status status = mr_jsonl_next(j, &line, &number, NULL);
-        if (status == MR_E_NOT_FOUND || (status != MR_OK && !is_refusal(status))) return false;
-        if (status != MR_OK || mr_jsonl_parse(line, MR_PROMPT_DEPTH, &v, NULL, NULL) != MR_OK) continue;
-        bool found = mr_json_kind(mr_json_member(v, "prompt")) == MR_JSON_TEXT || maps_prompt(r->options.map);
+        mr_status status = mr_jsonl_next(j, &line, &number, err);
+        if (status == MR_E_NOT_FOUND) return MR_OK;
+        if (status == MR_OK) status = mr_jsonl_parse(line, MR_PROMPT_DEPTH, &v, NULL, err);
+        if (is_refusal(status)) continue;
+        if (status != MR_OK) return status;
+        *found = mr_json_kind(mr_json_member(v, "prompt")) == MR_JSON_TEXT || maps_prompt(r->options.map);
         bool is_object = mr_json_kind(v) == MR_JSON_OBJECT;
         mr_json_free(&v);
-        if (is_object) return found;
+        if (is_object) return MR_OK;
     }
-    return false;
+    *found = false;
+    return MR_OK;
 }
 
 /* ---- what the bytes hold ---- */
@@ -228,11 +233,11 @@ static mr_status load_prompts(mr_rows *r, input *in, mr_error *err) {
     mr_jsonl *j = NULL;
     if (!can_be_prompts(r, in)) return MR_OK;
     MR_TRY(open_lines(r, in, &j, err));
-    r->are_prompts = starts_with_prompt(r, j);
+    mr_status status = starts_with_prompt(r, j, &r->are_prompts, err);
     close_lines(in, &j);
-    if (!r->are_prompts) return MR_OK;
+    if (status != MR_OK || !r->are_prompts) return status;
     MR_TRY(open_lines(r, in, &j, err));
-    mr_status status = read_prompts(r, j, err);
+    status = read_prompts(r, j, err);
     close_lines(in, &j);
     return status;
 }

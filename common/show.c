@@ -122,7 +122,9 @@ static mr_status value_text(mr_unpack *u, unsigned depth, mr_buf *out, mr_error 
     mr_buf_clear(out);
     MR_TRY(put_value(u, depth, out, err));
     mr_buf_put(out, "", 1);
-    if (mr_buf_status(out) == MR_OK) return MR_OK;
+    mr_status s = mr_buf_status(out);
+    if (s == MR_E_MEMORY) return mr_fail(err, s, "no memory for a value");
+    if (s == MR_OK) return MR_OK;
     mr_buf_clear(out);
     mr_buf_put(out, "(too long)", sizeof "(too long)");
     return mr_buf_status(out);
@@ -276,6 +278,7 @@ mr_status mr_show_result(const mr_show *show, mr_show_detail detail, mr_span res
     mr_buf_text(out, "  result\n");
     mr_text_table_end(&t, 4, out);
     mr_buf_put(out, tables.data, tables.len);
+    if (mr_buf_status(&tables) == MR_E_MEMORY) mr_buf_fail(out, MR_E_MEMORY);
     mr_buf_free(&text);
     mr_buf_free(&tables);
     return status;

@@ -40,8 +40,10 @@ static void blanks(mr_buf *out, size_t n) { mr_buf_printf(out, "%*s", (int)n, ""
 
 void mr_text_table_end(mr_text_table *t, size_t indent, mr_buf *out) {
     const char *at = (const char *)t->cells.data;
-    size_t count = mr_buf_status(&t->cells) == MR_OK ? t->count : 0;
-    if (mr_buf_status(&t->cells) != MR_OK) mr_buf_text(out, "(the table is too large to print)\n");
+    mr_status s = mr_buf_status(&t->cells);
+    size_t count = s == MR_OK ? t->count : 0;
+    if (s == MR_E_MEMORY) mr_buf_fail(out, s);
+    if (s != MR_OK) mr_buf_text(out, "(the table is too large to print)\n");
     for (size_t i = 0; i < count; i++) {
         size_t col = i % t->cols, n = strlen(at), width = text_width(at, n);
         bool last = col + 1 == t->cols;

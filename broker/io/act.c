@@ -97,6 +97,7 @@ static void send_work(mr_broker *b, const mr_action *a) {
     if (input->attempt) HASH_DELETE(hh, b->inputs, input);
     input->attempt = a->attempt;
     HASH_ADD(hh, b->inputs, attempt, sizeof input->attempt, input);
+    if (!input->hh.tbl) input->attempt = 0; /* no memory: a fetch will not find it, and the attempt is made again */
     if (out->count && (out->peer != a->peer || out->count == MR_OUT_ITEMS || (inlined && out->size + size > MR_WIRE_BODY_MAX / 2)))
         flush_work(b);
     out->peer = a->peer;

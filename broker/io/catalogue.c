@@ -35,6 +35,14 @@ mr_status mr_catalogue_add(mr_catalogue *c, mr_span json, mr_error *err) {
         mr_json_free(&list);
         return mr_fail(err, MR_E_INVALID, "a worker's catalogue is not a list of components");
     }
+    mr_buf text;
+    mr_buf_init(&text, NULL, MR_CATALOGUE_MAX);
+    mr_buf_put(&text, json.data, json.len);
+    mr_status s = mr_buf_status(&text);
+    if (s != MR_OK) {
+        mr_json_free(&list);
+        return mr_fail(err, s, "no memory for a worker's catalogue");
+    }
     uint32_t at = c->count < MR_CATALOGUES ? c->count++ : MR_CATALOGUES - 1;
     if (at == MR_CATALOGUES - 1) {
         mr_json_free(&c->doc[at].list);
@@ -42,8 +50,7 @@ mr_status mr_catalogue_add(mr_catalogue *c, mr_span json, mr_error *err) {
     }
     c->doc[at].hash = hash;
     c->doc[at].list = list;
-    mr_buf_init(&c->doc[at].text, NULL, MR_CATALOGUE_MAX);
-    mr_buf_put(&c->doc[at].text, json.data, json.len);
+    c->doc[at].text = text;
     to_front(c, at);
     return MR_OK;
 }

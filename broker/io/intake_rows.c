@@ -110,7 +110,9 @@ static mr_status add_table_row(mr_intake_rows *r, mr_table_schema schema, const 
                                mr_arena *arena, mr_buf *scratch, mr_error *err) {
     mr_buf_clear(scratch);
     mr_table_row_pack(scratch, schema, cells);
-    if (mr_buf_status(scratch) != MR_OK) return mr_fail(err, MR_E_LIMIT, "the row is larger than 16 MiB");
+    mr_status s = mr_buf_status(scratch);
+    if (s == MR_E_MEMORY) return mr_fail(err, s, "no memory for the rows of this call");
+    if (s != MR_OK) return mr_fail(err, s, "the row is larger than 16 MiB");
     mr_hash hash = mr_hash_of(mr_buf_span(scratch)), key = row_key(file, line);
     uint32_t i = r->count;
     r->line[i] = line;

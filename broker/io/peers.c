@@ -22,8 +22,15 @@ mr_peer *mr_peer_add(mr_peers *p, mr_span identity) {
     peer->identity_len = (uint32_t)identity.len;
     peer->number = ++p->next;
     HASH_ADD(by_identity, p->by_identity, identity, peer->identity_len, peer);
+    if (!peer->by_identity.tbl) {
+        mr_free(NULL, peer, 1, sizeof *peer);
+        return NULL;
+    }
     HASH_ADD(by_number, p->by_number, number, sizeof peer->number, peer);
-    return peer;
+    if (peer->by_number.tbl) return peer;
+    HASH_DELETE(by_identity, p->by_identity, peer);
+    mr_free(NULL, peer, 1, sizeof *peer);
+    return NULL;
 }
 
 void mr_peer_remove(mr_peers *p, mr_peer *peer) {

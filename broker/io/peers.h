@@ -8,6 +8,8 @@
 #include "common/net.h"
 #include "proto/gen/session.h"
 
+/* Without memory an element is not added, and its table stays NULL; by default uthash ends the process. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 typedef struct mr_peer {

@@ -36,15 +36,17 @@ mr_status mr_broker_plan_run(mr_broker *b, mr_run_info *info, mr_error *err) {
     if (!live) return mr_fail(err, MR_E_MEMORY, "no memory for run %llu", (unsigned long long)info->run);
     mr_run_plan plan = mr_run_info_plan(info);
     mr_event e = {.type = MR_EV_RUN_PLANNED, .as.plan = &plan};
-    mr_status s = mr_core_step(b->core, mr_broker_now_ms(), &e, err);
-    if (s != MR_OK) {
-        mr_free(NULL, live, 1, sizeof *live);
-        return s;
-    }
     live->run = info->run;
-    live->info = mr_run_info_share(info);
     HASH_ADD(hh, b->runs, run, sizeof live->run, live);
-    return MR_OK;
+    mr_status s = live->hh.tbl ? mr_core_step(b->core, mr_broker_now_ms(), &e, err)
+                               : mr_fail(err, MR_E_MEMORY, "no memory for run %llu", (unsigned long long)info->run);
+    if (s == MR_OK) {
+        live->info = mr_run_info_share(info);
+        return MR_OK;
+    }
+    if (live->hh.tbl) HASH_DELETE(hh, b->runs, live);
+    mr_free(NULL, live, 1, sizeof *live);
+    return s;
 }
 
 mr_status mr_broker_add_run(mr_broker *b, mr_run_info *info, mr_error *err) {

@@ -60,7 +60,7 @@ def take_all(path, held):
 @fault("F8", "strangers take all other connections, and then ours are terminated")
 def connections_exhausted(s):
     c, held = s.cluster, []
-    for _ in range(s.seconds(6, 16)):  # the producer, too, will see nothing of the database
+    for _ in range(0 if s.paced else s.seconds(6, 16)):  # the producer, too, will see nothing of the database
         s.producer.submit("steady")
     take_all(c.pg.target, held)
     s.notes.append(f"{len(held)} strangers")

@@ -31,6 +31,7 @@ class Scene:
         self.cluster, self.producer, self.long = cluster, producer, long
         self.rng = random.Random(rng.random())
         self.first = 0      # the first run of this fault
+        self.paced = False  # work keeps coming at a rate: what is done is measured, so no more is to be submitted
         self.base = 0.0     # the clean rate just before
         self.wrong, self.notes, self.poisoned = [], [], {}
 
