@@ -38,6 +38,7 @@ static mr_status count_call(walk *w, const mr_outcome *o, mr_error *err) {
     mr_local_results *r = w->results;
     r->calls++;
     r->compute_us += o->compute_us;
+    r->cpu_us += o->cpu_us;
     if (o->peak_bytes > r->peak_bytes) r->peak_bytes = o->peak_bytes;
     if (o->status != MR_OK && err) *err = o->err;
     return o->status;

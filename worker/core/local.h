@@ -31,7 +31,7 @@ typedef struct mr_local_results {
     const mr_mem *mem;
     mr_local_result *items;
     size_t count, cap;
-    uint64_t calls, compute_us, peak_bytes; /* of all calls: their number, the sum, the largest */
+    uint64_t calls, compute_us, cpu_us, peak_bytes; /* of all calls: their number, the sums, the largest */
 } mr_local_results;
 
 /* Runs it over `rows`, which may be none. Stops at the first call that fails and returns its status and

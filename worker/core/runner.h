@@ -29,7 +29,7 @@ typedef struct mr_outcome {
     mr_buf bytes; /* a partial, or the result: a msgpack map of the declared fields and "findings" */
     mr_given_artifact artifacts[MR_ARTIFACT_COUNT];
     size_t artifact_count;
-    uint64_t compute_us, peak_bytes;
+    uint64_t compute_us, cpu_us, peak_bytes;
 } mr_outcome;
 
 /* Runs the call in this thread and fills `out` (free it with mr_outcome_free, always). Returns out->status:

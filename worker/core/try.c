@@ -228,9 +228,9 @@ static mr_status put_json(const trial *t, mr_buf *out, mr_error *err) {
     put_options(t, out);
     mr_buf_printf(
         out,
-        ",\"rows\":%u,\"refused\":%llu,\"calls\":%llu,\"compute_us\":%llu,\"peak_bytes\":%llu,\"results\":[",
+        ",\"rows\":%u,\"refused\":%llu,\"calls\":%llu,\"compute_us\":%llu,\"cpu_us\":%llu,\"peak_bytes\":%llu,\"results\":[",
         t->batch.rows, (unsigned long long)t->refused, (unsigned long long)r->calls,
-        (unsigned long long)r->compute_us, (unsigned long long)r->peak_bytes);
+        (unsigned long long)r->compute_us, (unsigned long long)r->cpu_us, (unsigned long long)r->peak_bytes);
     for (size_t i = 0; i < r->count; i++) {
         if (i) mr_buf_text(out, ",");
         MR_TRY(put_json_result(&r->items[i], out, err));
