@@ -124,7 +124,7 @@ static mr_status take(mr_core *core, mr_worker *w, const mr_event *event, mr_err
 
 static bool from_peer(mr_event_type type) { return type <= MR_EV_PROGRESS; }
 
-mr_status mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) {
+mr_status mr_core_take(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) {
     if (prepare(core) != MR_OK) return mr_fail(err, MR_E_MEMORY, "the broker has no memory to take an event");
     if (now_ms < core->now_ms) now_ms = core->now_ms;
     forgive(core, now_ms);
@@ -136,7 +136,13 @@ mr_status mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr
     core->started = true;
     mr_worker *w = from_peer(event->type) ? mr_worker_by_peer(core, event->peer) : NULL;
     if (w) w->seen_ms = now_ms;
-    MR_TRY(take(core, w, event, err));
-    mr_schedule(core);
+    return take(core, w, event, err);
+}
+
+void mr_core_hand_out(mr_core *core) { mr_schedule(core); }
+
+mr_status mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) {
+    MR_TRY(mr_core_take(core, now_ms, event, err));
+    mr_core_hand_out(core);
     return MR_OK;
 }

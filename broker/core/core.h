@@ -209,6 +209,10 @@ void mr_core_free(mr_core **core);
  * names a run, work or verdict that core does not wait for, where that cannot be a late message; E_EXISTS for a run that
  * is planned already; E_LIMIT and E_INVALID for a hello or a plan that is not valid. On any error, a handle that came
  * with the event (body, blob) stays the shell's. */
+mr_status mr_core_take(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) MR_MUST_CHECK;
+/* Hands out what can be: once after a round of events, so that what they brought together goes together. */
+void mr_core_hand_out(mr_core *core);
+/* Both, for one event alone. */
 mr_status mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) MR_MUST_CHECK;
 
 /* The next action, in order; false when there is none. Take them all before the next message of a peer is read, so that

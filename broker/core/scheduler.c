@@ -1,5 +1,6 @@
 /* scheduler.c: what is sent and what is loaded. Which step is next says share.c, and whether it may, limit.c.
- * Inputs are loaded in the same order as work is sent, so that they are there when credit comes. */
+ * Inputs are loaded in the same order as work is sent, so that they are there when credit comes. When a step
+ * is the only one that may go, whatever it has goes in one stretch: nobody else is there whose turn it could be. */
 #include "broker/core/state.h"
 
 static uint64_t coming(const mr_lane *lane) {
@@ -22,9 +23,9 @@ static mr_worker *next_worker(mr_lane *lane) {
     mr_assert_failed("a lane with credit has a worker with credit", __FILE__, __LINE__);
 }
 
-static mr_status send_room(mr_core *core, mr_worker *worker) {
-    MR_TRY(mr_actions_reserve(core, 2));
-    MR_TRY(mr_map_reserve(&core->by_attempt, core->config.mem, 1));
+static mr_status send_room(mr_core *core, mr_worker *worker, uint32_t n) {
+    MR_TRY(mr_actions_reserve(core, 1 + (size_t)n));
+    MR_TRY(mr_map_reserve(&core->by_attempt, core->config.mem, n));
     return mr_map_reserve(&worker->told, core->config.mem, 1);
 }
 
@@ -38,15 +39,11 @@ static void tell_step(mr_core *core, mr_worker *worker, mr_step *step) {
 
 static void send_work(mr_core *core, mr_worker *worker, mr_work *w) {
     mr_step *step = w->step;
-    tell_step(core, worker, step);
     w->worker = worker;
     w->attempt = core->next_attempt++;
     w->at_ms = core->now_ms;
     mr_work_move(core, w, MR_W_SENT, false);
-    mr_worker_credit(core, worker, -1);
-    mr_share_sent(core, step);
     mr_limit_sent(core, step);
-    mr_watch_moved(core);
     core->total.dispatched++;
     mr_action *a = mr_act(core, MR_ACT_SEND_WORK);
     a->peer = worker->peer;
@@ -58,13 +55,29 @@ static void send_work(mr_core *core, mr_worker *worker, mr_work *w) {
     a->deadline_ms = step->plan.deadline_ms;
 }
 
-static bool send_one(mr_core *core) {
+/* How many works of the step go to the worker at once: its part, when all that can be sent is dealt out evenly. */
+static uint32_t stretch(const mr_core *core, const mr_step *step, const mr_worker *worker) {
+    const mr_lane *lane = step->lane;
+    if (mr_limit_any(step) || !mr_share_alone(core, step, may_send, NULL)) return 1;
+    uint32_t takers = 0, ready = step->list[MR_W_READY].count;
+    for (uint32_t i = 0; i < lane->workers; i++) takers += lane->worker[i]->credit > 0;
+    if (ready > lane->credit) ready = (uint32_t)lane->credit;
+    uint32_t part = ready / takers + (ready % takers != 0);
+    return part < worker->credit ? part : worker->credit;
+}
+
+static bool send_some(mr_core *core) {
     if (!core->credit || !core->count[MR_W_READY]) return false;
     mr_step *step = mr_share_next(core, false, may_send, NULL);
     if (!step) return false;
     mr_worker *worker = next_worker(step->lane);
-    if (send_room(core, worker) != MR_OK) return false;
-    send_work(core, worker, mr_work_first(&step->list[MR_W_READY]));
+    uint32_t n = stretch(core, step, worker);
+    if (send_room(core, worker, n) != MR_OK) return false;
+    tell_step(core, worker, step);
+    for (uint32_t i = 0; i < n; i++) send_work(core, worker, mr_work_first(&step->list[MR_W_READY]));
+    mr_worker_credit(core, worker, -(int64_t)n);
+    mr_share_sent(core, step, n);
+    mr_watch_moved(core);
     return true;
 }
 
@@ -124,12 +137,16 @@ static bool may_load(const mr_core *core, const mr_step *step, const void *conte
     return mr_limit_any(step) ? asked_for(step->lane, w->free_credit) : lane_may_load(core, step->lane, w);
 }
 
-static mr_step *next_to_load(const mr_core *core, bool asked) {
+static wish wish_now(const mr_core *core) {
     uint64_t cover = covered(core);
-    wish w = {.asked = asked, .free_credit = core->credit > cover ? core->credit - cover : 0};
+    return (wish){.asked = inputs_held(core) >= core->config.max_loads,
+                  .free_credit = core->credit > cover ? core->credit - cover : 0};
+}
+
+static mr_step *next_to_load(const mr_core *core, const wish *w) {
     bool any = false; /* steps may be many, and lanes are few */
-    for (uint32_t i = 0; !any && i < core->lanes; i++) any = lane_may_load(core, core->lane[i], &w);
-    return any ? mr_share_next(core, true, may_load, &w) : NULL;
+    for (uint32_t i = 0; !any && i < core->lanes; i++) any = lane_may_load(core, core->lane[i], w);
+    return any ? mr_share_next(core, true, may_load, w) : NULL;
 }
 
 /* Gives up one input that no worker has credit for; false when there is none. */
@@ -155,17 +172,28 @@ static mr_work *begin(mr_core *core, mr_step *step) {
     return mr_work_new(core, step, level, index, MR_W_LOADING);
 }
 
-static bool load_one(mr_core *core) {
-    bool full = inputs_held(core) >= core->config.max_loads;
-    mr_step *step = next_to_load(core, full);
-    if (!step || mr_actions_reserve(core, 2) != MR_OK || mr_works_reserve(core, 1) != MR_OK) return false;
-    if (full && !make_room(core)) return false;
+static bool load_next(mr_core *core, mr_step *step, const wish *wanted) {
+    if (mr_actions_reserve(core, 2) != MR_OK || mr_works_reserve(core, 1) != MR_OK) return false;
+    if (wanted->asked && !make_room(core)) return false;
     mr_work *w = begin(core, step);
     mr_limit_loading(step);
     mr_action *a = mr_act(core, MR_ACT_LOAD);
     a->key = mr_work_key_of(w);
     a->work = w->id;
     a->last = mr_work_last(w);
+    return true;
+}
+
+/* False when there is nothing more to load, or no room for it. */
+static bool load_some(mr_core *core) {
+    wish w = wish_now(core);
+    mr_step *step = next_to_load(core, &w);
+    if (!step) return false;
+    bool alone = mr_share_alone(core, step, may_load, &w);
+    do {
+        if (!load_next(core, step, &w)) return false;
+        w = wish_now(core);
+    } while (alone && !w.asked && may_load(core, step, &w));
     return true;
 }
 
@@ -184,7 +212,7 @@ void mr_schedule(mr_core *core) {
     core->due_ms = UINT64_MAX;
     if (core->draining) return;
     mr_limits_count(core);
-    while (send_one(core)) continue;
-    while (load_one(core)) continue;
+    while (send_some(core)) continue;
+    while (load_some(core)) continue;
     core->due_ms = next_due(core);
 }

@@ -65,16 +65,17 @@ static uint64_t at(uint64_t pass, uint64_t parent_vtime) {
     return pass > least ? pass : least;
 }
 
-static void advance(uint64_t *pass, uint64_t *parent_vtime) {
-    uint64_t now = at(*pass, *parent_vtime);
+/* As `n` turns, one after the other. */
+static void advance(uint64_t *pass, uint64_t *parent_vtime, uint32_t n) {
+    uint64_t now = at(*pass, *parent_vtime) + n - 1;
     if (now > *parent_vtime) *parent_vtime = now;
     *pass = now + 1;
 }
 
-void mr_share_sent(mr_core *core, mr_step *step) {
-    advance(&step->lane->pass, &core->vtime);
-    advance(&step->share->pass, &step->lane->vtime);
-    advance(&step->pass, &step->share->vtime);
+void mr_share_sent(mr_core *core, mr_step *step, uint32_t n) {
+    advance(&step->lane->pass, &core->vtime, n);
+    advance(&step->share->pass, &step->lane->vtime, n);
+    advance(&step->pass, &step->share->vtime, n);
     step->share->served_ms = core->now_ms;
 }
 
@@ -132,4 +133,11 @@ mr_step *mr_share_next(const mr_core *core, bool loading,
         least = r;
     }
     return best;
+}
+
+bool mr_share_alone(const mr_core *core, const mr_step *step,
+                    bool (*may)(const mr_core *, const mr_step *, const void *), const void *context) {
+    for (uint32_t i = 0; i < core->lives; i++)
+        if (core->live[i] != step && may(core, core->live[i], context)) return false;
+    return true;
 }

@@ -1,7 +1,7 @@
 /* state.h: what the core holds, and the functions that its files share. Only broker/core includes it.
  *
- * An event first reserves all memory that it can need (mr_core_step), so what it then changes cannot fail
- * half-way. Then mr_schedule hands out what can be handed out, and stops early when memory is short. */
+ * An event first reserves all memory that it can need (mr_core_take), so what it then changes cannot fail
+ * half-way. mr_core_hand_out then hands out what can be handed out, and stops early when memory is short. */
 #ifndef MR_BROKER_CORE_STATE_H
 #define MR_BROKER_CORE_STATE_H
 
@@ -252,11 +252,15 @@ mr_status mr_share_get(mr_core *core, mr_lane *lane, const char *client, uint32_
 void mr_share_leave(mr_core *core, mr_step *step);
 /* A step begins to want work; it is not yet among core.live. */
 void mr_share_open(mr_core *core, mr_step *step);
-/* Books a work that was sent. */
-void mr_share_sent(mr_core *core, mr_step *step);
+/* Books `n` works that were sent. */
+void mr_share_sent(mr_core *core, mr_step *step, uint32_t n);
 /* The step of those that `may` go that is next; NULL when none may. `loading`: what is coming counts as sent. */
 mr_step *mr_share_next(const mr_core *core, bool loading, bool (*may)(const mr_core *, const mr_step *, const void *),
                        const void *context);
+
+/* May no other step go? Then whatever this one has goes next, in one stretch. */
+bool mr_share_alone(const mr_core *core, const mr_step *step,
+                    bool (*may)(const mr_core *, const mr_step *, const void *), const void *context);
 
 /* ---- limit.c ---- */
 mr_status mr_limit_set(mr_core *core, const mr_rule *rule, mr_error *err) MR_MUST_CHECK;
