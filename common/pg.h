@@ -187,6 +187,15 @@ mr_status mr_pg_pipeline_end(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
 mr_status mr_pg_copy_begin(mr_pg *pg, const char *sql, mr_error *err) MR_MUST_CHECK;
 /* One row: the params in the order of the columns. */
 mr_status mr_pg_copy_row(mr_pg *pg, const mr_pg_params *row, mr_error *err) MR_MUST_CHECK;
+/* The same for many rows, written straight into a buffer: for each the number of its columns, then a cell for each column,
+ * in their order. `rows` stays as it is; E_MEMORY or E_LIMIT when it has failed. */
+void mr_pg_cells(mr_buf *rows, unsigned columns);
+void mr_pg_cell_bool(mr_buf *rows, bool v);
+void mr_pg_cell_int2(mr_buf *rows, int16_t v);
+void mr_pg_cell_int4(mr_buf *rows, int32_t v);
+void mr_pg_cell_int8(mr_buf *rows, int64_t v);
+void mr_pg_cell_bytes(mr_buf *rows, mr_span v); /* text and bytea */
+mr_status mr_pg_copy_rows(mr_pg *pg, const mr_buf *rows, mr_error *err) MR_MUST_CHECK;
 mr_status mr_pg_copy_end(mr_pg *pg, uint64_t *rows, mr_error *err) MR_MUST_CHECK;
 void mr_pg_copy_abort(mr_pg *pg);
 

@@ -2,6 +2,7 @@
 
 #include <libpq-fe.h>
 #include <stdlib.h>
+#include <endian.h>
 #include <string.h>
 
 /* Object ids from pg_type.dat of PostgreSQL 15. */
@@ -233,6 +234,36 @@ void mr_pg_copy_put_row(mr_buf *out, const mr_pg_params *row) {
         put_be(out, row->at[i].null ? UINT32_MAX : row->at[i].len, 4);
         if (!row->at[i].null) mr_buf_put(out, row->bytes.data + row->at[i].at, row->at[i].len);
     }
+}
+
+static void store_be(uint8_t *at, uint64_t v, unsigned bytes) {
+    v = htobe64(v << (64 - 8 * bytes));
+    memcpy(at, &v, bytes);
+}
+
+static void cell(mr_buf *rows, uint64_t v, unsigned bytes) {
+    uint8_t *at = mr_buf_extend(rows, 4 + (size_t)bytes);
+    if (!at) return;
+    store_be(at, bytes, 4);
+    store_be(at + 4, v, bytes);
+}
+
+void mr_pg_cells(mr_buf *rows, unsigned columns) {
+    uint8_t *at = mr_buf_extend(rows, 2);
+    if (at) store_be(at, columns, 2);
+}
+
+void mr_pg_cell_bool(mr_buf *rows, bool v) { cell(rows, v, 1); }
+void mr_pg_cell_int2(mr_buf *rows, int16_t v) { cell(rows, (uint64_t)v, 2); }
+void mr_pg_cell_int4(mr_buf *rows, int32_t v) { cell(rows, (uint64_t)v, 4); }
+void mr_pg_cell_int8(mr_buf *rows, int64_t v) { cell(rows, (uint64_t)v, 8); }
+
+void mr_pg_cell_bytes(mr_buf *rows, mr_span v) {
+    if (v.len > VALUE_MAX && rows->status == MR_OK) rows->status = MR_E_LIMIT;
+    uint8_t *at = mr_buf_extend(rows, 4 + v.len);
+    if (!at) return;
+    store_be(at, v.len, 4);
+    if (v.len) memcpy(at + 4, v.data, v.len);
 }
 
 /* ---- results in ---- */

@@ -63,30 +63,63 @@ void mr_broker_peer_gone(mr_broker *b, mr_peer *peer, const char *why) {
 
 /* ---- work ---- */
 
+/* The inline inputs, one behind the other; a single one goes without a copy. */
 static mr_net_body joined(const mr_out_work *out) {
     mr_net_body body = {0};
     mr_buf buf;
-    if (out->count == 1) return mr_bytes_body(out->bytes[0]);
+    if (out->batches == 1) return mr_bytes_body(out->bytes[0]);
     mr_buf_init(&buf, NULL, MR_WIRE_BODY_MAX);
-    for (uint32_t i = 0; i < out->count; i++)
-        if (out->item[i].inlined) mr_buf_put(&buf, mr_bytes_span(out->bytes[i]).data, mr_bytes_span(out->bytes[i]).len);
+    uint8_t *to = mr_buf_extend(&buf, out->size);
+    for (uint32_t i = 0; to && i < out->batches; i++) {
+        if (!out->bytes[i]) continue;
+        memcpy(to, mr_bytes_span(out->bytes[i]).data, out->sizes[i]);
+        to += out->sizes[i];
+    }
     if (mr_buf_status(&buf) != MR_OK || mr_net_body_of_buf(&buf, &body) != MR_OK) mr_buf_free(&buf);
     return body;
 }
 
 static void flush_work(mr_broker *b) {
     mr_out_work *out = &b->out_work;
-    if (!out->count) return;
+    if (!out->items) return;
     mr_peer *peer = mr_peer_numbered(&b->peers, out->peer);
     mr_wire m = {.type = MR_MSG_WORK};
-    m.as.work = (mr_wire_work){.items = out->item, .item_count = out->count};
+    m.as.work = (mr_wire_work){.items = out->item, .item_count = out->items};
     mr_net_body body = out->size ? joined(out) : (mr_net_body){0};
-    if (peer && out->size && !body.data) mr_broker_peer_gone(b, peer, "there is no memory for its work");
-    else if (peer) mr_broker_send(b, peer, &m, out->size ? &body : NULL);
-    else mr_net_body_free(&body);
-    for (uint32_t i = 0; i < out->count; i++) mr_bytes_drop(out->bytes[i]);
-    out->count = 0;
+    for (uint32_t i = 0; i < out->batches; i++) mr_bytes_drop(out->bytes[i]);
+    bool lacks = out->size && !body.data;
+    out->items = out->batches = 0;
     out->size = 0;
+    if (peer && lacks) mr_broker_peer_gone(b, peer, "there is no memory for its work");
+    else if (peer) mr_broker_send(b, peer, &m, body.data ? &body : NULL);
+    else mr_net_body_free(&body);
+}
+
+/* True when the batch follows the last item's and goes with it as a span. */
+static bool goes_with_last(mr_out_work *out, const mr_action *a, size_t size) {
+    mr_wire_work_item *last = out->items ? &out->item[out->items - 1] : NULL;
+    uint32_t count = last && last->count > 1 ? last->count : 1;
+    if (!last || !last->inlined || a->key.level || last->level || count >= out->span || last->run != a->key.run ||
+        last->step != a->key.step || last->index + count != a->key.index || last->attempt + count != a->attempt)
+        return false;
+    last->count = last->size_count = count + 1;
+    last->size += size;
+    return true;
+}
+
+static void begin_work(mr_broker *b, uint32_t to) {
+    mr_out_work *out = &b->out_work;
+    const mr_peer *peer = mr_peer_numbered(&b->peers, to);
+    out->peer = to;
+    out->span = peer ? peer->span : 0;
+}
+
+/* A large input may be fetched as long as the attempt is out. */
+static void may_be_fetched(mr_broker *b, mr_input *input, uint64_t attempt) {
+    if (input->attempt) HASH_DELETE(hh, b->inputs, input);
+    input->attempt = attempt;
+    HASH_ADD(hh, b->inputs, attempt, sizeof input->attempt, input);
+    if (!input->hh.tbl) input->attempt = 0; /* no memory: a fetch will not find it, and the attempt is made again */
 }
 
 static void send_work(mr_broker *b, const mr_action *a) {
@@ -94,19 +127,22 @@ static void send_work(mr_broker *b, const mr_action *a) {
     mr_input *input = (mr_input *)(uintptr_t)a->handle;
     size_t size = mr_bytes_span(input->bytes).len;
     bool inlined = size <= (size_t)b->settings.inline_max;
-    if (input->attempt) HASH_DELETE(hh, b->inputs, input);
-    input->attempt = a->attempt;
-    HASH_ADD(hh, b->inputs, attempt, sizeof input->attempt, input);
-    if (!input->hh.tbl) input->attempt = 0; /* no memory: a fetch will not find it, and the attempt is made again */
-    if (out->count && (out->peer != a->peer || out->count == MR_OUT_ITEMS || (inlined && out->size + size > MR_WIRE_BODY_MAX / 2)))
+    if (out->items && (out->peer != a->peer || out->batches == MR_OUT_BATCHES ||
+                       (inlined && out->size + size > MR_WIRE_BODY_MAX / 2)))
         flush_work(b);
-    out->peer = a->peer;
-    out->bytes[out->count] = mr_bytes_share(input->bytes);
-    out->item[out->count++] = (mr_wire_work_item){
+    if (!out->items) begin_work(b, a->peer);
+    if (!inlined || !out->span) may_be_fetched(b, input, a->attempt);
+    uint32_t at = out->batches++;
+    out->bytes[at] = inlined ? mr_bytes_share(input->bytes) : NULL;
+    out->sizes[at] = size;
+    if (inlined) out->size += size;
+    if (inlined && goes_with_last(out, a, size)) return;
+    mr_hash hash = input->bytes->hash;
+    if (inlined && !out->span) hash = mr_hash_of(mr_bytes_span(input->bytes)); /* an older worker looks at it */
+    out->item[out->items++] = (mr_wire_work_item){
         .attempt = a->attempt, .run = a->key.run, .step = (uint16_t)a->key.step, .level = (uint8_t)a->key.level,
         .index = a->key.index, .last = a->last, .deadline_ms = a->deadline_ms, .inlined = inlined, .size = size,
-        .hash = input->bytes->hash};
-    if (inlined) out->size += size;
+        .hash = hash, .sizes = &out->sizes[at]};
 }
 
 static void send_step(mr_broker *b, const mr_action *a) {
@@ -133,10 +169,23 @@ static void flush_acks(mr_broker *b) {
     if (peer) mr_broker_send(b, peer, &m, NULL);
 }
 
+static bool acked_with_last(mr_out_acks *out, const mr_action *a) {
+    mr_wire_ack_item *last = out->count ? &out->item[out->count - 1] : NULL;
+    uint32_t count = last && last->count > 1 ? last->count : 1;
+    if (!last || !out->span || count == MR_OUT_ACKS || last->verdict != a->verdict || last->attempt + count != a->attempt) return false;
+    last->count = count + 1;
+    return true;
+}
+
 static void ack(mr_broker *b, const mr_action *a) {
     mr_out_acks *out = &b->out_acks;
     if (out->count && (out->peer != a->peer || out->count == MR_OUT_ACKS)) flush_acks(b);
-    out->peer = a->peer;
+    if (!out->count) {
+        const mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
+        out->peer = a->peer;
+        out->span = peer ? peer->span : 0;
+    }
+    if (acked_with_last(out, a)) return;
     out->item[out->count++] = (mr_wire_ack_item){.attempt = a->attempt, .verdict = (uint8_t)a->verdict};
 }
 
@@ -149,6 +198,19 @@ static void cancel_attempt(mr_broker *b, const mr_action *a) {
 }
 
 /* ---- loading ---- */
+
+static void gather(mr_out_jobs *out, mr_job *job) {
+    job->next = NULL;
+    if (out->last) out->last->next = job;
+    else out->first = job;
+    out->last = job;
+}
+
+static void hand_over(mr_out_jobs *out, mr_desk *desk) {
+    mr_job *jobs = out->first;
+    *out = (mr_out_jobs){0};
+    mr_desk_give_all(desk, jobs);
+}
 
 static void load_failed(mr_broker *b, uint32_t work, mr_status status, const char *text) {
     mr_event e = {.type = MR_EV_LOAD_FAILED};
@@ -182,7 +244,7 @@ static bool repair(mr_broker *b, const mr_load_job *load) {
     job->head.done = repaired;
     job->key = load->key;
     job->children = load->damaged;
-    job->work = load->work;
+    job->work = load->work[0];
     mr_plan_children(&load->info->plan[load->key.step], load->key.level, load->key.index, &job->first, &count);
     mr_broker_publish(b, "damaged", "broker", "run=%llu step=%u level=%u first=%u children=%x", (unsigned long long)load->key.run,
                       load->key.step, load->key.level - 1, job->first, load->damaged);
@@ -190,30 +252,65 @@ static bool repair(mr_broker *b, const mr_load_job *load) {
     return true;
 }
 
-static void load_done(mr_broker *b, mr_job *head) {
-    mr_load_job *job = (mr_load_job *)head;
-    if (head->status == MR_E_CANCELLED) { /* the loader has stopped, and so does the core */
-        mr_load_job_free(job);
+static void loaded(mr_broker *b, uint32_t work, mr_bytes *bytes) {
+    mr_input *input = mr_new(NULL, 1, sizeof *input);
+    if (!input) {
+        load_failed(b, work, MR_E_MEMORY, "no memory for an input");
         return;
     }
-    mr_input *input = head->status == MR_OK ? mr_new(NULL, 1, sizeof *input) : NULL;
+    input->bytes = mr_bytes_share(bytes);
+    DL_APPEND(b->loaded, input);
     mr_event e = {.type = MR_EV_LOADED};
-    e.as.loaded.work = job->work;
-    if (input) {
-        input->bytes = mr_bytes_share(job->bytes);
-        DL_APPEND(b->loaded, input);
-        e.as.loaded.blob = (uint64_t)(uintptr_t)input;
-        mr_broker_event(b, &e);
-    } else {
-        if (head->status == MR_OK) head->status = mr_fail(&head->error, MR_E_MEMORY, "no memory for an input");
+    e.as.loaded.work = work;
+    e.as.loaded.blob = (uint64_t)(uintptr_t)input;
+    mr_broker_event(b, &e);
+}
+
+/* What comes behind a batch that failed is still to be loaded. True when the job goes on. */
+static bool load_the_rest(mr_broker *b, mr_load_job *job) {
+    uint32_t past = job->loaded + 1;
+    for (uint32_t i = 0; i < job->loaded; i++) mr_bytes_drop(job->bytes[i]);
+    memset(job->bytes, 0, sizeof job->bytes);
+    job->count -= past;
+    memmove(job->work, job->work + past, job->count * sizeof *job->work);
+    job->key.index += past;
+    job->loaded = 0;
+    job->head.status = MR_OK;
+    if (job->count) gather(&b->out_loads, &job->head);
+    return job->count > 0;
+}
+
+static void load_done(mr_broker *b, mr_job *head) {
+    mr_load_job *job = (mr_load_job *)head;
+    mr_status s = head->status;
+    bool stopped = s == MR_E_CANCELLED; /* the loader has stopped, and so does the core */
+    for (uint32_t i = 0; i < job->loaded && !stopped; i++) loaded(b, job->work[i], job->bytes[i]);
+    if (s != MR_OK && !stopped) {
         MR_LOG(&b->log, MR_LOG_WARN, "loader", "load_failed", MR_LOG_INT("run", job->key.run), MR_LOG_INT("step", job->key.step),
-               MR_LOG_INT("batch", job->key.index), MR_LOG_TEXT("reason", head->error.text));
-        if (!repair(b, job)) load_failed(b, job->work, head->status, head->error.text);
+               MR_LOG_INT("batch", job->key.index + job->loaded), MR_LOG_TEXT("reason", head->error.text));
+        if (repair(b, job)) {
+            mr_load_job_free(job);
+            return;
+        }
+        bool of_all = s != MR_E_CORRUPT && mr_status_of((int)s)->retryable; /* the database is away */
+        for (uint32_t i = job->loaded; i < (of_all ? job->count : job->loaded + 1); i++)
+            load_failed(b, job->work[i], s, head->error.text);
+        if (!of_all && load_the_rest(b, job)) return;
     }
     mr_load_job_free(job);
 }
 
+static bool loads_with_last(const mr_broker *b, const mr_action *a) {
+    mr_load_job *last = (mr_load_job *)b->out_loads.last;
+    if (!last || a->key.level || last->key.level || last->count == MR_LOAD_MAX || last->key.run != a->key.run ||
+        last->key.step != a->key.step || last->key.index + last->count != a->key.index)
+        return false;
+    last->work[last->count++] = a->work;
+    return true;
+}
+
 static void load(mr_broker *b, const mr_action *a) {
+    if (loads_with_last(b, a)) return;
     mr_live_run *run = mr_broker_run(b, a->key.run);
     mr_load_job *job = run ? mr_new(NULL, 1, sizeof *job) : NULL;
     if (!job) {
@@ -224,8 +321,8 @@ static void load(mr_broker *b, const mr_action *a) {
     job->head.done = load_done;
     job->info = mr_run_info_share(run->info);
     job->key = a->key;
-    job->work = a->work;
-    mr_desk_give(&b->loader, &job->head);
+    job->work[job->count++] = a->work;
+    gather(&b->out_loads, &job->head);
 }
 
 void mr_broker_unload(mr_broker *b, mr_input *input) {
@@ -266,7 +363,7 @@ static void commit(mr_broker *b, const mr_action *a) {
     job->peer = a->peer;
     job->attempt = a->attempt;
     rows_below(run->info, &a->key, &job->first_row, &job->rows);
-    mr_desk_give(&b->ledger, &job->head);
+    gather(&b->out_commits, &job->head);
 }
 
 static void failure_done(mr_broker *b, mr_job *head) {
@@ -410,11 +507,14 @@ void mr_broker_act(mr_broker *b) {
     for (bool any = true; any;) {
         mr_action a;
         any = false;
+        mr_core_hand_out(b->core);
         while (mr_core_next_action(b->core, &a)) {
             act_once(b, &a);
             any = true;
         }
         flush_work(b);
         flush_acks(b);
+        hand_over(&b->out_loads, &b->loader);
+        hand_over(&b->out_commits, &b->ledger);
     }
 }

@@ -20,28 +20,37 @@ typedef struct mr_live_run {
     UT_hash_handle hh;
 } mr_live_run;
 
-/* The input of a work: what the core calls a blob. While it is out it is found by its attempt, for `fetch`. */
+/* The input of a work: what the core calls a blob. One that is out and was too large for its message (or went to a worker
+ * that takes no spans) is found by its attempt, for `fetch`. */
 typedef struct mr_input {
     struct mr_input *prev, *next; /* of all that the core holds */
-    uint64_t attempt; /* 0: not out */
+    uint64_t attempt; /* 0: not to be fetched */
     mr_bytes *bytes;
     UT_hash_handle hh;
 } mr_input;
 
-enum { MR_OUT_ITEMS = 64, MR_OUT_ACKS = 1024 };
+enum { MR_OUT_BATCHES = 256, MR_OUT_ACKS = 1024, MR_SPAN_MAX = MR_MAX_WORK_ITEM_SIZES };
 
-/* Work items for one peer, gathered while actions are carried out, so that many go in one message. */
+/* Work for one peer, gathered while actions are carried out, so that many batches go in one message, and those that
+ * follow one another as one item. */
 typedef struct mr_out_work {
-    uint32_t peer, count;
-    size_t size; /* of the inline inputs */
-    mr_wire_work_item item[MR_OUT_ITEMS];
-    mr_bytes *bytes[MR_OUT_ITEMS];
+    uint32_t peer, span;     /* span: most batches of an item that the peer takes */
+    uint32_t items, batches;
+    size_t size;             /* of the inline inputs */
+    mr_wire_work_item item[MR_OUT_BATCHES];
+    mr_bytes *bytes[MR_OUT_BATCHES]; /* the inline inputs; NULL for the others */
+    uint64_t sizes[MR_OUT_BATCHES];
 } mr_out_work;
 
 typedef struct mr_out_acks {
-    uint32_t peer, count;
+    uint32_t peer, span, count;
     mr_wire_ack_item item[MR_OUT_ACKS];
 } mr_out_acks;
+
+/* Jobs for a desk, handed over together. */
+typedef struct mr_out_jobs {
+    mr_job *first, *last;
+} mr_out_jobs;
 
 /* What a worker said at length about a failed attempt (the end of its log), until the failure is booked: the core keeps a
  * sentence. */
@@ -73,12 +82,13 @@ typedef struct mr_broker {
     mr_catalogue catalogue;
     mr_peers peers;
     mr_live_run *runs;
-    mr_input *inputs; /* those that are out, by attempt */
+    mr_input *inputs; /* those that may be fetched, by attempt */
     mr_input *loaded; /* all of them, out or not */
     mr_arena *arena;  /* of the message that is being handled */
     mr_buf envelope;  /* of the message that is being sent */
     mr_out_work out_work;
     mr_out_acks out_acks;
+    mr_out_jobs out_loads, out_commits;
     mr_long_text long_text[MR_LONG_TEXTS]; /* a ring */
     uint32_t long_texts;
     size_t intake_bytes; /* of rows that wait to be stored */

@@ -23,18 +23,20 @@ void mr_queue_destroy(mr_queue *q) {
     pthread_mutex_destroy(&q->lock);
 }
 
-void mr_queue_push(mr_queue *q, mr_job *jobs) {
-    if (!jobs) return;
+bool mr_queue_push(mr_queue *q, mr_job *jobs) {
+    if (!jobs) return false;
     size_t n = 1;
     mr_job *last = jobs;
     for (; last->next; last = last->next) n++;
     pthread_mutex_lock(&q->lock);
+    bool was_empty = !q->head;
     if (q->tail) q->tail->next = jobs;
     else q->head = jobs;
     q->tail = last;
     q->count += n;
     pthread_cond_signal(&q->filled);
     pthread_mutex_unlock(&q->lock);
+    return was_empty;
 }
 
 static struct timespec after_ms(int ms) {
@@ -87,9 +89,8 @@ size_t mr_queue_count(mr_queue *q) {
 /* ---- desk ---- */
 
 void mr_desk_done(mr_desk *desk, mr_job *jobs) {
-    if (!jobs) return;
-    mr_queue_push(desk->outbox, jobs);
-    mr_waker_wake(desk->waker);
+    /* The loop takes all there is: who finds the outbox filled knows that it has been woken and is still to come. */
+    if (mr_queue_push(desk->outbox, jobs)) mr_waker_wake(desk->waker);
 }
 
 static void one_by_one(mr_desk *desk, mr_job *jobs) {
@@ -139,12 +140,17 @@ void mr_desk_stop(mr_desk *desk) {
 
 void mr_desk_give(mr_desk *desk, mr_job *job) {
     job->next = NULL;
+    mr_desk_give_all(desk, job);
+}
+
+void mr_desk_give_all(mr_desk *desk, mr_job *jobs) {
     if (desk->started) {
-        mr_queue_push(&desk->in, job);
+        mr_queue_push(&desk->in, jobs);
         return;
     }
-    job->status = mr_fail(&job->error, MR_E_CANCELLED, "the broker has stopped");
-    mr_desk_done(desk, job);
+    for (mr_job *job = jobs; job; job = job->next)
+        job->status = mr_fail(&job->error, MR_E_CANCELLED, "the broker has stopped");
+    mr_desk_done(desk, jobs);
 }
 
 static mr_status connect_again(mr_desk *desk, mr_error *err) {

@@ -33,8 +33,8 @@ typedef struct mr_queue {
 
 void mr_queue_init(mr_queue *q);
 void mr_queue_destroy(mr_queue *q); /* must be empty */
-/* Appends a list of jobs, linked by next. */
-void mr_queue_push(mr_queue *q, mr_job *jobs);
+/* Appends a list of jobs, linked by next; true when the queue was empty before. */
+bool mr_queue_push(mr_queue *q, mr_job *jobs);
 /* Takes all jobs, in order; NULL when there are none. With `wait_ms` it waits that long for the first (-1: for ever), and
  * returns at once when the queue is closed. */
 mr_job *mr_queue_take(mr_queue *q, int wait_ms);
@@ -66,6 +66,8 @@ mr_status mr_desk_start(mr_desk *desk, mr_error *err) MR_MUST_CHECK;
 void mr_desk_stop(mr_desk *desk);
 /* To a desk that has stopped: the job comes back at once, undone, with E_CANCELLED. */
 void mr_desk_give(mr_desk *desk, mr_job *job);
+/* The same for a list of jobs, linked by next; NULL is fine. */
+void mr_desk_give_all(mr_desk *desk, mr_job *jobs);
 /* For the desk's thread: a list of finished jobs goes back to the loop. */
 void mr_desk_done(mr_desk *desk, mr_job *jobs);
 /* For the desk's thread: a live connection, made now if need be. E_UNAVAILABLE at once while the last failure is younger

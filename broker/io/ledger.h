@@ -32,7 +32,7 @@ typedef struct mr_commit_job {
     mr_span body;
     mr_hash hash;
     uint32_t artifacts;
-    mr_artifact_ref artifact[MR_ARTIFACTS_MAX];
+    mr_artifact_ref *artifact; /* `artifacts` of them; NULL when there are none */
     mr_verdict verdict; /* out */
 } mr_commit_job;
 

@@ -4,27 +4,34 @@
 #include "common/clock.h"
 #include "common/pack.h"
 #include "common/redis.h"
+#include "common/rng.h"
 
-#include <stdio.h>
 #include <string.h>
+#include <uthash.h>
+#include <utlist.h>
 
-enum { CACHE_SLOTS = 1024 };
 static const size_t input_max = (size_t)1 << 31;
 
-/* A segment that is kept because other steps will ask for it. */
-typedef struct cached {
-    uint64_t run, first;
+/* All that the bytes of a segment depend on. */
+typedef struct segment_key {
+    uint64_t version, bindings, first;
     uint32_t rows, columns;
+} segment_key;
+
+/* A segment that is kept because other steps and runs will ask for it. */
+typedef struct cached {
+    struct cached *prev, *next; /* in the order they came */
+    segment_key key;
     mr_bytes *bytes;
+    UT_hash_handle hh;
 } cached;
 
 typedef struct loader {
     mr_loader_options options;
     mr_redis *redis;
     mr_window window;
-    cached slot[CACHE_SLOTS]; /* a ring: the oldest goes first */
-    uint32_t next;
-    size_t kept;
+    cached *by_key, *oldest;
+    size_t kept; /* bytes */
 } loader;
 
 static const mr_pg_statement read_partials = {
@@ -41,46 +48,49 @@ void mr_blob_key(const mr_hash *hash, char out[MR_BLOB_KEY]) {
 
 /* ---- the cache of segments ---- */
 
-static mr_bytes *cache_find(loader *l, uint64_t run, uint64_t first, uint32_t rows, uint32_t columns) {
-    for (uint32_t i = 0; i < CACHE_SLOTS; i++) {
-        const cached *c = &l->slot[i];
-        if (c->bytes && c->run == run && c->first == first && c->rows == rows && c->columns == columns)
-            return mr_bytes_share(c->bytes);
-    }
-    return NULL;
+/* What an entry takes: a small segment is not free of its surroundings. */
+static size_t weight(const mr_bytes *bytes) { return sizeof(cached) + sizeof *bytes + mr_bytes_span(bytes).len; }
+
+static mr_bytes *cache_find(loader *l, const segment_key *key) {
+    cached *c = NULL;
+    HASH_FIND(hh, l->by_key, key, sizeof *key, c);
+    return c ? mr_bytes_share(c->bytes) : NULL;
 }
 
-static void cache_empty(loader *l, cached *c) {
-    if (!c->bytes) return;
-    l->kept -= mr_bytes_span(c->bytes).len;
+static void cache_forget(loader *l, cached *c) {
+    HASH_DELETE(hh, l->by_key, c);
+    DL_DELETE(l->oldest, c);
+    l->kept -= weight(c->bytes);
     mr_bytes_drop(c->bytes);
-    c->bytes = NULL;
+    mr_free(NULL, c, 1, sizeof *c);
 }
 
-static void cache_keep(loader *l, const cached *fresh) {
-    size_t size = mr_bytes_span(fresh->bytes).len;
+static void cache_keep(loader *l, const segment_key *key, mr_bytes *bytes) {
+    size_t size = weight(bytes);
     if (size > l->options.cache_bytes) return;
-    for (uint32_t n = 0; n < CACHE_SLOTS && l->kept + size > l->options.cache_bytes; n++)
-        cache_empty(l, &l->slot[(l->next + n) % CACHE_SLOTS]);
-    cached *c = &l->slot[l->next++ % CACHE_SLOTS];
-    cache_empty(l, c);
-    *c = *fresh;
-    mr_bytes_share(c->bytes);
+    while (l->oldest && l->kept + size > l->options.cache_bytes) cache_forget(l, l->oldest);
+    cached *c = mr_new(NULL, 1, sizeof *c);
+    if (!c) return;
+    c->key = *key;
+    c->bytes = mr_bytes_share(bytes);
+    HASH_ADD(hh, l->by_key, key, sizeof c->key, c);
+    DL_APPEND(l->oldest, c);
     l->kept += size;
 }
 
 /* ---- inputs ---- */
 
-/* Names the bytes, and puts large ones where workers look first. */
+/* Large inputs are named by their hash and put where workers look first. */
 static mr_status finish(mr_desk *desk, mr_buf *buf, mr_bytes **out, mr_error *err) {
     loader *l = desk->state;
     mr_status s = mr_buf_status(buf);
     if (s != MR_OK) return mr_fail(err, s, "an input is larger than memory or the limit of %zu bytes allows", input_max);
     mr_bytes *bytes = mr_bytes_of_buf(buf);
     if (!bytes) return mr_fail(err, MR_E_MEMORY, "no memory for an input");
-    bytes->hash = mr_hash_of(mr_bytes_span(bytes));
     *out = bytes;
-    if (!l->redis || mr_bytes_span(bytes).len <= l->options.inline_max) return MR_OK;
+    if (mr_bytes_span(bytes).len <= l->options.inline_max) return MR_OK;
+    bytes->hash = mr_hash_of(mr_bytes_span(bytes));
+    if (!l->redis) return MR_OK;
     char key[MR_BLOB_KEY];
     mr_error ignored; /* without the cache workers fetch from the broker */
     mr_blob_key(&bytes->hash, key);
@@ -88,7 +98,7 @@ static mr_status finish(mr_desk *desk, mr_buf *buf, mr_bytes **out, mr_error *er
     return MR_OK;
 }
 
-static mr_status build_segment(mr_desk *desk, mr_pg *pg, const mr_run_info *info, const cached *want, mr_bytes **out,
+static mr_status build_segment(mr_desk *desk, mr_pg *pg, const mr_run_info *info, const segment_key *want, mr_bytes **out,
                                mr_error *err) {
     loader *l = desk->state;
     mr_arena *arena = mr_arena_new(NULL, input_max);
@@ -105,15 +115,23 @@ static mr_status build_segment(mr_desk *desk, mr_pg *pg, const mr_run_info *info
     return s;
 }
 
-static mr_status load_segment(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_bytes **out, mr_error *err) {
+static uint64_t bindings_digest(const mr_bindings *b) {
+    uint64_t digest = b->count;
+    for (size_t i = 0; i < b->count; i++)
+        digest = mr_xxh64(mr_span_of(b->items[i].column), mr_mix64(digest ^ (uint64_t)b->items[i].role));
+    return digest;
+}
+
+static mr_status load_segment(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out,
+                              mr_error *err) {
     const mr_run_info *info = job->info;
-    cached want = {.run = info->run, .columns = info->columns[job->key.step]};
-    mr_plan_range(&info->plan[job->key.step], info->rows, job->key.index, &want.first, &want.rows);
-    *out = cache_find(desk->state, want.run, want.first, want.rows, want.columns);
+    segment_key want = {.version = info->version, .bindings = bindings_digest(&info->bindings),
+                        .columns = info->columns[job->key.step]};
+    mr_plan_range(&info->plan[job->key.step], info->rows, index, &want.first, &want.rows);
+    *out = cache_find(desk->state, &want);
     if (*out) return MR_OK;
     MR_TRY(build_segment(desk, pg, info, &want, out, err));
-    want.bytes = *out;
-    cache_keep(desk->state, &want);
+    cache_keep(desk->state, &want, *out);
     return MR_OK;
 }
 
@@ -140,9 +158,10 @@ static mr_status put_partials(mr_buf *buf, const mr_pg_result *r, uint32_t first
     return *missing ? MR_E_CORRUPT : MR_OK;
 }
 
-static mr_status load_partials(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_bytes **out, mr_error *err) {
+static mr_status load_partials(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out,
+                               mr_error *err) {
     uint32_t first, count;
-    mr_plan_children(&job->info->plan[job->key.step], job->key.level, job->key.index, &first, &count);
+    mr_plan_children(&job->info->plan[job->key.step], job->key.level, index, &first, &count);
     mr_pg_params p;
     mr_pg_params_init(&p, NULL, 256);
     mr_pg_put_int8(&p, (int64_t)job->key.run);
@@ -168,12 +187,17 @@ void mr_load_work(mr_desk *desk, mr_job *job) {
     mr_pg *pg;
     job->status = mr_desk_database(desk, &pg, &job->error);
     if (job->status != MR_OK) return;
-    job->status = (load->key.level ? load_partials : load_segment)(desk, pg, load, &load->bytes, &job->error);
+    while (load->loaded < load->count && job->status == MR_OK) {
+        uint32_t i = load->loaded;
+        job->status = (load->key.level ? load_partials : load_segment)(desk, pg, load, load->key.index + i, &load->bytes[i],
+                                                                       &job->error);
+        load->loaded += job->status == MR_OK;
+    }
 }
 
 void mr_load_job_free(mr_load_job *job) {
     mr_run_info_drop(job->info);
-    mr_bytes_drop(job->bytes);
+    for (uint32_t i = 0; i < job->count; i++) mr_bytes_drop(job->bytes[i]);
     mr_free(NULL, job, 1, sizeof *job);
 }
 
@@ -181,7 +205,7 @@ void mr_load_job_free(mr_load_job *job) {
 
 static void stop(mr_desk *desk) {
     loader *l = desk->state;
-    for (uint32_t i = 0; i < CACHE_SLOTS; i++) cache_empty(l, &l->slot[i]);
+    while (l->oldest) cache_forget(l, l->oldest);
     mr_window_free(&l->window);
     mr_redis_free(&l->redis);
     mr_free(NULL, l, 1, sizeof *l);

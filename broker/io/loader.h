@@ -7,13 +7,18 @@
 #include "broker/io/desk.h"
 #include "broker/io/run_info.h"
 
+enum { MR_LOAD_MAX = 64 };
+
+/* The inputs of `count` works whose batches follow one another, from `key` on; of merges one at a time. They are brought
+ * in order until one fails: the status and error of the job are about that one. */
 typedef struct mr_load_job {
     mr_job head;
     mr_run_info *info; /* an owner */
     mr_work_key key;
-    uint32_t work;     /* the core's */
-    mr_bytes *bytes;   /* out, given; its hash is set */
-    uint32_t damaged;  /* out, with E_CORRUPT: partials of a merge that are missing or do not match their hash, the first in bit 0 */
+    uint32_t count, loaded;       /* loaded (out): how many are there */
+    uint32_t work[MR_LOAD_MAX];   /* the core's */
+    mr_bytes *bytes[MR_LOAD_MAX]; /* out, given; the hash is set when they are too large for a message */
+    uint32_t damaged; /* out, of a merge with E_CORRUPT: partials that are missing or do not match their hash, the first in bit 0 */
 } mr_load_job;
 
 void mr_load_work(mr_desk *desk, mr_job *job);

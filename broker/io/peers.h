@@ -23,6 +23,7 @@ typedef struct mr_peer {
     char key[MR_KEY_HEX], address[64];        /* of the key as hex, "" without keys; where it comes from */
     int conn;                                 /* the connection its last message came by, as in mr_net_msg */
     uint64_t seen_ms;
+    uint32_t span; /* of a worker: most batches of a work item that it takes; 0: one, with its hash */
     UT_hash_handle by_identity, by_number;
 } mr_peer;
 

@@ -24,6 +24,7 @@ static void welcome(mr_broker *b, mr_peer *peer) {
         .inline_max = (uint32_t)b->settings.inline_max,
         .events = mr_span_of(mr_socket_address(b->events)),
         .redis = mr_span_of(strchr(redis, '@') ? "" : redis), /* credentials are told to nobody */
+        .span = MR_SPAN_MAX,
     };
     mr_broker_send(b, peer, &m, NULL);
 }
@@ -73,6 +74,7 @@ static void on_hello(mr_broker *b, const mr_wire_hello *hello, const mr_net_msg 
     text_of(hello->name, peer->name, sizeof peer->name);
     mr_access_name(peer, &row, msg);
     text_of(hello->build, peer->build, sizeof peer->build);
+    peer->span = hello->span < MR_SPAN_MAX ? hello->span : MR_SPAN_MAX;
     if (hello->role == 1 && take_catalogue(b, peer, msg->body) != MR_OK) {
         mr_peer_remove(&b->peers, peer);
         return;
@@ -102,6 +104,10 @@ static bool hash_matches(mr_span bytes, const mr_hash *hash) {
 
 const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest, mr_commit_job *job) {
     if (!cut(rest, item->size, &job->body)) return "the body is shorter than its items say";
+    if (!item->artifact_count) return NULL;
+    job->artifact = mr_new(NULL, item->artifact_count, sizeof *job->artifact);
+    if (!job->artifact) return "there is no memory for its artifacts; send it again";
+    job->artifacts = item->artifact_count;
     for (uint32_t i = 0; i < item->artifact_count; i++) {
         const mr_wire_artifact_item *from = &item->artifacts[i];
         mr_artifact_ref *to = &job->artifact[i];
@@ -110,7 +116,6 @@ const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest,
         text_of(from->name, to->name, sizeof to->name);
         text_of(from->media_type, to->media_type, sizeof to->media_type);
     }
-    job->artifacts = item->artifact_count;
     return NULL;
 }
 
@@ -128,7 +133,7 @@ static mr_commit_job *commit_job(const mr_peer *peer, const mr_wire_result_item 
     job->attempt = item->attempt;
     job->peer = peer->number;
     job->compute_us = item->compute_us;
-    snprintf(job->worker, sizeof job->worker, "%s", peer->name);
+    memcpy(job->worker, peer->name, sizeof job->worker);
     job->hash = item->hash;
     return job;
 }
@@ -140,8 +145,8 @@ static void keep_long_text(mr_broker *b, const mr_wire_result_item *item) {
 }
 
 static void give_result(mr_broker *b, uint32_t peer, const mr_wire_result_item *item, mr_commit_job *job) {
-    char text[256];
-    text_of(mr_codec_text_cut(item->text, sizeof text - 1), text, sizeof text);
+    char text[256] = "";
+    if (item->text.len) text_of(mr_codec_text_cut(item->text, sizeof text - 1), text, sizeof text);
     if (item->status != MR_OK && item->text.len >= sizeof text) keep_long_text(b, item);
     mr_event e = {.type = MR_EV_RESULT, .peer = peer};
     e.as.result.attempt = item->attempt;
@@ -180,6 +185,27 @@ static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_
     return wrong;
 }
 
+/* The outcomes of a span, one by one; gives why they cannot be taken, or NULL. */
+static const char *take_span(mr_broker *b, uint32_t number, const mr_wire_result_item *span, mr_bytes *frame, mr_span *rest) {
+    if (span->count > MR_SPAN_MAX || span->size_count != span->count || span->time_count != span->count ||
+        span->hashes.len != (size_t)span->count * MR_HASH_BYTES)
+        return "a span has a size, a time and a hash for each of its outcomes";
+    if (span->status != MR_OK || span->artifact_count) return "a span holds good outcomes without artifacts";
+    mr_wire_result_item one = *span;
+    const char *wrong = NULL;
+    for (uint32_t i = 0; i < span->count && !wrong; i++) {
+        const mr_peer *peer = mr_peer_numbered(&b->peers, number); /* an event may have ended the session */
+        one.attempt = span->attempt + i;
+        one.index = span->index + i;
+        one.size = span->sizes[i];
+        one.compute_us = span->times[i];
+        memcpy(one.hash.bytes, span->hashes.data + (size_t)i * MR_HASH_BYTES, MR_HASH_BYTES);
+        if (!peer) break;
+        wrong = take_result(b, peer, &one, frame, rest);
+    }
+    return wrong;
+}
+
 static void on_result(mr_broker *b, const mr_peer *from, const mr_wire_result *m, mr_net_msg *msg) {
     mr_net_body body = {0};
     uint32_t number = from->number;
@@ -192,9 +218,12 @@ static void on_result(mr_broker *b, const mr_peer *from, const mr_wire_result *m
     mr_span rest = mr_bytes_span(frame);
     for (uint32_t i = 0; i < m->item_count; i++) {
         const mr_peer *peer = mr_peer_numbered(&b->peers, number); /* an event may have ended the session */
-        const char *wrong = peer ? take_result(b, peer, &m->items[i], frame, &rest) : NULL;
+        const char *wrong = !peer                   ? NULL
+                            : m->items[i].count > 1 ? take_span(b, number, &m->items[i], frame, &rest)
+                                                    : take_result(b, peer, &m->items[i], frame, &rest);
         if (!wrong) continue;
-        mr_broker_refuse(b, mr_peer_identity(peer), MR_E_PROTOCOL, false, wrong);
+        peer = mr_peer_numbered(&b->peers, number);
+        if (peer) mr_broker_refuse(b, mr_peer_identity(peer), MR_E_PROTOCOL, false, wrong);
         break;
     }
     mr_bytes_drop(frame);

@@ -18,7 +18,7 @@ uint64_t mr_broker_now_ms(void) { return mr_clock_monotonic_ns() / 1000000u; }
 
 void mr_broker_event(mr_broker *b, const mr_event *event) {
     mr_error err = {0};
-    if (mr_core_step(b->core, mr_broker_now_ms(), event, &err) == MR_OK) return;
+    if (mr_core_take(b->core, mr_broker_now_ms(), event, &err) == MR_OK) return;
     MR_LOG(&b->log, MR_LOG_ERROR, "broker", "event_refused", MR_LOG_INT("type", event->type), MR_LOG_TEXT("reason", err.text));
     if (event->type == MR_EV_RESULT) mr_commit_job_free((mr_commit_job *)(uintptr_t)event->as.result.body);
 }

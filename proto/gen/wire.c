@@ -30,9 +30,12 @@ static const mr_codec_field work_item_fields[] = {
     {.name = "inlined", .kind = MR_CODEC_BOOL, .offset = offsetof(mr_wire_work_item, inlined)},
     {.name = "size", .kind = MR_CODEC_U64, .offset = offsetof(mr_wire_work_item, size)},
     {.name = "hash", .kind = MR_CODEC_HASH, .offset = offsetof(mr_wire_work_item, hash)},
+    {.name = "count", .kind = MR_CODEC_U32, .offset = offsetof(mr_wire_work_item, count)},
+    {.name = "sizes", .kind = MR_CODEC_NUMBERS, .offset = offsetof(mr_wire_work_item, sizes),
+     .count_at = offsetof(mr_wire_work_item, size_count), .max = 64},
 };
 static const mr_codec_shape shape_work_item = {
-    .name = "work_item", .fields = work_item_fields, .field_count = 10, .size = sizeof(mr_wire_work_item),
+    .name = "work_item", .fields = work_item_fields, .field_count = 12, .size = sizeof(mr_wire_work_item),
 };
 
 static const mr_codec_field artifact_item_fields[] = {
@@ -62,18 +65,25 @@ static const mr_codec_field result_item_fields[] = {
     {.name = "text", .kind = MR_CODEC_STR, .offset = offsetof(mr_wire_result_item, text), .max = 1024},
     {.name = "artifacts", .kind = MR_CODEC_STRUCTS, .offset = offsetof(mr_wire_result_item, artifacts),
      .count_at = offsetof(mr_wire_result_item, artifact_count), .max = 8, .of = &shape_artifact_item},
+    {.name = "count", .kind = MR_CODEC_U32, .offset = offsetof(mr_wire_result_item, count)},
+    {.name = "sizes", .kind = MR_CODEC_NUMBERS, .offset = offsetof(mr_wire_result_item, sizes),
+     .count_at = offsetof(mr_wire_result_item, size_count), .max = 64},
+    {.name = "times", .kind = MR_CODEC_NUMBERS, .offset = offsetof(mr_wire_result_item, times),
+     .count_at = offsetof(mr_wire_result_item, time_count), .max = 64},
+    {.name = "hashes", .kind = MR_CODEC_BIN, .offset = offsetof(mr_wire_result_item, hashes), .max = 2048},
 };
 static const mr_codec_shape shape_result_item = {
-    .name = "result_item", .fields = result_item_fields, .field_count = 13,
+    .name = "result_item", .fields = result_item_fields, .field_count = 17,
     .size = sizeof(mr_wire_result_item),
 };
 
 static const mr_codec_field ack_item_fields[] = {
     {.name = "attempt", .kind = MR_CODEC_U64, .offset = offsetof(mr_wire_ack_item, attempt)},
     {.name = "verdict", .kind = MR_CODEC_U8, .offset = offsetof(mr_wire_ack_item, verdict)},
+    {.name = "count", .kind = MR_CODEC_U32, .offset = offsetof(mr_wire_ack_item, count)},
 };
 static const mr_codec_shape shape_ack_item = {
-    .name = "ack_item", .fields = ack_item_fields, .field_count = 2, .size = sizeof(mr_wire_ack_item),
+    .name = "ack_item", .fields = ack_item_fields, .field_count = 3, .size = sizeof(mr_wire_ack_item),
 };
 
 static const mr_codec_field hello_fields[] = {
@@ -83,9 +93,10 @@ static const mr_codec_field hello_fields[] = {
     {.name = "slots", .kind = MR_CODEC_U16, .offset = offsetof(mr_wire_hello, slots)},
     {.name = "offers", .kind = MR_CODEC_STRUCTS, .offset = offsetof(mr_wire_hello, offers),
      .count_at = offsetof(mr_wire_hello, offer_count), .max = 256, .of = &shape_offer},
+    {.name = "span", .kind = MR_CODEC_U32, .offset = offsetof(mr_wire_hello, span)},
 };
 const mr_codec_shape mr_wire_shape_hello = {
-    .name = "hello", .fields = hello_fields, .field_count = 5, .size = sizeof(mr_wire_hello),
+    .name = "hello", .fields = hello_fields, .field_count = 6, .size = sizeof(mr_wire_hello),
     .type = MR_MSG_HELLO, .body = true,
 };
 
@@ -98,9 +109,10 @@ static const mr_codec_field welcome_fields[] = {
     {.name = "inline_max", .kind = MR_CODEC_U32, .offset = offsetof(mr_wire_welcome, inline_max)},
     {.name = "events", .kind = MR_CODEC_STR, .offset = offsetof(mr_wire_welcome, events), .max = 128},
     {.name = "redis", .kind = MR_CODEC_STR, .offset = offsetof(mr_wire_welcome, redis), .max = 256},
+    {.name = "span", .kind = MR_CODEC_U32, .offset = offsetof(mr_wire_welcome, span)},
 };
 const mr_codec_shape mr_wire_shape_welcome = {
-    .name = "welcome", .fields = welcome_fields, .field_count = 8, .size = sizeof(mr_wire_welcome),
+    .name = "welcome", .fields = welcome_fields, .field_count = 9, .size = sizeof(mr_wire_welcome),
     .type = MR_MSG_WELCOME, .body = false,
 };
 

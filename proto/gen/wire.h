@@ -14,10 +14,14 @@ enum {
 /* Maxima of the fields: bytes of str and bin, items of lists. */
 enum {
     MR_MAX_OFFER_NAME = 64,
+    MR_MAX_WORK_ITEM_SIZES = 64,
     MR_MAX_ARTIFACT_ITEM_NAME = 64,
     MR_MAX_ARTIFACT_ITEM_MEDIA_TYPE = 64,
     MR_MAX_RESULT_ITEM_TEXT = 1024,
     MR_MAX_RESULT_ITEM_ARTIFACTS = 8,
+    MR_MAX_RESULT_ITEM_SIZES = 64,
+    MR_MAX_RESULT_ITEM_TIMES = 64,
+    MR_MAX_RESULT_ITEM_HASHES = 2048,
     MR_MAX_HELLO_NAME = 64,
     MR_MAX_HELLO_BUILD = 64,
     MR_MAX_HELLO_OFFERS = 256,
@@ -76,8 +80,10 @@ typedef struct mr_wire_offer {
     uint32_t memory_mb; /* memory one call may take */
 } mr_wire_offer;
 
-/* One attempt at one batch or merge. Its input is `size` bytes of the body (inline), or, with inlined =
- * false, the blob `hash` of `size` bytes from the cache or by fetch. */
+/* An attempt at one batch or merge; or, with a count above 1, an attempt at each of `count` batches that
+ * follow one another, with attempt numbers that do so too: a span. Its input is `size` bytes of the body
+ * (inline), or, with inlined = false, the blob `hash` of `size` bytes from the cache or by fetch. The inputs
+ * of a span are inline, one behind the other. */
 typedef struct mr_wire_work_item {
     uint64_t attempt; /* number of the attempt; never used again */
     uint64_t run; /* run id */
@@ -88,7 +94,11 @@ typedef struct mr_wire_work_item {
     uint32_t deadline_ms; /* hard limit for this attempt, from its start */
     bool inlined; /* the input is in the body */
     uint64_t size; /* bytes of the input */
-    mr_hash hash; /* BLAKE2b-256 of the input */
+    mr_hash hash; /* BLAKE2b-256 of the input; all zero when it is inline and goes without */
+    uint32_t count; /* batches of a span; 0 and 1: one batch. Only to a worker whose hello said that it takes
+                     * so many */
+    const uint64_t *sizes;
+    uint32_t size_count; /* of a span: the bytes of each input; at most 64 */
 } mr_wire_work_item;
 
 /* An artifact that came with a result. */
@@ -100,7 +110,8 @@ typedef struct mr_wire_artifact_item {
 } mr_wire_artifact_item;
 
 /* The outcome of one attempt. Its bytes are the next `size` bytes of the body, then its artifacts' bytes
- * follow. */
+ * follow. With a count above 1 it is a span: the good outcomes of as many attempts at batches that follow one
+ * another, without artifacts; their bytes are the next `size` bytes of the body. */
 typedef struct mr_wire_result_item {
     uint64_t attempt; /* as in work_item */
     uint64_t run; /* run id */
@@ -116,6 +127,13 @@ typedef struct mr_wire_result_item {
     mr_span text; /* the error's sentence; empty when status is 0; at most 1024 */
     const mr_wire_artifact_item *artifacts;
     uint32_t artifact_count; /* what the call left; at most 8 */
+    uint32_t count; /* outcomes of a span; 0 and 1: one. Only to a broker whose welcome said that it takes so
+                     * many */
+    const uint64_t *sizes;
+    uint32_t size_count; /* of a span: the bytes of each outcome; at most 64 */
+    const uint64_t *times;
+    uint32_t time_count; /* of a span: compute_us of each, in microseconds; at most 64 */
+    mr_span hashes; /* of a span: BLAKE2b-256 of each, one behind the other; at most 2048 */
 } mr_wire_result_item;
 
 /* What became of a result. */
@@ -124,6 +142,8 @@ typedef struct mr_wire_ack_item {
     uint8_t verdict; /* 0 committed, 1 stale (another attempt was first, or this one was sent before), 2
                       * refused (unknown, not this worker's, or not valid), 3 retry (not stored; send it again
                       * later) */
+    uint32_t count; /* the verdict is about so many attempts from this one on; 0 and 1: one. Only to a worker
+                     * that takes spans */
 } mr_wire_ack_item;
 
 /* First message of a session. A worker offers components; its catalogue (JSON of descriptors) is the body. */
@@ -134,6 +154,7 @@ typedef struct mr_wire_hello {
     uint16_t slots; /* calls that a worker runs at once */
     const mr_wire_offer *offers;
     uint32_t offer_count; /* components compiled into the worker; at most 256 */
+    uint32_t span; /* most batches of a work item that it takes; 0: one, and each with its hash */
 } mr_wire_hello;
 
 /* The session is open. What a peer sent in an earlier session has no session state any more; results are
@@ -147,6 +168,7 @@ typedef struct mr_wire_welcome {
     uint32_t inline_max; /* inputs up to this size come in the body */
     mr_span events; /* address of the live events (PUB); at most 128 */
     mr_span redis; /* address of the blob cache without credentials; empty: none; at most 256 */
+    uint32_t span; /* most outcomes of a result item that it takes; 0: one */
 } mr_wire_welcome;
 
 /* The last message could not be taken; the session is closed when `fatal`. */

@@ -31,12 +31,16 @@ static void cut_all(const mr_wire_result_item *items, uint32_t n, mr_span body) 
     const uint8_t *at = body.data;
     for (uint32_t i = 0; i < n; i++) {
         mr_commit_job job = {0};
-        if (mr_broker_cut_result(&items[i], &rest, &job)) return;
+        if (mr_broker_cut_result(&items[i], &rest, &job)) {
+            mr_free(NULL, job.artifact, job.artifacts, sizeof *job.artifact);
+            return;
+        }
         MR_ASSERT(job.body.data == at && job.body.len == items[i].size && job.artifacts <= MR_ARTIFACTS_MAX);
         at += job.body.len;
         for (uint32_t k = 0; k < job.artifacts; k++, at += job.artifact[k - 1].bytes.len)
             MR_ASSERT(job.artifact[k].bytes.data == at && job.artifact[k].name[MR_NAME_MAX] == 0);
         MR_ASSERT(at == rest.data && at + rest.len == body.data + body.len);
+        mr_free(NULL, job.artifact, job.artifacts, sizeof *job.artifact);
     }
 }
 

@@ -59,8 +59,10 @@ static mr_commit_job *commit_new(const desk_of *d, uint32_t batch, uint64_t atte
     assert_non_null(job->frame);
     job->body = (mr_span){mr_bytes_span(job->frame).data, body};
     job->hash = mr_hash_of(job->body);
-    job->artifacts = artifact;
-    mr_artifact_ref *a = &job->artifact[0];
+    if (!artifact) return job;
+    job->artifacts = 1;
+    mr_artifact_ref *a = job->artifact = mr_new(NULL, 1, sizeof *a);
+    assert_non_null(a);
     a->bytes = (mr_span){mr_bytes_span(job->frame).data + body, all - body};
     a->hash = mr_hash_of(a->bytes);
     snprintf(a->name, sizeof a->name, "model");

@@ -1,5 +1,6 @@
 #include "worker/core/job.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/pack.h"
 #include "worker/core/registry.h"
@@ -18,12 +19,33 @@
 
 enum { PARTIALS_MAX = 1024 };
 
+enum { TELL_NS = 2000000, LIMIT_EVERY = 64 };
+
+/* What a component needs for its calls, kept as long as the jobs are of one step. */
+typedef struct kept {
+    const mr_component *component; /* NULL: nothing is kept */
+    mr_buf options;
+    void *config;
+    mr_arena *arena; /* of its calls */
+    uint32_t calls;
+} kept;
+
 typedef struct compute {
     const mr_component *const *table;
     size_t count;
-    mr_slot_shared *shared;
+    const mr_slot_given *given;
+    mr_slot_answered *answered;
+    uint32_t next;          /* the job that is to be run */
+    uint32_t put;           /* in the box's output */
+    uint32_t told;          /* answers of which the worker knows */
+    uint64_t told_ns;       /* since when there are others, about */
+    bool has_message;       /* a job that came apart, before its turn */
+    mr_slot_job message;
+    int message_fd;
     int statm; /* /proc/self/statm, opened while files can be */
     const mr_component *running;
+    kept kept;
+    mr_arena *rows;         /* of small inputs */
     mr_log log;
 } compute;
 
@@ -31,7 +53,7 @@ typedef struct compute {
 typedef struct task {
     mr_slot_job job;
     const mr_component *component;
-    uint8_t *map;
+    uint8_t *map; /* of a job that came apart */
     size_t map_len;
     mr_span options, input;
 } task;
@@ -61,7 +83,7 @@ static void limit_memory(const compute *c, const task *t) {
     struct rlimit limit;
     if (pages == 0 || getrlimit(RLIMIT_AS, &limit) != 0) return;
     rlim_t want = pages * (rlim_t)sysconf(_SC_PAGESIZE) + 2 * ((rlim_t)t->component->memory_mb << 20) + room +
-                  8 * t->map_len;
+                  8 * t->input.len;
     limit.rlim_cur = limit.rlim_max != RLIM_INFINITY && want > limit.rlim_max ? limit.rlim_max : want;
     setrlimit(RLIMIT_AS, &limit);
 #endif
@@ -69,22 +91,59 @@ static void limit_memory(const compute *c, const task *t) {
 
 /* ---- one job ---- */
 
-static mr_status open_task(const compute *c, int fd, task *t, mr_error *err) {
+static mr_status find_component(const compute *c, task *t, mr_error *err) {
     if (t->job.component >= c->count)
         return mr_fail(err, MR_E_INTERNAL, "the job names component %u of %zu", t->job.component, c->count);
     t->component = c->table[t->job.component];
+    return MR_OK;
+}
+
+static mr_status map_apart(task *t, int fd, mr_error *err) {
     t->map_len = t->job.options_len + t->job.input_len;
     if (t->map_len == 0) return MR_OK;
     void *map = mmap(NULL, t->map_len, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED) return mr_fail(err, MR_E_MEMORY, "no room to map %zu bytes of input", t->map_len);
     t->map = map;
-    t->options = (mr_span){t->map, t->job.options_len};
-    t->input = (mr_span){t->map + t->job.options_len, t->job.input_len};
     return MR_OK;
 }
 
+static mr_status open_task(const compute *c, task *t, int fd, mr_error *err) {
+    MR_TRY(find_component(c, t, err));
+    if (t->job.apart) MR_TRY(map_apart(t, fd, err));
+    const uint8_t *bytes = t->job.apart ? t->map : c->given->input + t->job.at;
+    t->options = (mr_span){bytes, t->job.options_len};
+    t->input = (mr_span){bytes + t->job.options_len, t->job.input_len};
+    return MR_OK;
+}
+
+static void forget_kept(kept *k) {
+    if (k->component) mr_config_free(k->component, NULL, &k->config);
+    mr_arena_free(&k->arena);
+    mr_buf_free(&k->options);
+    *k = (kept){0};
+}
+
+/* The configuration of the task's step, made when it is another than the last one's. */
+static mr_status keep_config(compute *c, const task *t, mr_error *err) {
+    kept *k = &c->kept;
+    if (k->component == t->component && mr_span_eq(mr_buf_span(&k->options), t->options)) return MR_OK;
+    forget_kept(k);
+    mr_buf_init(&k->options, NULL, t->options.len);
+    mr_buf_put(&k->options, t->options.data, t->options.len);
+    k->config = mr_config_new(t->component, NULL);
+    k->arena = mr_arena_new(NULL, (size_t)t->component->memory_mb << 20);
+    k->component = t->component;
+    mr_status status = mr_buf_status(&k->options);
+    if (status != MR_OK || !k->config || !k->arena)
+        status = mr_fail(err, MR_E_MEMORY, "no memory for the options");
+    else
+        status = mr_config_unpack(t->component, k->config, t->options, err);
+    if (status != MR_OK) forget_kept(k);
+    return status;
+}
+
 static void tell_progress(void *self, double done) {
-    atomic_store(&((compute *)self)->shared->progress, (uint32_t)(done * 1e6));
+    atomic_store(&((compute *)self)->answered->progress, (uint32_t)(done * 1e6));
 }
 
 static void tell_log(void *self, const char *event, const char *text) {
@@ -107,44 +166,43 @@ static mr_status run_merge(const task *t, mr_call *call, mr_outcome *out, mr_err
     call->partials = items;
     if (status == MR_OK) {
         status = mr_run_call(call, out);
-        *err = out->err;
+        if (status != MR_OK) *err = out->err;
     }
     mr_free(NULL, items, PARTIALS_MAX, sizeof *items);
     return status;
 }
 
-static mr_status run_process(const task *t, mr_call *call, mr_outcome *out, mr_error *err) {
+static mr_status run_process(compute *c, const task *t, mr_call *call, mr_outcome *out, mr_error *err) {
     mr_batch batch;
-    mr_arena *arena = mr_arena_new(NULL, 8 * t->input.len + (1 << 20));
+    mr_arena *large = t->job.apart ? mr_arena_new(NULL, 8 * t->input.len + (1 << 20)) : NULL;
+    mr_arena *arena = t->job.apart ? large : c->rows;
     if (!arena) return mr_fail(err, MR_E_MEMORY, "no memory for the rows");
+    mr_arena_reset(arena);
     uint32_t wanted = t->component->columns | t->component->columns_wanted;
     mr_status status = mr_segment_decode(t->input, wanted, arena, &batch, err);
     call->batch = &batch;
     if (status == MR_OK) {
         status = mr_run_call(call, out);
-        *err = out->err;
+        if (status != MR_OK) *err = out->err;
     }
-    mr_arena_free(&arena);
+    mr_arena_free(&large);
     return status;
 }
 
 static mr_status run_task(compute *c, const task *t, mr_outcome *out, mr_error *err) {
-    void *config = mr_config_new(t->component, NULL);
-    if (!config) return mr_fail(err, MR_E_MEMORY, "no memory for the options");
+    MR_TRY(keep_config(c, t, err));
+    if (t->job.apart || c->kept.calls++ % LIMIT_EVERY == 0) limit_memory(c, t);
     mr_call call = {
         .component = t->component,
-        .config = config,
+        .config = c->kept.config,
+        .arena = c->kept.arena,
         .seed = t->job.seed,
         .level = t->job.level,
         .index = t->job.index,
         .last = t->job.last,
         .deadline_ms = t->job.deadline_ms,
-        .watch = {.stop = &c->shared->stop, .progress = tell_progress, .log = tell_log, .self = c}};
-    mr_status status = mr_config_unpack(t->component, config, t->options, err);
-    if (status == MR_OK)
-        status = t->job.level ? run_merge(t, &call, out, err) : run_process(t, &call, out, err);
-    mr_config_free(t->component, NULL, &config);
-    return status;
+        .watch = {.stop = &c->given->stop[c->next % MR_BOX_JOBS], .progress = tell_progress, .log = tell_log, .self = c}};
+    return t->job.level ? run_merge(t, &call, out, err) : run_process(c, t, &call, out, err);
 }
 
 /* ---- the answer ---- */
@@ -176,8 +234,7 @@ static int bytes_of(const mr_outcome *o, mr_slot_done *done) {
     return ok ? fd : -1;
 }
 
-static mr_status answer(int socket, const task *t, mr_status status, const mr_outcome *o,
-                        const mr_error *err) {
+static mr_status send_answer(const task *t, mr_status status, const mr_outcome *o, const mr_error *err) {
     mr_slot_done done = {.attempt = t->job.attempt,
                          .status = status,
                          .partial = o->partial,
@@ -189,25 +246,100 @@ static mr_status answer(int socket, const task *t, mr_status status, const mr_ou
         snprintf(done.text, sizeof done.text, "no room for the result of %zu bytes", o->bytes.len);
     }
     if (status != MR_OK) snprintf(done.text, sizeof done.text, "%s", err->text);
-    mr_status sent = mr_slot_send(socket, &done, sizeof done, fd);
+    mr_status sent = mr_slot_send(MR_SLOT_SOCKET, &done, sizeof done, fd);
     if (fd >= 0) close(fd);
     return sent;
 }
 
-static mr_status take_job(compute *c, task *t, int fd) {
-    mr_outcome outcome = {0};
-    mr_error err = {0};
-    atomic_store(&c->shared->progress, 0);
-    mr_status status = open_task(c, fd, t, &err);
-    if (fd >= 0) close(fd);
-    if (status == MR_OK) {
-        c->running = t->component;
-        limit_memory(c, t);
-        status = run_task(c, t, &outcome, &err);
+/* A place in the box for the outcome's bytes; false: it has to go apart. */
+static bool place_output(compute *c, const mr_outcome *o, uint32_t *at) {
+    uint32_t taken = atomic_load_explicit(&c->given->taken, memory_order_acquire);
+    bool empty = taken == c->next;
+    uint32_t oldest = empty ? 0 : c->answered->answer[taken % MR_BOX_JOBS].at;
+    return o->artifact_count == 0 && o->bytes.len <= MR_BOX_OUTPUT / 4 &&
+           mr_box_place(MR_BOX_OUTPUT, oldest, empty, (uint32_t)o->bytes.len, &c->put, at);
+}
+
+/* Writes the answer where the worker looks for it, and counts it. */
+static mr_status answer(compute *c, const task *t, mr_status status, const mr_outcome *o, const mr_error *err) {
+    mr_slot_answer a = {.attempt = t->job.attempt, .compute_us = o->compute_us, .peak_bytes = o->peak_bytes,
+                        .size = (uint32_t)o->bytes.len, .partial = o->partial, .at = c->put};
+    a.apart = status != MR_OK || !place_output(c, o, &a.at);
+    if (a.apart) MR_TRY(send_answer(t, status, o, err));
+    else if (a.size) memcpy(c->answered->output + a.at, o->bytes.data, a.size);
+    c->answered->answer[c->next % MR_BOX_JOBS] = a;
+    atomic_store(&c->answered->jobs, ++c->next);
+    return MR_OK;
+}
+
+/* ---- messages ---- */
+
+static mr_status tell(compute *c) {
+    if (c->told == c->next) return MR_OK;
+    c->told = c->next;
+    return mr_slot_wake(MR_SLOT_SOCKET);
+}
+
+/* Answers that lie there are worth a wake-up after a while, though more are coming. */
+static mr_status tell_in_time(compute *c) {
+    uint64_t now = mr_clock_monotonic_ns();
+    if (now - c->told_ns < TELL_NS) return MR_OK;
+    c->told_ns = now;
+    return tell(c);
+}
+
+/* Waits for one: a wake-up, or a job that comes apart. */
+static mr_status hear(compute *c) {
+    size_t got;
+    int fd;
+    MR_TRY(mr_slot_receive(MR_SLOT_SOCKET, &c->message, sizeof c->message, 0, &got, &fd));
+    if (got == sizeof c->message && !c->has_message) {
+        c->has_message = true;
+        c->message_fd = fd;
+        return MR_OK;
     }
-    status = answer(MR_SLOT_SOCKET, t, status, &outcome, &err);
+    if (fd >= 0) close(fd);
+    return got == 1 ? MR_OK : got == 0 ? MR_E_CANCELLED : MR_E_IO; /* 0: the worker has closed its end */
+}
+
+static mr_status await_jobs(compute *c) {
+    MR_TRY(tell(c));
+    while (atomic_load(&c->given->jobs) == c->next) {
+        atomic_store(&c->answered->asleep, 1);
+        if (atomic_load(&c->given->jobs) == c->next) MR_TRY(hear(c));
+        atomic_store(&c->answered->asleep, 0);
+    }
+    c->told_ns = mr_clock_monotonic_ns();
+    return MR_OK;
+}
+
+/* ---- a job's way ---- */
+
+static mr_status run_job(compute *c, task *t, int fd, mr_outcome *outcome, mr_error *err) {
+    mr_status stop = (mr_status)atomic_load_explicit(&c->given->stop[c->next % MR_BOX_JOBS], memory_order_relaxed);
+    if (stop != MR_OK) return mr_fail(err, stop, "stopped before it began");
+    MR_TRY(open_task(c, t, fd, err));
+    c->running = t->component;
+    return run_task(c, t, outcome, err);
+}
+
+static mr_status take_job(compute *c) {
+    task t = {.job = c->given->job[c->next % MR_BOX_JOBS]};
+    mr_outcome outcome = {0};
+    mr_error err;
+    int fd = -1;
+    err.text[0] = 0;
+    while (t.job.apart && !c->has_message) MR_TRY(hear(c));
+    if (t.job.apart) {
+        fd = c->message_fd;
+        c->has_message = false;
+    }
+    atomic_store_explicit(&c->answered->progress, 0, memory_order_relaxed);
+    mr_status status = run_job(c, &t, fd, &outcome, &err);
+    if (fd >= 0) close(fd);
+    status = answer(c, &t, status, &outcome, &err);
     mr_outcome_free(&outcome);
-    if (t->map) munmap(t->map, t->map_len);
+    if (t.map) munmap(t.map, t.map_len);
     return status;
 }
 
@@ -218,7 +350,7 @@ static void settle_in(void) {
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    close_range(MR_SLOT_SHARED + 1, ~0u, 0);
+    close_range(MR_SLOT_ANSWERED + 1, ~0u, 0);
 }
 
 /* From here on a component's code is on its own. A sanitizer's runtime needs more of the kernel than the filter allows. */
@@ -232,6 +364,17 @@ static void confine(const mr_log *log) {
 #endif
 }
 
+static bool open_boxes(compute *c) {
+    void *given = mmap(NULL, sizeof *c->given, PROT_READ, MAP_SHARED, MR_SLOT_GIVEN, 0);
+    void *answered = mmap(NULL, sizeof *c->answered, PROT_READ | PROT_WRITE, MAP_SHARED, MR_SLOT_ANSWERED, 0);
+    if (given == MAP_FAILED || answered == MAP_FAILED) return false;
+    c->given = given;
+    c->answered = answered;
+    c->next = c->told = atomic_load(&c->answered->jobs);
+    c->rows = mr_arena_new(NULL, 8 * (size_t)MR_BOX_INPUT + (1 << 20));
+    return c->rows != NULL;
+}
+
 int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
     settle_in();
     compute c = {.table = table, .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
@@ -239,18 +382,20 @@ int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
     if (argc > 2 && !mr_log_level_parse(argv[2], &level)) level = MR_LOG_OFF;
     mr_log_init(&c.log, STDERR_FILENO, level, argc > 3 && !strcmp(argv[3], "json"));
     while (table[c.count]) c.count++;
-    c.shared = mmap(NULL, sizeof *c.shared, PROT_READ | PROT_WRITE, MAP_SHARED, MR_SLOT_SHARED, 0);
-    if (c.shared == MAP_FAILED) {
+    if (!open_boxes(&c)) {
         fprintf(stderr, "millrace-worker compute is started by millrace-worker itself, not by hand\n");
         return mr_status_of(MR_E_USAGE)->exit_code;
     }
     confine(&c.log);
-    for (;;) {
-        task t = {0};
-        size_t got;
-        int fd;
-        mr_status status = mr_slot_receive(MR_SLOT_SOCKET, &t.job, sizeof t.job, 0, &got, &fd);
-        if (status != MR_OK || got != sizeof t.job) return status == MR_OK && got == 0 ? 0 : 1;
-        if (take_job(&c, &t, fd) != MR_OK) return 1;
+    mr_status status = MR_OK;
+    while (status == MR_OK) {
+        status = await_jobs(&c);
+        while (status == MR_OK && atomic_load(&c.given->jobs) != c.next) {
+            status = take_job(&c);
+            if (status == MR_OK) status = tell_in_time(&c);
+        }
     }
+    forget_kept(&c.kept);
+    mr_arena_free(&c.rows);
+    return status == MR_E_CANCELLED ? 0 : 1;
 }

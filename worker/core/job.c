@@ -29,6 +29,21 @@ mr_status mr_slot_send(int socket, const void *message, size_t size, int fd) {
     return n == (ssize_t)size ? MR_OK : MR_E_IO;
 }
 
+mr_status mr_slot_wake(int socket) { return mr_slot_send(socket, "", 1, -1); }
+
+/* What is used goes from `oldest` to `put`, maybe round the end; the two are equal only when nothing of size is used. */
+bool mr_box_place(uint32_t room, uint32_t oldest, bool empty, uint32_t size, uint32_t *put, uint32_t *at) {
+    if (empty) *put = oldest = 0;
+    if (size > room - 15) return false;
+    size = (size + 15) / 16 * 16;
+    if (*put < oldest && size >= oldest - *put) return false;
+    bool fits = *put < oldest || size <= room - *put;
+    if (!fits && size >= oldest) return false;
+    *at = fits ? *put : 0;
+    *put = *at + size;
+    return true;
+}
+
 static int descriptor_of(struct msghdr *msg) {
     struct cmsghdr *head = CMSG_FIRSTHDR(msg);
     int fd = -1;

@@ -11,8 +11,11 @@ mr_status mr_link_new(const mr_link_config *config, const mr_link_port *port, mr
     l->config = *config;
     l->port = *port;
     l->arena = mr_arena_new(config->mem, ENVELOPE_ARENA);
+    l->out = mr_new(config->mem, 1, sizeof *l->out);
+    l->pace_us = LINK_PACE_UNKNOWN_US;
     mr_rng_seed(&l->rng, config->seed);
-    if (l->arena) return MR_OK;
+    if (l->out) mr_buf_init(&l->out->body, config->mem, 2 * LINK_OUT_BYTES);
+    if (l->arena && l->out) return MR_OK;
     mr_link_free(out);
     return mr_fail(err, MR_E_MEMORY, "no memory for the link to the broker");
 }
@@ -25,6 +28,8 @@ void mr_link_free(mr_link **link) {
     mr_link_forget_steps(l);
     mr_free(l->config.mem, l->steps, l->step_cap, sizeof *l->steps);
     mr_arena_free(&l->arena);
+    if (l->out) mr_buf_free(&l->out->body);
+    mr_free(l->config.mem, l->out, 1, sizeof *l->out);
     mr_free(l->config.mem, l, 1, sizeof *l);
     *link = NULL;
 }
@@ -67,19 +72,14 @@ static mr_status send_hello(mr_link *l) {
                               .build = mr_span_of(MR_VERSION),
                               .slots = l->config.slots,
                               .offers = offers,
-                              .offer_count = n}};
+                              .offer_count = n,
+                              .span = MR_MAX_WORK_ITEM_SIZES}};
     return mr_link_send(l, &m, l->config.catalogue);
-}
-
-static uint32_t running(const mr_link *l) {
-    uint32_t n = 0;
-    for (const link_item *i = l->items; i; i = i->next) n += i->state == ITEM_RUNNING;
-    return n;
 }
 
 static void beat(mr_link *l, uint64_t now_ms) {
     mr_wire m = {.type = MR_MSG_HEARTBEAT,
-                 .as.heartbeat = {.busy = (uint16_t)running(l), .held = l->held_count}};
+                 .as.heartbeat = {.busy = (uint16_t)(l->running < l->config.slots ? l->running : l->config.slots), .held = l->held_count}};
     if (now_ms < l->beat_at_ms || mr_link_send(l, &m, (mr_span){0}) != MR_OK) return;
     l->beat_at_ms = now_ms + l->heartbeat_ms / 2;
 }
@@ -124,6 +124,7 @@ static void on_welcome(mr_link *l, uint64_t now_ms, const mr_wire_welcome *w) {
     l->lost_after_ms = w->lost_after_ms > LOST_AFTER_MIN_MS ? w->lost_after_ms : LOST_AFTER_MIN_MS;
     l->beat_at_ms = now_ms;
     l->failures = 0;
+    l->span = w->span < MR_MAX_RESULT_ITEM_SIZES ? w->span : MR_MAX_RESULT_ITEM_SIZES;
     l->totals.sessions++;
     snprintf(l->redis, sizeof l->redis, "%.*s", MR_SPAN_ARG(w->redis));
     mr_link_all_due(l);
@@ -183,8 +184,16 @@ void mr_link_message(mr_link *l, uint64_t now_ms, mr_span envelope, mr_span body
         take_open(l, now_ms, &m, body);
 }
 
+void mr_link_lately(uint32_t *mean, uint64_t v) {
+    if (v > INT32_MAX) v = INT32_MAX;
+    if (v >= *mean) *mean = (uint32_t)v;
+    else *mean -= (*mean - (uint32_t)v + 15) / 16;
+}
+
 void mr_link_done(mr_link *l, uint64_t now_ms, const mr_slot_done *done, mr_buf *body) {
+    enum { BESIDES_US = 5 }; /* what an attempt costs beside its call */
     link_item *item = mr_link_item_find(l, done->attempt);
+    mr_link_lately(&l->pace_us, done->compute_us + BESIDES_US);
     if (item)
         mr_link_hold(l, now_ms, item, done, body);
     else
@@ -232,7 +241,7 @@ void mr_link_stats_get(const mr_link *l, mr_link_stats *out) {
     out->open = l->session == SESSION_OPEN;
     out->session = l->session_id;
     out->items = l->item_count;
-    out->running = running(l);
+    out->running = l->running;
     out->held = l->held_count;
     out->granted = l->granted;
     out->held_bytes = l->held_bytes;

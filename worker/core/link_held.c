@@ -2,67 +2,82 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <utlist.h>
 
 enum { RETRY_MS = 1000 };
 
 /* ---- keeping ---- */
 
-/* Hashes and names for the wire; the body holds the result, then the artifacts, one behind the other. */
-static void describe(link_held *h, const mr_slot_done *done) {
+/* The sentence, and hashes and names of the artifacts, which lie in the body behind the result. False without memory. */
+static bool describe(mr_link *l, link_held *h, const mr_slot_done *done) {
+    h->result.hash = mr_hash_of((mr_span){h->body.data, done->size});
+    if (!done->artifact_count && !done->text[0]) return true;
+    link_more *more = h->more = mr_new(l->config.mem, 1, sizeof *more);
+    if (!more) return false;
     size_t at = done->size;
-    const uint8_t *bytes = h->body.data;
-    h->result.hash = mr_hash_of((mr_span){bytes, done->size});
+    snprintf(more->text, sizeof more->text, "%s", done->text);
+    h->result.text = mr_codec_text_cut(mr_span_of(more->text), MR_MAX_RESULT_ITEM_TEXT);
     for (uint32_t i = 0; i < done->artifact_count; i++) {
         const mr_slot_artifact *a = &done->artifacts[i];
-        memcpy(h->names[i][0], a->name, sizeof a->name);
-        memcpy(h->names[i][1], a->media_type, sizeof a->media_type);
-        h->artifacts[i] = (mr_wire_artifact_item){.name = mr_span_of(h->names[i][0]),
-                                                  .media_type = mr_span_of(h->names[i][1]),
-                                                  .size = a->size,
-                                                  .hash = mr_hash_of((mr_span){bytes + at, a->size})};
+        memcpy(more->names[i][0], a->name, sizeof a->name);
+        memcpy(more->names[i][1], a->media_type, sizeof a->media_type);
+        more->artifacts[i] = (mr_wire_artifact_item){.name = mr_span_of(more->names[i][0]),
+                                                     .media_type = mr_span_of(more->names[i][1]),
+                                                     .size = a->size,
+                                                     .hash = mr_hash_of((mr_span){h->body.data + at, a->size})};
         at += a->size;
     }
-    h->result.artifacts = h->artifacts;
+    h->result.artifacts = more->artifacts;
     h->result.artifact_count = done->artifact_count;
+    return true;
 }
 
 static void append(mr_link *l, link_held *h) {
-    link_held **at = &l->held;
-    while (*at) at = &(*at)->next;
-    *at = h;
+    HASH_ADD(hh, l->held_of, result.attempt, sizeof h->result.attempt, h);
+    DL_APPEND(l->held, h);
     l->held_count++;
     l->held_bytes += h->body.cap;
 }
 
-void mr_link_hold(mr_link *l, uint64_t now_ms, link_item *item, const mr_slot_done *done, mr_buf *body) {
-    const mr_wire_work_item *w = &item->work;
+static void free_held(mr_link *l, link_held *h) {
+    mr_buf_free(&h->body);
+    mr_free(l->config.mem, h->more, 1, sizeof *h->more);
+    mr_free(l->config.mem, h, 1, sizeof *h);
+}
+
+static link_held *held_of(mr_link *l, const mr_wire_work_item *w, const mr_slot_done *done, mr_buf *body) {
     link_held *h = mr_new(l->config.mem, 1, sizeof *h);
-    if (!h) { /* then the attempt goes back, and the broker makes another */
-        mr_link_give_back(l, &w->attempt, 1);
-        mr_link_item_remove(l, item);
-        if (body) mr_buf_free(body);
-        return;
-    }
+    if (!h) return NULL;
     mr_buf_init(&h->body, l->config.mem, 0);
     if (body) {
         h->body = *body;
         mr_buf_init(body, l->config.mem, body->max);
     }
-    snprintf(h->text, sizeof h->text, "%s", done->text);
-    h->result =
-        (mr_wire_result_item){.attempt = w->attempt,
-                              .run = w->run,
-                              .step = w->step,
-                              .level = w->level,
-                              .index = w->index,
-                              .status = (uint16_t)done->status,
-                              .partial = !w->last,
-                              .compute_us = done->compute_us,
-                              .peak_kb = done->peak_bytes / 1024,
-                              .size = done->size,
-                              .text = mr_codec_text_cut(mr_span_of(h->text), MR_MAX_RESULT_ITEM_TEXT)};
-    describe(h, done);
+    h->result = (mr_wire_result_item){.attempt = w->attempt,
+                                      .run = w->run,
+                                      .step = w->step,
+                                      .level = w->level,
+                                      .index = w->index,
+                                      .status = (uint16_t)done->status,
+                                      .partial = !w->last,
+                                      .compute_us = done->compute_us,
+                                      .peak_kb = done->peak_bytes / 1024,
+                                      .size = done->size};
+    if (describe(l, h, done)) return h;
+    free_held(l, h);
+    return NULL;
+}
+
+void mr_link_hold(mr_link *l, uint64_t now_ms, link_item *item, const mr_slot_done *done, mr_buf *body) {
+    link_held *h = held_of(l, &item->work, done, body);
+    if (body) mr_buf_free(body);
+    if (!h) { /* then the attempt goes back, and the broker makes another */
+        mr_link_give_back(l, &item->work.attempt, 1);
+        mr_link_item_remove(l, item);
+        return;
+    }
     h->send_at_ms = now_ms;
+    if (now_ms < l->due_ms) l->due_ms = now_ms;
     append(l, h);
     l->totals.finished++;
     mr_link_item_remove(l, item);
@@ -74,62 +89,135 @@ void mr_link_answer(mr_link *l, uint64_t now_ms, link_item *item, mr_status stat
     mr_link_hold(l, now_ms, item, &done, NULL);
 }
 
-bool mr_link_holds(const mr_link *l, uint64_t attempt) {
-    for (const link_held *h = l->held; h; h = h->next)
-        if (h->result.attempt == attempt) return true;
-    return false;
+static link_held *held_find(const mr_link *l, uint64_t attempt) {
+    link_held *h = NULL;
+    HASH_FIND(hh, l->held_of, &attempt, sizeof attempt, h);
+    return h;
 }
 
-static void drop(mr_link *l, link_held **at) {
-    link_held *h = *at;
-    *at = h->next;
+bool mr_link_holds(const mr_link *l, uint64_t attempt) { return held_find(l, attempt) != NULL; }
+
+static void drop(mr_link *l, link_held *h) {
+    HASH_DELETE(hh, l->held_of, h);
+    DL_DELETE(l->held, h);
     l->held_count--;
     l->held_bytes -= h->body.cap;
-    mr_buf_free(&h->body);
-    mr_free(l->config.mem, h, 1, sizeof *h);
+    free_held(l, h);
 }
 
 void mr_link_forget_held(mr_link *l) {
-    while (l->held) drop(l, &l->held);
+    while (l->held) drop(l, l->held);
 }
 
-/* ---- sending ---- */
+/* ---- sending: what is due goes in few messages, and what follows one another as one item ---- */
 
-/* One result a message, which keeps each body under the wire's maximum. False when the queue is full. */
-static bool send_one(mr_link *l, uint64_t now_ms, link_held *h) {
-    mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = &h->result, .item_count = 1}};
-    mr_status status = mr_link_send(l, &m, mr_buf_span(&h->body));
-    if (status == MR_E_FULL) return false;
-    h->send_at_ms = now_ms + l->config.resend_ms;
+static void begin_message(link_out *out) {
+    out->items = out->results = 0;
+    out->bytes = 0;
+}
+
+/* False when the queue is full; then it is all still due. A single result goes without a copy. */
+static bool flush(mr_link *l, uint64_t now_ms) {
+    link_out *out = l->out;
+    if (!out->results) return true;
+    mr_span body = mr_buf_span(&out->held[0]->body);
+    if (out->results > 1) {
+        mr_buf_clear(&out->body);
+        for (uint32_t i = 0; i < out->results; i++) mr_buf_put(&out->body, out->held[i]->body.data, out->held[i]->body.len);
+        body = mr_buf_span(&out->body);
+        if (mr_buf_status(&out->body) != MR_OK) return false; /* when there is memory again */
+    }
+    mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = out->item, .item_count = out->items}};
+    if (mr_link_send(l, &m, body) == MR_E_FULL) return false;
+    for (uint32_t i = 0; i < out->results; i++) out->held[i]->send_at_ms = now_ms + l->config.resend_ms;
+    begin_message(out);
     return true;
 }
 
+static bool is_plain(const mr_wire_result_item *r) { return r->status == MR_OK && !r->artifact_count && !r->text.len; }
+
+/* True when it follows the last item's outcomes, and goes with them as a span. */
+static bool joins(const mr_link *l, link_out *out, const link_held *h) {
+    mr_wire_result_item *last = out->items ? &out->item[out->items - 1] : NULL;
+    const mr_wire_result_item *r = &h->result;
+    uint32_t count = last && last->count > 1 ? last->count : 1;
+    if (!last || count >= l->span || !is_plain(last) || !is_plain(r) || last->run != r->run || last->step != r->step ||
+        last->level != r->level || last->partial != r->partial || last->index + count != r->index ||
+        last->attempt + count != r->attempt)
+        return false;
+    last->count = last->size_count = last->time_count = count + 1;
+    last->hashes.len = (size_t)(count + 1) * MR_HASH_BYTES;
+    last->size += r->size;
+    if (r->peak_kb > last->peak_kb) last->peak_kb = r->peak_kb;
+    return true;
+}
+
+static bool has_room(const mr_link *l, const link_out *out, const link_held *h) {
+    if (!out->results) return true;
+    return l->span && out->results < LINK_OUT_MAX && out->bytes + h->body.len <= LINK_OUT_BYTES;
+}
+
+static void add(const mr_link *l, link_held *h) {
+    link_out *out = l->out;
+    uint32_t at = out->results++;
+    out->held[at] = h;
+    out->sizes[at] = h->result.size;
+    out->times[at] = h->result.compute_us;
+    memcpy(out->hashes[at], h->result.hash.bytes, MR_HASH_BYTES);
+    out->bytes += h->body.len;
+    if (joins(l, out, h)) return;
+    mr_wire_result_item *item = &out->item[out->items++];
+    *item = h->result;
+    item->sizes = &out->sizes[at];
+    item->times = &out->times[at];
+    item->hashes = (mr_span){out->hashes[at], 0};
+}
+
 void mr_link_send_due(mr_link *l, uint64_t now_ms) {
-    for (link_held *h = l->held; h; h = h->next)
-        if (now_ms >= h->send_at_ms && !send_one(l, now_ms, h)) return;
+    link_held *h;
+    if (now_ms < l->due_ms) return;
+    l->due_ms = now_ms; /* until all went well */
+    begin_message(l->out);
+    DL_FOREACH(l->held, h) {
+        if (now_ms < h->send_at_ms) continue;
+        if (!has_room(l, l->out, h) && !flush(l, now_ms)) return;
+        add(l, h);
+    }
+    if (!flush(l, now_ms)) return;
+    l->due_ms = UINT64_MAX;
+    DL_FOREACH(l->held, h) if (h->send_at_ms < l->due_ms) l->due_ms = h->send_at_ms;
 }
 
 void mr_link_all_due(mr_link *l) {
-    for (link_held *h = l->held; h; h = h->next) h->send_at_ms = 0;
+    link_held *h;
+    DL_FOREACH(l->held, h) h->send_at_ms = 0;
+    l->due_ms = 0;
 }
 
 /* ---- acknowledgements ---- */
 
-static void acknowledge(mr_link *l, uint64_t now_ms, const mr_wire_ack_item *ack) {
+static void acknowledge(mr_link *l, uint64_t now_ms, link_held *h, uint8_t verdict) {
     enum { COMMITTED, STALE, REFUSED, RETRY };
-    link_held **at = &l->held;
-    while (*at && (*at)->result.attempt != ack->attempt) at = &(*at)->next;
-    if (!*at) return; /* acknowledged before */
-    if (ack->verdict >= RETRY) {
-        (*at)->send_at_ms = now_ms + RETRY_MS / 2 + mr_rng_below(&l->rng, RETRY_MS);
+    if (verdict >= RETRY) {
+        h->send_at_ms = now_ms + RETRY_MS / 2 + mr_rng_below(&l->rng, RETRY_MS);
+        if (h->send_at_ms < l->due_ms) l->due_ms = h->send_at_ms;
         return;
     }
-    if (ack->verdict == REFUSED)
-        MR_LOG(l->config.log, MR_LOG_WARN, "link", "result_refused", MR_LOG_INT("attempt", ack->attempt));
+    if (verdict == REFUSED)
+        MR_LOG(l->config.log, MR_LOG_WARN, "link", "result_refused", MR_LOG_INT("attempt", h->result.attempt));
     l->totals.acknowledged++;
-    drop(l, at);
+    drop(l, h);
 }
 
+/* One that was acknowledged before is passed over; of no more than are held. */
 void mr_link_on_ack(mr_link *l, uint64_t now_ms, const mr_wire_ack *ack) {
-    for (uint32_t i = 0; i < ack->item_count; i++) acknowledge(l, now_ms, &ack->items[i]);
+    enum { AT_ONCE = 4096 };
+    for (uint32_t i = 0; i < ack->item_count; i++) {
+        const mr_wire_ack_item *a = &ack->items[i];
+        uint32_t count = a->count > 1 ? a->count : 1;
+        for (uint32_t k = 0; k < count && k < AT_ONCE && l->held; k++) {
+            link_held *h = held_find(l, a->attempt + k);
+            if (h) acknowledge(l, now_ms, h, a->verdict);
+        }
+    }
 }

@@ -6,7 +6,13 @@
 #include "common/rng.h"
 #include "worker/core/link.h"
 
+#include <uthash.h>
+
 enum { LINK_STEPS_MAX = 65536, LINK_FETCH_CHUNK = 4 * 1024 * 1024 };
+
+/* Credit covers about so much work of a slot, at the pace that was seen; but never less than `prefetch` attempts, and
+ * never more than so many or so many bytes of inputs. */
+enum { LINK_WINDOW_US = 15000, LINK_WINDOW_MAX = 512, LINK_WINDOW_BYTES = 8 * 1024 * 1024, LINK_PACE_UNKNOWN_US = 1000000 };
 
 /* A component of a run, as the broker told it in this session. */
 typedef struct link_step {
@@ -26,24 +32,44 @@ typedef enum link_item_state {
 
 /* An attempt in this worker's hands. */
 typedef struct link_item {
-    struct link_item *next;
-    mr_wire_work_item work;
+    struct link_item *prev, *next;
+    mr_wire_work_item work; /* of a span, this attempt alone */
     link_item_state state;
-    mr_buf input;
+    mr_buf input;     /* empty when it went into its slot at once */
     uint32_t request; /* of the fetch that is under way */
     uint64_t asked_ms;
+    UT_hash_handle hh; /* by work.attempt */
 } link_item;
 
-/* A result that waits for its acknowledgement. `body` is the result, then its artifacts. */
-typedef struct link_held {
-    struct link_held *next;
-    mr_wire_result_item result; /* its spans point into this struct */
+/* What few results have. */
+typedef struct link_more {
     mr_wire_artifact_item artifacts[MR_ARTIFACT_COUNT];
     char names[MR_ARTIFACT_COUNT][2][MR_ARTIFACT_NAME + 1];
     char text[sizeof((mr_slot_done *)0)->text];
+} link_more;
+
+/* A result that waits for its acknowledgement. `body` is the result, then its artifacts. */
+typedef struct link_held {
+    struct link_held *prev, *next;
+    mr_wire_result_item result; /* its spans point into `more` */
+    link_more *more;            /* NULL: neither text nor artifacts */
     mr_buf body;
     uint64_t send_at_ms;
+    UT_hash_handle hh; /* by result.attempt */
 } link_held;
+
+enum { LINK_OUT_MAX = MR_MAX_RESULT_ITEMS, LINK_OUT_BYTES = 1024 * 1024 };
+
+/* Results that go in one message. */
+typedef struct link_out {
+    uint32_t items, results;
+    mr_wire_result_item item[LINK_OUT_MAX];
+    link_held *held[LINK_OUT_MAX];
+    uint64_t sizes[LINK_OUT_MAX], times[LINK_OUT_MAX];
+    uint8_t hashes[LINK_OUT_MAX][MR_HASH_BYTES];
+    size_t bytes;
+    mr_buf body;
+} link_out;
 
 typedef enum link_session {
     SESSION_CLOSED, /* waits until retry_at_ms */
@@ -60,20 +86,27 @@ struct mr_link {
     uint64_t session_id, retry_at_ms, hello_until_ms, heard_ms, beat_at_ms;
     uint32_t failures; /* sessions that did not open since the last that did */
     uint32_t heartbeat_ms, lost_after_ms, granted, next_request;
+    uint32_t span; /* most outcomes of a result item that the broker takes; 0: one */
+    uint32_t pace_us, input_bytes; /* of an attempt, as they were lately */
     bool draining, closed;
     char redis[MR_MAX_WELCOME_REDIS + 1];
     link_step *steps;
     uint32_t step_count, step_cap, step_oldest;
-    link_item *items; /* in the order they came */
-    link_held *held;  /* in the order they ended */
-    uint32_t item_count, held_count;
+    link_item *items, *item_of; /* in the order they came; by attempt */
+    link_held *held, *held_of;  /* in the order they ended; by attempt */
+    uint32_t item_count, held_count, ready, running;
     size_t held_bytes;
+    uint64_t due_ms; /* no result is to be sent before */
+    link_out *out;
     mr_link_stats totals;
 };
 
 /* link.c */
 mr_status mr_link_send(mr_link *l, const mr_wire *message, mr_span body);
 void mr_link_lose(mr_link *l, uint64_t now_ms, const char *why);
+
+/* Follows `v` up at once and down slowly. */
+void mr_link_lately(uint32_t *mean, uint64_t v);
 
 /* link_work.c */
 void mr_link_on_step(mr_link *l, const mr_wire_step *step);
@@ -85,6 +118,7 @@ void mr_link_fetch_again(mr_link *l, uint64_t now_ms);
 void mr_link_top_up(mr_link *l);
 /* Forgets what has not started; with `tell` the broker hears of it. `running` takes those that run too. */
 void mr_link_release(mr_link *l, bool tell, bool running);
+void mr_link_item_state(mr_link *l, link_item *item, link_item_state state);
 void mr_link_give_back(mr_link *l, const uint64_t *attempts, uint32_t n);
 void mr_link_forget_steps(mr_link *l);
 link_item *mr_link_item_find(mr_link *l, uint64_t attempt);

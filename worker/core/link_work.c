@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <utlist.h>
 
 /* ---- steps ---- */
 
@@ -79,28 +80,36 @@ static mr_status step_check(mr_link *l, const mr_wire_work_item *w, char *text, 
 /* ---- items ---- */
 
 link_item *mr_link_item_find(mr_link *l, uint64_t attempt) {
-    link_item *i = l->items;
-    while (i && i->work.attempt != attempt) i = i->next;
+    link_item *i = NULL;
+    HASH_FIND(hh, l->item_of, &attempt, sizeof attempt, i);
     return i;
 }
 
+/* Counts what is ready and what runs. */
+void mr_link_item_state(mr_link *l, link_item *item, link_item_state state) {
+    l->ready += (state == ITEM_READY) - (uint32_t)(item->state == ITEM_READY);
+    l->running += (state == ITEM_RUNNING) - (uint32_t)(item->state == ITEM_RUNNING);
+    item->state = state;
+}
+
 void mr_link_item_remove(mr_link *l, link_item *item) {
-    link_item **at = &l->items;
-    while (*at != item) at = &(*at)->next;
-    *at = item->next;
+    mr_link_item_state(l, item, ITEM_FETCHING);
+    HASH_DELETE(hh, l->item_of, item);
+    DL_DELETE(l->items, item);
     l->item_count--;
     mr_buf_free(&item->input);
     mr_free(l->config.mem, item, 1, sizeof *item);
 }
 
 static link_item *item_add(mr_link *l, const mr_wire_work_item *w) {
-    link_item *item = mr_new(l->config.mem, 1, sizeof *item), **at = &l->items;
+    link_item *item = mr_new(l->config.mem, 1, sizeof *item);
     if (!item) return NULL;
     item->work = *w;
     mr_buf_init(&item->input, l->config.mem, w->size);
-    while (*at) at = &(*at)->next;
-    *at = item;
+    HASH_ADD(hh, l->item_of, work.attempt, sizeof item->work.attempt, item);
+    DL_APPEND(l->items, item);
     l->item_count++;
+    mr_link_lately(&l->input_bytes, w->size);
     l->totals.taken++;
     return item;
 }
@@ -130,11 +139,16 @@ void mr_link_release(mr_link *l, bool tell, bool with_running) {
 
 /* ---- inputs ---- */
 
-static bool input_is_sound(const link_item *item) {
-    if (item->input.len != item->work.size) return false;
-    mr_hash hash = mr_hash_of(mr_buf_span(&item->input));
-    return mr_hash_eq(&hash, &item->work.hash);
+/* An input that came in its message may come without a hash. */
+static bool is_sound(const mr_wire_work_item *w, mr_span input) {
+    static const mr_hash none;
+    if (input.len != w->size) return false;
+    if (w->inlined && mr_hash_eq(&w->hash, &none)) return true;
+    mr_hash hash = mr_hash_of(input);
+    return mr_hash_eq(&hash, &w->hash);
 }
+
+static bool input_is_sound(const link_item *item) { return is_sound(&item->work, mr_buf_span(&item->input)); }
 
 static void ask(mr_link *l, uint64_t now_ms, link_item *item) {
     uint64_t left = item->work.size - item->input.len;
@@ -153,29 +167,74 @@ void mr_link_fetch_again(mr_link *l, uint64_t now_ms) {
         if (i->state == ITEM_FETCHING && now_ms - i->asked_ms >= l->config.resend_ms) ask(l, now_ms, i);
 }
 
+static void refuse_input(mr_link *l, uint64_t now_ms, link_item *item) {
+    mr_link_answer(l, now_ms, item, MR_E_CORRUPT, "the input's bytes do not match their hash");
+}
+
 static void check_input(mr_link *l, uint64_t now_ms, link_item *item) {
     if (input_is_sound(item))
-        item->state = ITEM_READY;
+        mr_link_item_state(l, item, ITEM_READY);
     else
-        mr_link_answer(l, now_ms, item, MR_E_CORRUPT, "the input's bytes do not match their hash");
+        refuse_input(l, now_ms, item);
+}
+
+/* MR_E_FULL when no slot is free. */
+static mr_status start(mr_link *l, link_item *item, mr_span input, mr_error *err) {
+    const link_step *s = step_find(l, item->work.run, item->work.step);
+    if (!s) return mr_fail(err, MR_E_NOT_FOUND, "the step of this work was forgotten");
+    mr_slot_job job = {.attempt = item->work.attempt,
+                       .seed = s->seed,
+                       .component = (uint32_t)s->component,
+                       .level = item->work.level,
+                       .index = item->work.index,
+                       .last = item->work.last,
+                       .deadline_ms = item->work.deadline_ms,
+                       .options_len = (uint32_t)s->options.len,
+                       .input_len = input.len};
+    if (!job.deadline_ms) job.deadline_ms = l->config.table[s->component]->deadline_ms;
+    return l->port.start(l->port.self, &job, mr_buf_span(&s->options), input, err);
+}
+
+/* False when it has to wait for a slot. */
+static bool start_now(mr_link *l, uint64_t now_ms, link_item *item, mr_span input) {
+    mr_error err = {0};
+    mr_status status = start(l, item, input, &err);
+    if (status == MR_E_FULL) return false;
+    if (status != MR_OK) {
+        mr_link_answer(l, now_ms, item, status, err.text);
+        return true;
+    }
+    mr_link_item_state(l, item, ITEM_RUNNING);
+    mr_buf_free(&item->input); /* the slot has its own copy */
+    return true;
+}
+
+/* Straight from the message into a slot, when nothing waits that came before. */
+static void take_inline(mr_link *l, uint64_t now_ms, link_item *item, mr_span bytes) {
+    if (!is_sound(&item->work, bytes)) {
+        refuse_input(l, now_ms, item);
+        return;
+    }
+    if (!l->ready && start_now(l, now_ms, item, bytes)) return;
+    mr_buf_put(&item->input, bytes.data, bytes.len);
+    if (mr_buf_status(&item->input) != MR_OK)
+        mr_link_answer(l, now_ms, item, MR_E_MEMORY, "no memory for the input");
+    else
+        mr_link_item_state(l, item, ITEM_READY);
 }
 
 static void get_input(mr_link *l, uint64_t now_ms, link_item *item, mr_span bytes) {
     if (item->work.inlined) {
-        mr_buf_put(&item->input, bytes.data, bytes.len);
-        if (mr_buf_status(&item->input) != MR_OK)
-            mr_link_answer(l, now_ms, item, MR_E_MEMORY, "no memory for the input");
-        else
-            check_input(l, now_ms, item);
+        take_inline(l, now_ms, item, bytes);
         return;
     }
     if (l->port.cached && l->port.cached(l->port.self, &item->work.hash, item->work.size, &item->input) &&
         input_is_sound(item)) {
-        item->state = ITEM_READY;
+        mr_link_item_state(l, item, ITEM_READY);
         return;
     }
     mr_buf_clear(&item->input);
-    item->state = ITEM_FETCHING;
+    mr_link_item_state(l, item, ITEM_FETCHING);
     ask(l, now_ms, item);
 }
 
@@ -204,13 +263,21 @@ void mr_link_on_blob(mr_link *l, uint64_t now_ms, const mr_wire_blob *blob, mr_s
 
 /* ---- work ---- */
 
-static uint32_t capacity(const mr_link *l) { return l->config.slots * l->config.prefetch; }
+/* How many attempts are worth holding: enough that no slot waits for the broker, and few where each takes long. */
+static uint32_t capacity(const mr_link *l) {
+    uint32_t least = l->config.slots * l->config.prefetch, most = LINK_WINDOW_US / (l->pace_us ? l->pace_us : 1);
+    if (most > LINK_WINDOW_MAX) most = LINK_WINDOW_MAX;
+    uint32_t bytes = l->input_bytes ? LINK_WINDOW_BYTES / l->input_bytes : LINK_WINDOW_MAX;
+    if (most > bytes) most = bytes;
+    most *= l->config.slots;
+    return most > least ? most : least;
+}
 
 static void take(mr_link *l, uint64_t now_ms, const mr_wire_work_item *w, mr_span bytes) {
     char text[160];
+    bool flooded = !l->granted && l->item_count >= 2 * capacity(l) + 16;
     if (l->granted) l->granted--;
     if (mr_link_item_find(l, w->attempt) || mr_link_holds(l, w->attempt)) return; /* delivered twice */
-    bool flooded = l->item_count >= 2 * capacity(l) + 16;
     link_item *item = l->draining || flooded ? NULL : item_add(l, w);
     if (!item) {
         mr_link_give_back(l, &w->attempt, 1);
@@ -228,17 +295,36 @@ static void take(mr_link *l, uint64_t now_ms, const mr_wire_work_item *w, mr_spa
         get_input(l, now_ms, item, bytes);
 }
 
+/* Takes an attempt, with its input cut off the body. */
+static bool take_next(mr_link *l, uint64_t now_ms, const mr_wire_work_item *w, mr_span *rest) {
+    size_t n = w->inlined ? w->size : 0;
+    if (n > rest->len) return false;
+    take(l, now_ms, w, (mr_span){rest->data, n});
+    if (n) *rest = (mr_span){rest->data + n, rest->len - n};
+    return true;
+}
+
+/* Each batch of it is an attempt of its own from here on. */
+static bool take_span(mr_link *l, uint64_t now_ms, const mr_wire_work_item *span, mr_span *rest) {
+    mr_wire_work_item one = *span;
+    one.count = one.size_count = 0;
+    one.sizes = NULL;
+    if (span->size_count != span->count || !span->inlined) return false;
+    for (uint32_t i = 0; i < span->count; i++) {
+        one.attempt = span->attempt + i;
+        one.index = span->index + i;
+        one.size = span->sizes[i];
+        if (!take_next(l, now_ms, &one, rest)) return false;
+    }
+    return true;
+}
+
 void mr_link_on_work(mr_link *l, uint64_t now_ms, const mr_wire_work *work, mr_span body) {
-    size_t at = 0;
     for (uint32_t i = 0; i < work->item_count; i++) {
         const mr_wire_work_item *w = &work->items[i];
-        size_t n = w->inlined ? w->size : 0;
-        if (n > body.len - at) {
-            mr_link_lose(l, now_ms, "the body of a work message is shorter than its items say");
-            return;
-        }
-        take(l, now_ms, w, (mr_span){body.data + at, n});
-        at += n;
+        if (w->count > 1 ? take_span(l, now_ms, w, &body) : take_next(l, now_ms, w, &body)) continue;
+        mr_link_lose(l, now_ms, "the body of a work message does not fit what its items say");
+        return;
     }
 }
 
@@ -253,44 +339,35 @@ void mr_link_on_cancel(mr_link *l, uint64_t now_ms, const mr_wire_cancel *cancel
     }
 }
 
-/* MR_E_FULL when no slot is free. */
-static mr_status start(mr_link *l, link_item *item, mr_error *err) {
-    const link_step *s = step_find(l, item->work.run, item->work.step);
-    if (!s) return mr_fail(err, MR_E_NOT_FOUND, "the step of this work was forgotten");
-    mr_slot_job job = {.attempt = item->work.attempt,
-                       .seed = s->seed,
-                       .component = (uint32_t)s->component,
-                       .level = item->work.level,
-                       .index = item->work.index,
-                       .last = item->work.last,
-                       .deadline_ms = item->work.deadline_ms,
-                       .options_len = (uint32_t)s->options.len,
-                       .input_len = item->input.len};
-    if (!job.deadline_ms) job.deadline_ms = l->config.table[s->component]->deadline_ms;
-    return l->port.start(l->port.self, &job, mr_buf_span(&s->options), mr_buf_span(&item->input), err);
-}
-
 void mr_link_start_ready(mr_link *l, uint64_t now_ms) {
-    for (link_item *i = l->items, *next; i; i = next) {
-        next = i->next;
+    link_item *i, *next;
+    DL_FOREACH_SAFE(l->items, i, next) {
+        if (!l->ready) return;
         if (i->state != ITEM_READY) continue;
-        mr_error err = {0};
-        mr_status status = start(l, i, &err);
-        if (status == MR_E_FULL) return;
-        if (status != MR_OK) {
-            mr_link_answer(l, now_ms, i, status, err.text);
-            continue;
-        }
-        i->state = ITEM_RUNNING;
-        mr_buf_free(&i->input); /* the slot has its own copy */
+        if (!start_now(l, now_ms, i, mr_buf_span(&i->input))) return;
     }
 }
 
+/* Work that turned out to take longer than it was asked for is given back from the end, so that others can do it. */
+static void shed(mr_link *l, uint32_t room) {
+    uint64_t attempts[MR_MAX_RELEASE_ATTEMPTS];
+    uint32_t n = 0;
+    while (l->items && l->item_count > 2 * room + l->config.slots && n < MR_MAX_RELEASE_ATTEMPTS) {
+        link_item *last = l->items->prev;
+        if (last->state != ITEM_READY) break;
+        attempts[n++] = last->work.attempt;
+        mr_link_item_remove(l, last);
+    }
+    mr_link_give_back(l, attempts, n);
+}
+
+/* Small steps are saved up, so that work comes in stretches, unless nothing is left. */
 void mr_link_top_up(mr_link *l) {
+    uint32_t room = capacity(l), used = l->granted + l->item_count;
+    shed(l, room);
     if (l->draining || l->held_count >= l->config.held_max || l->held_bytes >= l->config.held_bytes_max)
         return;
-    uint32_t room = capacity(l), used = l->granted + l->item_count;
-    if (used >= room) return;
+    if (used >= room || (used && room - used < room / 8)) return;
     mr_wire m = {.type = MR_MSG_CREDIT, .as.credit = {.amount = room - used}};
     if (mr_link_send(l, &m, (mr_span){0}) == MR_OK) l->granted += room - used;
 }

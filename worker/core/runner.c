@@ -129,12 +129,14 @@ mr_status mr_run_call(const mr_call *call, mr_outcome *out) {
     mr_buf_init(&out->bytes, call->mem, 0);
     out->status = check(call, &out->err);
     if (out->status != MR_OK) return out->status;
-    mr_arena *arena = mr_arena_new(call->mem, (size_t)call->component->memory_mb << 20);
+    mr_arena *own = call->arena ? NULL : mr_arena_new(call->mem, (size_t)call->component->memory_mb << 20);
+    mr_arena *arena = call->arena ? call->arena : own;
+    if (call->arena) mr_arena_reset(arena);
     if (arena)
         out->status = run_in(call, arena, out);
     else
         out->status = mr_fail(&out->err, MR_E_MEMORY, "%s: no memory to start", call->component->name);
-    mr_arena_free(&arena);
+    mr_arena_free(&own);
     return out->status;
 }
 

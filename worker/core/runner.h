@@ -10,6 +10,7 @@ typedef struct mr_call {
     const mr_component *component;
     const void *config;    /* of the component, see registry.h */
     const mr_mem *mem;     /* NULL: the heap */
+    mr_arena *arena;       /* of the component's memory, with its ceiling; reset for the call. NULL: one is made */
     uint64_t seed;         /* the run's seed for this component */
     uint32_t level, index; /* the place in the run's tree; part of the randomness */
     bool last;             /* the outcome is the result, not a partial */

@@ -18,22 +18,40 @@ extern char **environ;
 enum { FD_ABOVE = 16, ENV_MAX = 1024 };
 static const uint64_t ms = 1000000, respawn_pause_ns = 1000000000;
 
+/* A job in the box. */
+typedef struct boxed {
+    uint64_t attempt, stop_ns; /* stop_ns: when it was asked to end; 0: it was not */
+    mr_status why;             /* of that */
+    uint32_t component, deadline_ms, expected_us;
+} boxed;
+
 typedef struct slot {
     pid_t pid;  /* 0: there is no process now */
     int socket; /* -1 without a process */
-    mr_slot_shared *shared;
-    int shared_fd;
-    bool busy, killed;
-    uint64_t attempt, kill_at_ns;
-    mr_status why;       /* of a kill at kill_at_ns */
-    uint64_t respawn_ns; /* not before then */
-    uint32_t deadline_ms;
+    mr_slot_given *given;
+    mr_slot_answered *answered;
+    int given_fd, answered_fd;
+    uint32_t jobs, taken;   /* given, and of which the answer was taken */
+    uint32_t seen;          /* answers when it was last looked at */
+    uint64_t since_ns;      /* when that changed: the running job began about then */
+    uint64_t expected_us;   /* of all that is in the box */
+    uint32_t put;           /* in the box's input */
+    boxed job[MR_BOX_JOBS];
+    bool killed, has_told;
+    uint32_t killed_job;    /* which one was meant */
+    mr_status why;          /* of the kill */
+    mr_slot_done told;      /* a message that is ahead of its answer's turn, when has_told */
+    int told_fd;
+    uint64_t respawn_ns;    /* not before then */
 } slot;
+
+enum { PACES = 256, PACE_UNKNOWN = 1 << 30, AHEAD_US = 5000 };
 
 struct mr_slots {
     mr_slots_config config;
     int epoll;
     slot *slots;
+    uint32_t pace_us[PACES]; /* by component: what a job of it takes */
 };
 
 /* ---- processes ---- */
@@ -49,7 +67,7 @@ static void compute_environment(char *fresh[ENV_MAX], char *blas) {
     fresh[n] = NULL;
 }
 
-static int spawn(const mr_slots *s, int socket, int shared, pid_t *pid) {
+static int spawn(const mr_slots *s, int socket, const slot *k, pid_t *pid) {
     posix_spawn_file_actions_t files;
     const mr_log *log = s->config.log;
     char level[16], blas[] = "OPENBLAS_NUM_THREADS=1", *env[ENV_MAX];
@@ -59,7 +77,8 @@ static int spawn(const mr_slots *s, int socket, int shared, pid_t *pid) {
     int error = posix_spawn_file_actions_init(&files);
     if (error) return error;
     error = posix_spawn_file_actions_adddup2(&files, socket, MR_SLOT_SOCKET);
-    if (!error) error = posix_spawn_file_actions_adddup2(&files, shared, MR_SLOT_SHARED);
+    if (!error) error = posix_spawn_file_actions_adddup2(&files, k->given_fd, MR_SLOT_GIVEN);
+    if (!error) error = posix_spawn_file_actions_adddup2(&files, k->answered_fd, MR_SLOT_ANSWERED);
     if (!error) error = posix_spawn(pid, s->config.program, &files, NULL, argv, env);
     posix_spawn_file_actions_destroy(&files);
     return error;
@@ -79,26 +98,28 @@ static mr_status fail_errno(mr_error *err, int error) {
     return mr_fail(err, status, "a compute process cannot be started: %s", strerror(error));
 }
 
-static mr_status bring_up(mr_slots *s, slot *k, mr_error *err) {
+static mr_status bring_up(mr_slots *s, slot *k, uint64_t now_ns, mr_error *err) {
     int pair[2];
+    pid_t pid = 0;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return fail_errno(err, errno);
     pair[0] = raise_fd(pair[0]);
     pair[1] = raise_fd(pair[1]);
-    int error = pair[0] < 0 || pair[1] < 0 ? EMFILE : spawn(s, pair[1], k->shared_fd, &k->pid);
+    int error = pair[0] < 0 || pair[1] < 0 ? EMFILE : spawn(s, pair[1], k, &pid);
     if (pair[1] >= 0) close(pair[1]);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = k};
     if (!error && epoll_ctl(s->epoll, EPOLL_CTL_ADD, pair[0], &event) != 0) {
         error = errno;
-        kill(k->pid, SIGKILL);
-        waitpid(k->pid, NULL, 0);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
     }
     if (error) {
         if (pair[0] >= 0) close(pair[0]);
-        k->pid = 0;
         return fail_errno(err, error);
     }
+    k->pid = pid;
     k->socket = pair[0];
-    k->busy = k->killed = false;
+    k->killed = false;
+    k->since_ns = now_ns;
     return MR_OK;
 }
 
@@ -116,22 +137,39 @@ static int take_down(slot *k) {
 
 /* ---- the pool ---- */
 
-static mr_status open_shared(slot *k, mr_error *err) {
-    int fd = memfd_create("millrace-slot", MFD_CLOEXEC);
-    if (fd < 0) return fail_errno(err, errno);
-    k->shared_fd = raise_fd(fd);
-    if (k->shared_fd < 0 || ftruncate(k->shared_fd, sizeof *k->shared) != 0) return fail_errno(err, errno);
-    void *map = mmap(NULL, sizeof *k->shared, PROT_READ | PROT_WRITE, MAP_SHARED, k->shared_fd, 0);
-    if (map == MAP_FAILED) return fail_errno(err, errno);
-    k->shared = map;
+static void forget_told(slot *k) {
+    if (k->has_told && k->told_fd >= 0) close(k->told_fd);
+    k->has_told = false;
+}
+
+static mr_status open_box(const char *name, size_t size, int *fd, void **map, mr_error *err) {
+    int low = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (low < 0) return fail_errno(err, errno);
+    *fd = raise_fd(low);
+    if (*fd < 0 || ftruncate(*fd, (off_t)size) != 0) return fail_errno(err, errno);
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+    if (at == MAP_FAILED) return fail_errno(err, errno);
+    *map = at;
     return MR_OK;
+}
+
+/* What the worker writes, nobody else can: a component that runs wild does not reach the jobs behind its own. */
+static mr_status open_boxes(slot *k, mr_error *err) {
+    void *given, *answered;
+    MR_TRY(open_box("millrace-given", sizeof *k->given, &k->given_fd, &given, err));
+    k->given = given;
+    if (fcntl(k->given_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+        return fail_errno(err, errno);
+    MR_TRY(open_box("millrace-answered", sizeof *k->answered, &k->answered_fd, &answered, err));
+    k->answered = answered;
+    return fcntl(k->answered_fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0 ? MR_OK : fail_errno(err, errno);
 }
 
 static mr_status open_all(mr_slots *s, mr_error *err) {
     if (s->epoll < 0) return fail_errno(err, errno);
     for (uint32_t i = 0; i < s->config.count; i++) {
-        MR_TRY(open_shared(&s->slots[i], err));
-        MR_TRY(bring_up(s, &s->slots[i], err));
+        MR_TRY(open_boxes(&s->slots[i], err));
+        MR_TRY(bring_up(s, &s->slots[i], 0, err));
     }
     return MR_OK;
 }
@@ -143,7 +181,9 @@ mr_status mr_slots_new(const mr_slots_config *config, mr_slots **out, mr_error *
     s->config = *config;
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->slots = mr_new(NULL, config->count, sizeof *s->slots);
-    for (uint32_t i = 0; s->slots && i < config->count; i++) s->slots[i].socket = s->slots[i].shared_fd = -1;
+    for (uint32_t i = 0; s->slots && i < config->count; i++)
+        s->slots[i].socket = s->slots[i].given_fd = s->slots[i].answered_fd = -1;
+    for (uint32_t i = 0; i < PACES; i++) s->pace_us[i] = PACE_UNKNOWN;
     mr_status status = MR_E_MEMORY;
     if (s->slots)
         status = open_all(s, err);
@@ -159,8 +199,11 @@ void mr_slots_free(mr_slots **slots) {
     for (uint32_t i = 0; s->slots && i < s->config.count; i++) {
         slot *k = &s->slots[i];
         if (k->pid) take_down(k);
-        if (k->shared) munmap(k->shared, sizeof *k->shared);
-        if (k->shared_fd >= 0) close(k->shared_fd);
+        forget_told(k);
+        if (k->given) munmap(k->given, sizeof *k->given);
+        if (k->answered) munmap(k->answered, sizeof *k->answered);
+        if (k->given_fd >= 0) close(k->given_fd);
+        if (k->answered_fd >= 0) close(k->answered_fd);
     }
     if (s->epoll >= 0) close(s->epoll);
     mr_free(NULL, s->slots, s->config.count, sizeof *s->slots);
@@ -170,8 +213,10 @@ void mr_slots_free(mr_slots **slots) {
 
 int mr_slots_fd(const mr_slots *s) { return s->epoll; }
 
+static uint32_t boxed_jobs(const slot *k) { return k->jobs - k->taken; }
+
 /* A killed process that answered at the last moment dies idle. */
-static bool is_idle(const slot *k) { return k->pid && !k->busy && !k->killed; }
+static bool is_idle(const slot *k) { return k->pid && !k->killed && !boxed_jobs(k); }
 
 uint32_t mr_slots_idle(const mr_slots *s) {
     uint32_t n = 0;
@@ -181,7 +226,7 @@ uint32_t mr_slots_idle(const mr_slots *s) {
 
 uint32_t mr_slots_busy(const mr_slots *s) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < s->config.count; i++) n += s->slots[i].busy;
+    for (uint32_t i = 0; i < s->config.count; i++) n += boxed_jobs(&s->slots[i]) > 0;
     return n;
 }
 
@@ -198,57 +243,100 @@ static bool write_span(int fd, mr_span bytes) {
     return true;
 }
 
-static slot *idle_slot(mr_slots *s) {
-    for (uint32_t i = 0; i < s->config.count; i++)
-        if (is_idle(&s->slots[i])) return &s->slots[i];
-    return NULL;
+/* How long jobs of a component take is learned from their answers; what is not known yet takes a slot alone. */
+static uint32_t *pace_of(mr_slots *s, uint32_t component) { return &s->pace_us[component % PACES]; }
+
+static void learn_pace(mr_slots *s, uint32_t component, uint64_t compute_us) {
+    enum { BESIDES_US = 3 }; /* what a job costs beside its call */
+    uint32_t *pace = pace_of(s, component);
+    uint32_t took = compute_us < PACE_UNKNOWN ? (uint32_t)compute_us + BESIDES_US : PACE_UNKNOWN;
+    if (took >= *pace || *pace == PACE_UNKNOWN) *pace = took;
+    else *pace -= (*pace - took + 7) / 8;
+}
+
+static bool place_input(slot *k, size_t size, uint32_t *at) {
+    uint32_t oldest = boxed_jobs(k) ? k->given->job[k->taken % MR_BOX_JOBS].at : 0;
+    return mr_box_place(MR_BOX_INPUT, oldest, !boxed_jobs(k), (uint32_t)size, &k->put, at);
+}
+
+/* An idle slot, or one that will soon be done with what it has. */
+static slot *slot_for(mr_slots *s, uint32_t component, bool apart) {
+    slot *best = NULL;
+    uint64_t pace = *pace_of(s, component);
+    for (uint32_t i = 0; i < s->config.count; i++) {
+        slot *k = &s->slots[i];
+        if (is_idle(k)) return k;
+        if (apart || !k->pid || k->killed || boxed_jobs(k) == MR_BOX_JOBS || k->expected_us + pace > AHEAD_US) continue;
+        if (!best || k->expected_us < best->expected_us) best = k;
+    }
+    return best;
+}
+
+/* An input that does not fit into the box. The slot is idle, so its process looks for the message. */
+static mr_status send_apart(const slot *k, const mr_slot_job *job, mr_span options, mr_span input, mr_error *err) {
+    int fd = memfd_create("millrace-input", MFD_CLOEXEC);
+    if (fd < 0) return fail_errno(err, errno);
+    bool ok = write_span(fd, options) && write_span(fd, input);
+    mr_status sent = ok ? mr_slot_send(k->socket, job, sizeof *job, fd) : MR_OK;
+    int error = errno;
+    close(fd);
+    if (!ok) return mr_fail(err, MR_E_MEMORY, "no room for an input of %zu bytes", input.len);
+    /* A process that has just died is found by mr_slots_next, which then answers for the job. */
+    return sent == MR_OK || error == EPIPE || error == ECONNRESET ? MR_OK : fail_errno(err, error);
+}
+
+static void give(mr_slots *s, slot *k, uint64_t now_ns, const mr_slot_job *job) {
+    uint32_t n = k->jobs % MR_BOX_JOBS;
+    uint32_t pace = *pace_of(s, job->component);
+    k->job[n] = (boxed){.attempt = job->attempt, .component = job->component, .deadline_ms = job->deadline_ms,
+                        .expected_us = pace};
+    k->given->job[n] = *job;
+    atomic_store_explicit(&k->given->stop[n], 0, memory_order_relaxed);
+    if (!boxed_jobs(k)) k->since_ns = now_ns;
+    k->expected_us += pace;
+    atomic_store(&k->given->jobs, ++k->jobs);
+    if (atomic_exchange(&k->answered->asleep, 0) && !job->apart) (void)!mr_slot_wake(k->socket);
 }
 
 mr_status mr_slots_start(mr_slots *s, uint64_t now_ns, const mr_slot_job *job, mr_span options, mr_span input,
                          mr_error *err) {
     MR_ASSERT(job->options_len == options.len && job->input_len == input.len);
-    slot *k = idle_slot(s);
-    if (!k) return mr_fail(err, MR_E_FULL, "all compute slots are busy");
-    int fd = memfd_create("millrace-input", MFD_CLOEXEC);
-    if (fd < 0) return fail_errno(err, errno);
-    bool ok = write_span(fd, options) && write_span(fd, input);
-    if (!ok) {
-        close(fd);
-        return mr_fail(err, MR_E_MEMORY, "no room for an input of %zu bytes", input.len);
+    mr_slot_job copy = *job;
+    copy.apart = input.len > MR_BOX_INPUT / 4 || options.len > MR_BOX_INPUT / 4;
+    slot *k = slot_for(s, job->component, copy.apart);
+    size_t size = copy.apart ? 0 : options.len + input.len;
+    if (!k || !place_input(k, size, &copy.at)) return mr_fail(err, MR_E_FULL, "all compute slots are busy");
+    if (copy.apart) {
+        MR_TRY(send_apart(k, &copy, options, input, err));
+    } else {
+        uint8_t *to = k->given->input + copy.at;
+        if (options.len) memcpy(to, options.data, options.len);
+        if (input.len) memcpy(to + options.len, input.data, input.len);
     }
-    atomic_store(&k->shared->stop, 0);
-    atomic_store(&k->shared->progress, 0);
-    /* A process that has just died is found by mr_slots_next, which then answers for the job. */
-    mr_status sent = mr_slot_send(k->socket, job, sizeof *job, fd);
-    close(fd);
-    if (sent != MR_OK && errno != EPIPE && errno != ECONNRESET) return fail_errno(err, errno);
-    k->busy = true;
-    k->attempt = job->attempt;
-    k->deadline_ms = job->deadline_ms;
-    k->why = MR_E_DEADLINE;
-    k->kill_at_ns = now_ns + ((uint64_t)job->deadline_ms + s->config.grace_ms) * ms;
+    give(s, k, now_ns, &copy);
     return MR_OK;
 }
 
 void mr_slots_stop(mr_slots *s, uint64_t now_ns, uint64_t attempt, mr_status why) {
     for (uint32_t i = 0; i < s->config.count; i++) {
         slot *k = &s->slots[i];
-        uint64_t at = now_ns + s->config.grace_ms * ms;
-        if (!k->busy || k->attempt != attempt || k->killed) continue;
-        atomic_store(&k->shared->stop, (uint32_t)why);
-        if (at >= k->kill_at_ns) continue;
-        k->kill_at_ns = at;
-        k->why = why;
+        for (uint32_t at = k->taken; at != k->jobs; at++) {
+            boxed *b = &k->job[at % MR_BOX_JOBS];
+            if (b->attempt != attempt || b->stop_ns) continue;
+            b->stop_ns = now_ns ? now_ns : 1;
+            b->why = why;
+            atomic_store(&k->given->stop[at % MR_BOX_JOBS], (uint32_t)why);
+        }
     }
 }
 
 /* ---- what ends ---- */
 
-static void explain_death(const slot *k, int state, mr_slot_done *done) {
-    *done = (mr_slot_done){.attempt = k->attempt, .status = k->killed ? k->why : MR_E_CRASHED};
+static void explain_death(const slot *k, const boxed *b, int state, mr_slot_done *done) {
+    *done = (mr_slot_done){.attempt = b->attempt, .status = k->killed ? k->why : MR_E_CRASHED};
     size_t room = sizeof done->text;
     if (k->killed && k->why == MR_E_DEADLINE)
-        snprintf(done->text, room, "killed: it did not end within its deadline of %u ms", k->deadline_ms);
+        snprintf(done->text, room, "killed: it did not end within its deadline of %u ms", b->deadline_ms);
     else if (k->killed)
         snprintf(done->text, room, "killed: it did not end when asked to");
     else if (WIFSIGNALED(state) && WTERMSIG(state) == SIGKILL)
@@ -262,17 +350,33 @@ static void explain_death(const slot *k, int state, mr_slot_done *done) {
                  WEXITSTATUS(state));
 }
 
-/* True when a job ended with the process. */
+/* The oldest job leaves the box. */
+static void take_out(slot *k) {
+    k->expected_us -= k->job[k->taken % MR_BOX_JOBS].expected_us;
+    k->taken++;
+    atomic_store(&k->given->taken, k->taken);
+}
+
+/* True when a job ended with the process. What stood behind it waits in the box for the next one. */
 static bool bury(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done) {
-    bool was_busy = k->busy;
+    bool was_busy = boxed_jobs(k) > 0;
+    /* Killed for a job that then ended after all: the one that had just begun goes again. */
+    bool blamed = was_busy && (!k->killed || k->killed_job == k->taken);
     int state = take_down(k);
-    if (was_busy) explain_death(k, state, done);
+    forget_told(k);
     MR_LOG(s->config.log, MR_LOG_WARN, "slots", "compute_process_died", MR_LOG_BOOL("busy", was_busy),
            MR_LOG_BOOL("killed", k->killed), MR_LOG_INT("signal", WIFSIGNALED(state) ? WTERMSIG(state) : 0));
+    if (blamed) {
+        explain_death(k, &k->job[k->taken % MR_BOX_JOBS], state, done);
+        take_out(k);
+    }
+    atomic_store(&k->answered->jobs, k->taken);
+    atomic_store(&k->answered->asleep, 0);
+    atomic_store(&k->answered->progress, 0);
+    k->seen = k->taken;
     k->respawn_ns =
         was_busy ? now_ns : now_ns + respawn_pause_ns; /* one that dies idle may die again at once */
-    k->busy = false;
-    return was_busy;
+    return blamed;
 }
 
 static bool read_bytes(int fd, uint64_t n, mr_buf *body) {
@@ -297,8 +401,8 @@ static uint64_t body_size(const mr_slot_done *done) {
 
 /* A component may have written anywhere in its process, so what comes from there is looked at like a peer's
  * message. */
-static bool believable(const slot *k, const mr_slot_done *done) {
-    if (done->attempt != k->attempt || done->size > MR_RESULT_MAX || done->artifact_count > MR_ARTIFACT_COUNT)
+static bool believable(const mr_slot_done *done, uint64_t attempt) {
+    if (done->attempt != attempt || done->size > MR_RESULT_MAX || done->artifact_count > MR_ARTIFACT_COUNT)
         return false;
     if (mr_status_of((int)done->status)->status != (mr_status)done->status) return false;
     uint64_t left = MR_ARTIFACTS_MAX;
@@ -312,28 +416,98 @@ static bool believable(const slot *k, const mr_slot_done *done) {
     return memchr(done->text, 0, sizeof done->text) != NULL;
 }
 
-/* True when the slot's job ended, by an answer or by its death. */
-static bool hear(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done, mr_buf *body) {
+typedef enum heard { HEARD_NOTHING, HEARD_WAKE, HEARD_ANSWER, HEARD_END } heard;
+
+/* Reads one message; an answer is kept as what was told. */
+static heard read_message(slot *k) {
     size_t got;
     int fd;
-    mr_status status = mr_slot_receive(k->socket, done, sizeof *done, MSG_DONTWAIT, &got, &fd);
-    if (status == MR_E_TIMEOUT) return false;
-    bool sound = status == MR_OK && got == sizeof *done && k->busy && believable(k, done);
+    mr_status status = mr_slot_receive(k->socket, &k->told, sizeof k->told, MSG_DONTWAIT, &got, &fd);
+    if (status == MR_E_TIMEOUT) return HEARD_NOTHING;
+    if (status == MR_OK && got == sizeof k->told) {
+        k->has_told = true;
+        k->told_fd = fd;
+        return HEARD_ANSWER;
+    }
+    if (fd >= 0) close(fd);
+    return status == MR_OK && got == 1 ? HEARD_WAKE : HEARD_END;
+}
+
+/* The answer of the oldest job came as a message. */
+static bool take_told(slot *k, mr_slot_done *done, mr_buf *body) {
+    uint64_t attempt = k->job[k->taken % MR_BOX_JOBS].attempt;
+    while (!k->has_told) {
+        heard h = read_message(k);
+        if (h == HEARD_NOTHING || h == HEARD_END) return false; /* the message is sent before the answer is counted */
+    }
+    *done = k->told;
+    bool sound = believable(done, attempt);
     if (sound && done->status != MR_OK) done->size = done->artifact_count = 0;
     uint64_t size = sound ? body_size(done) : 0;
-    if (sound && done->status == MR_OK && !(fd >= 0 && read_bytes(fd, size, body))) {
-        *done = (mr_slot_done){.attempt = k->attempt, .status = MR_E_MEMORY};
+    if (sound && done->status == MR_OK && !(k->told_fd >= 0 && read_bytes(k->told_fd, size, body))) {
+        *done = (mr_slot_done){.attempt = attempt, .status = MR_E_MEMORY};
         snprintf(done->text, sizeof done->text, "no room for a result of %llu bytes",
                  (unsigned long long)size);
     }
-    if (fd >= 0) close(fd);
-    if (!sound) return bury(s, k, now_ns, done);
-    k->busy = false;
+    forget_told(k);
+    return sound;
+}
+
+/* The answer of the oldest job lies in the box. */
+static bool take_boxed(const slot *k, const mr_slot_answer *a, mr_slot_done *done, mr_buf *body) {
+    if (a->attempt != k->job[k->taken % MR_BOX_JOBS].attempt || a->size > MR_BOX_OUTPUT || a->at > MR_BOX_OUTPUT - a->size)
+        return false;
+    done->attempt = a->attempt;
+    done->status = MR_OK;
+    done->partial = a->partial != 0;
+    done->compute_us = a->compute_us;
+    done->peak_bytes = a->peak_bytes;
+    done->size = a->size;
+    done->artifact_count = 0;
+    done->text[0] = 0;
+    mr_buf_put(body, k->answered->output + a->at, a->size);
+    if (mr_buf_status(body) == MR_OK) return true;
+    *done = (mr_slot_done){.attempt = a->attempt, .status = MR_E_MEMORY, .text = "no room for a result"};
     return true;
 }
 
-static void enforce(slot *k, uint64_t now_ns) {
-    if (!k->busy || k->killed || now_ns < k->kill_at_ns) return;
+static bool take_answer(mr_slots *s, slot *k, mr_slot_done *done, mr_buf *body) {
+    mr_slot_answer a = k->answered->answer[k->taken % MR_BOX_JOBS];
+    if (!(a.apart ? take_told(k, done, body) : take_boxed(k, &a, done, body))) return false;
+    learn_pace(s, k->job[k->taken % MR_BOX_JOBS].component, done->compute_us);
+    take_out(k);
+    return true;
+}
+
+/* True when a job of the slot ended, by an answer or by its death. Answers come first, also those of a process that has
+ * died since. */
+static bool hear(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done, mr_buf *body) {
+    for (bool ended = false;;) {
+        uint32_t answers = atomic_load(&k->answered->jobs) - k->taken;
+        if (answers > boxed_jobs(k)) return bury(s, k, now_ns, done);
+        if (answers) return take_answer(s, k, done, body) || bury(s, k, now_ns, done);
+        if (ended) return bury(s, k, now_ns, done);
+        if (k->has_told) return false; /* its turn is about to come */
+        heard h = read_message(k);
+        if (h == HEARD_NOTHING) return false;
+        ended = h == HEARD_END;
+    }
+}
+
+/* Looks at the job that runs now: when it began is not known better than from one look to the next. */
+static void enforce(const mr_slots *s, slot *k, uint64_t now_ns) {
+    uint32_t at = atomic_load(&k->answered->jobs);
+    if (at != k->seen) k->since_ns = now_ns;
+    k->seen = at;
+    if (k->killed || at - k->taken >= boxed_jobs(k)) return;
+    const boxed *b = &k->job[at % MR_BOX_JOBS];
+    uint64_t grace = s->config.grace_ms * ms, limit = k->since_ns + b->deadline_ms * ms + grace;
+    uint64_t asked = b->stop_ns > k->since_ns ? b->stop_ns : k->since_ns;
+    bool stops = b->stop_ns && asked + grace < limit;
+    if (stops) limit = asked + grace;
+    if (now_ns < limit) return;
+    k->why = stops ? b->why : MR_E_DEADLINE;
+    k->killed_job = at;
     k->killed = true; /* its end is then heard as the end of its stream */
     kill(k->pid, SIGKILL);
 }
@@ -342,9 +516,9 @@ bool mr_slots_next(mr_slots *s, uint64_t now_ns, mr_slot_done *done, mr_buf *bod
     for (uint32_t i = 0; i < s->config.count; i++) {
         slot *k = &s->slots[i];
         if (k->pid && hear(s, k, now_ns, done, body)) return true;
-        if (k->pid) enforce(k, now_ns);
+        if (k->pid) enforce(s, k, now_ns);
         mr_error err;
-        if (k->pid || now_ns < k->respawn_ns || bring_up(s, k, &err) == MR_OK) continue;
+        if (k->pid || now_ns < k->respawn_ns || bring_up(s, k, now_ns, &err) == MR_OK) continue;
         MR_LOG(s->config.log, MR_LOG_ERROR, "slots", "compute_process_missing",
                MR_LOG_TEXT("reason", err.text));
         k->respawn_ns = now_ns + respawn_pause_ns;
@@ -356,6 +530,8 @@ void mr_slots_progress(const mr_slots *s, void (*tell)(void *self, uint64_t atte
                        void *self) {
     for (uint32_t i = 0; i < s->config.count; i++) {
         const slot *k = &s->slots[i];
-        if (k->busy) tell(self, k->attempt, atomic_load(&k->shared->progress) / 1e6);
+        uint32_t at = atomic_load(&k->answered->jobs);
+        if (at - k->taken < boxed_jobs(k))
+            tell(self, k->job[at % MR_BOX_JOBS].attempt, atomic_load(&k->answered->progress) / 1e6);
     }
 }
