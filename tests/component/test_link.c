@@ -232,6 +232,83 @@ static void a_result_is_kept_and_sent_again_until_it_is_acknowledged(void **stat
     rig_free(&r);
 }
 
+/* A span is many attempts from here on; their results go together again. */
+static void a_span_is_taken_apart_and_its_results_go_as_one(void **state) {
+    (void)state;
+    rig r;
+    rig_init(&r, 0);
+    r.slots = 8;
+    mr_link_tick(r.link, 0);
+    mr_wire hello = welcome(1);
+    hello.as.welcome.span = 64;
+    tell(&r, 10, hello, (mr_span){0});
+    tell(&r, 10, step("count", 1), (mr_span){0});
+    assert_int_equal(must(&r, MR_MSG_HELLO)->m.as.hello.span, 64);
+    const uint64_t sizes[3] = {1, 2, 3};
+    mr_wire_work_item span = item_of(50, mr_span_of("abbccc"));
+    span.count = span.size_count = 3;
+    span.sizes = sizes;
+    memset(&span.hash, 0, sizeof span.hash); /* inline inputs need none */
+    give(&r, 20, span, mr_span_of("abbccc"));
+    assert_int_equal(stats(&r).running, 3);
+    assert_int_equal(r.job.attempt, 52);
+    assert_int_equal(r.job.index, 52);
+    assert_true(mr_span_eq(mr_buf_span(&r.input), mr_span_of("ccc")));
+    rig_forget(&r);
+    for (uint64_t a = 50; a < 53; a++) {
+        mr_slot_done done = {.attempt = a, .size = 4, .compute_us = a};
+        mr_buf body;
+        mr_buf_init(&body, &r.mem.mem, 100);
+        mr_buf_printf(&body, "r%llu!", (unsigned long long)a);
+        mr_link_done(r.link, 30, &done, &body);
+    }
+    mr_link_tick(r.link, 30);
+    const sent *s = must(&r, MR_MSG_RESULT);
+    assert_int_equal(s->m.as.result.item_count, 1);
+    const mr_wire_result_item *item = &s->m.as.result.items[0];
+    assert_true(item->attempt == 50 && item->index == 50 && item->count == 3 && item->size == 12);
+    assert_true(item->sizes[2] == 4 && item->times[2] == 52 && item->hashes.len == 96);
+    mr_hash hash = mr_hash_of(mr_span_of("r51!"));
+    assert_memory_equal(item->hashes.data + 32, hash.bytes, 32);
+    assert_true(mr_span_eq(mr_buf_span(&s->body), mr_span_of("r50!r51!r52!")));
+    mr_wire_ack_item some = {.attempt = 51, .verdict = 0, .count = 1000};
+    tell(&r, 40, (mr_wire){.type = MR_MSG_ACK, .as.ack = {.items = &some, .item_count = 1}}, (mr_span){0});
+    assert_int_equal(stats(&r).held, 1);
+    ack(&r, 40, 50, 0);
+    assert_int_equal(stats(&r).held, 0);
+    rig_free(&r);
+}
+
+/* As long as work is quick, much of it is asked for; what then turns out to be slow goes back. */
+static void credit_follows_the_pace_of_the_work(void **state) {
+    (void)state;
+    rig r;
+    uint64_t attempt = 1, now = 20;
+    open_session(&r);
+    r.slots = 100000;
+    for (; attempt < 400; attempt++) {
+        give(&r, now, item_of(attempt, mr_span_of("x")), mr_span_of("x"));
+        finish(&r, now, attempt, "r");
+        ack(&r, now++, attempt, 0);
+        rig_forget(&r);
+    }
+    assert_true(stats(&r).granted > 100);
+    r.slots = r.busy = 1;
+    uint64_t first = attempt;
+    for (uint32_t i = 0; i < 100; i++, attempt++) give(&r, now, item_of(attempt, mr_span_of("x")), mr_span_of("x"));
+    assert_null(find(&r, MR_MSG_RELEASE, 0));
+    rig_forget(&r);
+    r.busy = 0;
+    mr_link_tick(r.link, now); /* the first one starts */
+    mr_slot_done slow = {.attempt = first, .compute_us = 5000000};
+    mr_link_done(r.link, now, &slow, NULL);
+    mr_link_tick(r.link, now);
+    const sent *s = must(&r, MR_MSG_RELEASE);
+    assert_in_range(s->m.as.release.attempt_count, 80, 98);
+    assert_int_equal(s->m.as.release.attempts[0], attempt - 1);
+    rig_free(&r);
+}
+
 static void a_silent_broker_is_lost_and_results_go_to_the_next_session(void **state) {
     (void)state;
     rig r;
@@ -448,6 +525,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_opens_with_offers_and_credit),
         cmocka_unit_test(a_result_is_kept_and_sent_again_until_it_is_acknowledged),
+        cmocka_unit_test(a_span_is_taken_apart_and_its_results_go_as_one),
+        cmocka_unit_test(credit_follows_the_pace_of_the_work),
         cmocka_unit_test(a_silent_broker_is_lost_and_results_go_to_the_next_session),
         cmocka_unit_test(pauses_grow_while_no_broker_answers),
         cmocka_unit_test(work_that_cannot_be_done_is_answered_at_once),

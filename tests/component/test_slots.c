@@ -59,6 +59,20 @@ static mr_status crash(mr_ctx *ctx, const void *config, const mr_batch *batch, m
     abort();
 }
 
+/* Quick and without artifacts: many of them go through the box at a time. */
+static mr_status say_rows(mr_ctx *ctx, const void *config, const mr_batch *batch, mr_out *out) {
+    (void)ctx;
+    (void)config;
+    mr_out_integer(out, "rows", batch->rows);
+    return MR_OK;
+}
+
+static mr_status crash_at_seven(mr_ctx *ctx, const void *config, const mr_batch *batch, mr_out *out) {
+    if (batch->rows == 7) abort();
+    if (batch->rows == 8) return mr_refuse(ctx, MR_E_INVALID, "eight is too many");
+    return say_rows(ctx, config, batch, out);
+}
+
 static mr_status hang(mr_ctx *ctx, const void *config, const mr_batch *batch, mr_out *out) {
     (void)ctx;
     (void)config;
@@ -106,13 +120,17 @@ COMPONENT(crash, MR_MAP, .process = crash);
 COMPONENT(hang, MR_MAP, .process = hang);
 COMPONENT(wait, MR_MAP, .process = wait_for_stop);
 COMPONENT(devour, MR_MAP, .process = devour);
-enum { COUNT, SUM, CRASH, HANG, WAIT, DEVOUR };
+COMPONENT(plain, MR_MAP, .process = say_rows);
+COMPONENT(fussy, MR_MAP, .process = crash_at_seven);
+enum { COUNT, SUM, CRASH, HANG, WAIT, DEVOUR, PLAIN, FUSSY };
 static const mr_component *const table[] = {&component_count,
                                             &component_sum,
                                             &component_crash,
                                             &component_hang,
                                             &component_wait,
                                             &component_devour,
+                                            &component_plain,
+                                            &component_fussy,
                                             NULL};
 
 /* A segment of `rows` rows with one feature. */
@@ -240,6 +258,151 @@ static void a_crash_costs_one_attempt_only(void **state) {
     mr_buf_free(&body);
     mr_buf_free(&input);
     mr_slots_free(&slots);
+}
+
+static bool offer_job(mr_slots *slots, uint64_t attempt, uint32_t component, mr_span input, uint32_t deadline_ms) {
+    mr_slot_job job = {.attempt = attempt, .component = component, .last = 1, .deadline_ms = deadline_ms,
+                       .input_len = input.len};
+    mr_error err;
+    mr_status status = mr_slots_start(slots, mr_clock_monotonic_ns(), &job, (mr_span){0}, input, &err);
+    assert_true(status == MR_OK || status == MR_E_FULL);
+    return status == MR_OK;
+}
+
+/* How long jobs take is learned from one that runs alone; then as many as fit into a few milliseconds go in. */
+static void get_to_know(mr_slots *slots, uint32_t component, mr_span input) {
+    mr_buf body;
+    for (uint64_t i = 0; i < 60; i++) {
+        assert_true(offer_job(slots, 1000000 + i, component, input, 30000));
+        assert_int_equal(next_done(slots, &body).status, MR_OK);
+        mr_buf_free(&body);
+    }
+}
+
+static void quick_jobs_queue_up_and_come_back_in_their_order(void **state) {
+    (void)state;
+    enum { JOBS = 3000 };
+    mr_slots *slots = open_slots(1, 1000);
+    mr_buf input[9], body;
+    for (uint32_t i = 1; i <= 8; i++) input[i] = segment(i);
+    get_to_know(slots, PLAIN, mr_buf_span(&input[1]));
+    uint32_t given = 0, taken = 0, most = 0;
+    while (taken < JOBS) {
+        while (given < JOBS && offer_job(slots, given, PLAIN, mr_buf_span(&input[given % 8 + 1]), 30000)) given++;
+        if (given - taken > most) most = given - taken;
+        mr_slot_done done = next_done(slots, &body);
+        assert_int_equal(done.status, MR_OK);
+        assert_int_equal(done.attempt, taken);
+        assert_int_equal(rows_of(mr_buf_span(&body)), taken % 8 + 1);
+        mr_buf_free(&body);
+        taken++;
+    }
+    assert_true(most > 4);
+    for (uint32_t i = 1; i <= 8; i++) mr_buf_free(&input[i]);
+    mr_slots_free(&slots);
+}
+
+static void a_crash_in_the_middle_of_a_queue_costs_that_attempt_alone(void **state) {
+    (void)state;
+    mr_slots *slots = open_slots(1, 1000);
+    mr_buf small = segment(2), deadly = segment(7), wrong = segment(8), body;
+    get_to_know(slots, FUSSY, mr_buf_span(&small));
+    uint32_t given = 0, taken = 0;
+    while (taken < 40) {
+        while (given < 40) {
+            mr_span input = mr_buf_span(given == 11 || given == 25 ? &deadly : given == 13 ? &wrong : &small);
+            if (!offer_job(slots, given, FUSSY, input, 30000)) break;
+            given++;
+        }
+        mr_slot_done done = next_done(slots, &body);
+        mr_status want = taken == 11 || taken == 25 ? MR_E_CRASHED : taken == 13 ? MR_E_INVALID : MR_OK;
+        assert_int_equal(done.attempt, taken);
+        assert_int_equal(done.status, want);
+        if (want == MR_OK) assert_int_equal(rows_of(mr_buf_span(&body)), 2);
+        if (want == MR_E_INVALID) assert_string_equal(done.text, "eight is too many");
+        mr_buf_free(&body);
+        taken++;
+    }
+    mr_buf_free(&small);
+    mr_buf_free(&deadly);
+    mr_buf_free(&wrong);
+    mr_slots_free(&slots);
+}
+
+static void a_queued_job_that_is_cancelled_does_not_begin(void **state) {
+    (void)state;
+    mr_slots *slots = open_slots(1, 1000);
+    mr_buf input = segment(2), body;
+    get_to_know(slots, PLAIN, mr_buf_span(&input));
+    start_job(slots, 1, WAIT, 0, mr_buf_span(&input), 30000);
+    assert_false(offer_job(slots, 2, PLAIN, mr_buf_span(&input), 30000)); /* nobody knows how long that one takes */
+    mr_slots_stop(slots, mr_clock_monotonic_ns(), 1, MR_E_CANCELLED);
+    assert_int_equal(next_done(slots, &body).status, MR_E_CANCELLED);
+    mr_buf_free(&body);
+    for (uint64_t i = 10; i < 14; i++) assert_true(offer_job(slots, i, PLAIN, mr_buf_span(&input), 30000));
+    mr_slots_stop(slots, mr_clock_monotonic_ns(), 13, MR_E_CANCELLED);
+    for (uint64_t i = 10; i < 14; i++) {
+        mr_slot_done done = next_done(slots, &body);
+        assert_int_equal(done.attempt, i);
+        assert_true(done.status == MR_OK || (i == 13 && done.status == MR_E_CANCELLED));
+        mr_buf_free(&body);
+    }
+    mr_buf_free(&input);
+    mr_slots_free(&slots);
+}
+
+static void an_input_that_is_too_large_for_the_box_goes_beside_it(void **state) {
+    (void)state;
+    mr_slots *slots = open_slots(1, 1000);
+    mr_buf part = segment(3), partials, body;
+    mr_buf_init(&partials, NULL, (size_t)64 << 20);
+    enum { PARTS = 30, PART_BYTES = MR_BOX_INPUT / 100 }; /* together more than a quarter of the box */
+    uint32_t rows = 5;
+    uint8_t *padded = mr_new(NULL, PART_BYTES, 1);
+    assert_non_null(padded);
+    memcpy(padded, &rows, sizeof rows);
+    mr_pack_array(&partials, PARTS);
+    for (int i = 0; i < PARTS; i++) mr_pack_bin(&partials, (mr_span){padded, PART_BYTES});
+    mr_free(NULL, padded, PART_BYTES, 1);
+    for (uint64_t i = 0; i < 6; i++) {
+        if (i % 2) start_job(slots, i, PLAIN, 0, mr_buf_span(&part), 30000);
+        else start_job(slots, i, SUM, 1, mr_buf_span(&partials), 30000);
+        mr_slot_done done = next_done(slots, &body);
+        assert_int_equal(done.status, MR_OK);
+        assert_int_equal(rows_of((mr_span){body.data, done.size}), i % 2 ? 3 : 5 * PARTS);
+        mr_buf_free(&body);
+    }
+    mr_buf_free(&part);
+    mr_buf_free(&partials);
+    mr_slots_free(&slots);
+}
+
+/* ---- places in a box ---- */
+
+static void places_in_a_box_never_overlap(void **state) {
+    (void)state;
+    enum { ROOM = 1024, LIVE = 64 };
+    uint32_t put = 0, at[LIVE], size[LIVE], first = 0, count = 0, placed = 0;
+    for (uint32_t n = 0; n < 20000; n++) {
+        uint32_t want = (n * 7919) % 300, where;
+        if (count < LIVE && mr_box_place(ROOM, count ? at[first % LIVE] : 0, count == 0, want, &put, &where)) {
+            assert_true(where + want <= ROOM);
+            for (uint32_t i = 0; i < count; i++) {
+                uint32_t k = (first + i) % LIVE;
+                assert_true(!want || !size[k] || where + want <= at[k] || at[k] + size[k] <= where);
+            }
+            at[(first + count) % LIVE] = where;
+            size[(first + count) % LIVE] = want;
+            count++;
+            placed++;
+        } else {
+            assert_true(count > 0); /* an empty box takes all that is smaller than itself */
+            first++;
+            count--;
+        }
+        if (n % 3 == 0 && count) first++, count--;
+    }
+    assert_true(placed > 5000);
 }
 
 static void a_hang_ends_at_its_deadline(void **state) {
@@ -410,7 +573,7 @@ static void the_worker_computes_survives_a_new_broker_and_drains(void **state) {
 
     broker_open(&b, address);
     broker_wait(&b, MR_MSG_HELLO);
-    assert_int_equal(b.m.as.hello.offer_count, 6);
+    assert_int_equal(b.m.as.hello.offer_count, 8);
     assert_true(b.msg.body.len > 100);
     broker_welcome(&b, 1);
     broker_wait(&b, MR_MSG_CREDIT);
@@ -450,6 +613,11 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_compute_process_gives_results_and_artifacts),
         cmocka_unit_test(partials_are_made_and_merged),
         cmocka_unit_test(a_crash_costs_one_attempt_only),
+        cmocka_unit_test(quick_jobs_queue_up_and_come_back_in_their_order),
+        cmocka_unit_test(a_crash_in_the_middle_of_a_queue_costs_that_attempt_alone),
+        cmocka_unit_test(a_queued_job_that_is_cancelled_does_not_begin),
+        cmocka_unit_test(an_input_that_is_too_large_for_the_box_goes_beside_it),
+        cmocka_unit_test(places_in_a_box_never_overlap),
         cmocka_unit_test(a_hang_ends_at_its_deadline),
         cmocka_unit_test(memory_overrun_and_broken_input_are_refused),
         cmocka_unit_test(the_worker_computes_survives_a_new_broker_and_drains),

@@ -144,16 +144,19 @@ void rig_expect(party *p, mr_msg type) {
     while (p->in.type != type);
 }
 
-void rig_hello(party *p, uint8_t role, const char *name) {
+static void hello(party *p, uint8_t role, const char *name, uint32_t span) {
     static const mr_wire_offer offers[] = {{.name = {(const uint8_t *)"echo", 4}, .version = 1, .shape = 0},
                                            {.name = {(const uint8_t *)"fold", 4}, .version = 1, .shape = 1}};
     mr_wire m = {.type = MR_MSG_HELLO};
     m.as.hello =
-        (mr_wire_hello){.role = role, .name = mr_span_of(name), .build = mr_span_of("test"), .slots = 1};
+        (mr_wire_hello){.role = role, .name = mr_span_of(name), .build = mr_span_of("test"), .slots = 1, .span = span};
     if (role == 1) m.as.hello.offers = offers, m.as.hello.offer_count = 2;
     rig_send_wire(p, &m, role == 1 ? mr_span_of(rig_catalogue) : (mr_span){0});
     rig_expect(p, MR_MSG_WELCOME);
 }
+
+void rig_hello(party *p, uint8_t role, const char *name) { hello(p, role, name, 0); }
+void rig_hello_spans(party *p, const char *name, uint32_t span) { hello(p, 1, name, span); }
 
 void rig_open_party(party *p, const served *s, uint8_t role, const char *name) {
     rig_connect_party(p, s);

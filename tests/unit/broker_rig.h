@@ -41,6 +41,7 @@ void rig_send_wire(party *p, const mr_wire *m, mr_span body);
 void rig_receive(party *p);
 void rig_expect(party *p, mr_msg type);
 void rig_hello(party *p, uint8_t role, const char *name);
+void rig_hello_spans(party *p, const char *name, uint32_t span); /* a worker that takes spans */
 void rig_open_party(party *p, const served *s, uint8_t role, const char *name);
 mr_status rig_call(party *p, mr_command command, const char *args);
 void rig_said(const party *p, const char *words);

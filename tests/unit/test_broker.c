@@ -128,6 +128,109 @@ static void the_batches_of_a_worker_that_left_go_to_another_and_its_late_result_
     rig_leave(&client);
 }
 
+/* Outcomes "r" of the batches from `first` on, as one item; `wrong`: the one whose hash is not right. */
+static void give_span(party *worker, const mr_wire_work_item *work, uint32_t first, uint32_t count, uint32_t wrong) {
+    uint64_t sizes[64], times[64];
+    mr_hash hashes[64];
+    char body[2 * 64];
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(body + 2 * i, "\xa1r", 2);
+        sizes[i] = 2;
+        times[i] = i;
+        hashes[i] = mr_hash_of(mr_span_of(i == wrong ? "other" : "\xa1r"));
+    }
+    mr_wire_result_item item = {.attempt = work->attempt + first, .run = work->run, .index = work->index + first,
+                                .size = 2 * (uint64_t)count, .count = count, .sizes = sizes, .size_count = count,
+                                .times = times, .time_count = count,
+                                .hashes = {(const uint8_t *)hashes, count * sizeof *hashes}};
+    mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = &item, .item_count = 1}};
+    rig_send_wire(worker, &m, (mr_span){(const uint8_t *)body, 2 * (size_t)count});
+}
+
+static void a_worker_that_takes_spans_gets_and_answers_many_batches_at_once(void **state) {
+    served s;
+    party client, worker;
+    mr_wire_work_item span, again;
+    rig_start_broker(&s, state);
+    rig_open_party(&client, &s, 2, "client");
+    rig_connect_party(&worker, &s);
+    rig_hello_spans(&worker, "worker", 40);
+    assert_int_equal(worker.in.as.welcome.span, 64);
+    rig_ingest(&client, 100);
+    rig_run_of(&client, "echo"); /* 50 batches */
+    rig_credit(&worker, 50);
+    rig_expect(&worker, MR_MSG_WORK);
+    span = worker.in.as.work.items[0];
+    assert_int_equal(span.index, 0);
+    assert_in_range(span.count, 2, 40);
+    uint32_t sent = 0;
+    uint64_t last = span.attempt;
+    for (uint64_t bytes = 0;; bytes = 0) {
+        for (uint32_t i = 0; i < worker.in.as.work.item_count; i++) {
+            const mr_wire_work_item *w = &worker.in.as.work.items[i];
+            uint32_t count = w->count > 1 ? w->count : 1;
+            assert_true(w->attempt == last && w->index == sent && count <= 40);
+            last += count;
+            sent += count;
+            bytes += w->size;
+            for (uint32_t k = 0; k < w->size_count; k++) bytes -= w->sizes[k];
+            if (w->count < 2) bytes -= w->size;
+        }
+        assert_int_equal(bytes, 0);
+        if (sent == 50) break;
+        rig_expect(&worker, MR_MSG_WORK);
+    }
+    give_span(&worker, &span, 0, 50, 7); /* the worker may cut them otherwise; one was damaged on its way */
+    for (uint32_t seen = 0; seen < 50;) {
+        rig_expect(&worker, MR_MSG_ACK);
+        for (uint32_t i = 0; i < worker.in.as.ack.item_count; i++)
+            seen += worker.in.as.ack.items[i].count > 1 ? worker.in.as.ack.items[i].count : 1;
+    }
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.result"), 49);
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.attempt_failure where batch = 7 and status = 13"), 1);
+    rig_credit(&worker, 1);
+    rig_expect(&worker, MR_MSG_WORK);
+    again = worker.in.as.work.items[0];
+    assert_int_equal(again.index, 7);
+    assert_int_equal(again.attempt, span.attempt + 50);
+    give_span(&worker, &span, 0, 50, 50); /* sent twice: 49 are stale, and one is in time */
+    rig_wait_for(s.r, "select exists (select 1 from millrace.run_end where state = 'succeeded')");
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.result"), 50);
+    rig_stop_broker(&s, &client);
+    rig_leave(&worker);
+    rig_leave(&client);
+}
+
+static void a_span_that_does_not_hold_together_is_refused(void **state) {
+    served s;
+    party client, worker;
+    rig_start_broker(&s, state);
+    rig_open_party(&client, &s, 2, "client");
+    rig_connect_party(&worker, &s);
+    rig_hello_spans(&worker, "worker", 64);
+    rig_ingest(&client, 4);
+    uint64_t run = rig_run_of(&client, "echo");
+    uint64_t sizes[2] = {1, 1}, times[2] = {0};
+    uint8_t hashes[2 * MR_HASH_BYTES] = {0};
+    mr_wire_result_item good = {.attempt = 1, .run = run, .count = 2, .size = 2, .sizes = sizes, .size_count = 2,
+                                .times = times, .time_count = 2, .hashes = {hashes, sizeof hashes}};
+    mr_wire_result_item wrong[] = {good, good, good, good};
+    wrong[0].size_count = 1;
+    wrong[1].hashes.len = MR_HASH_BYTES;
+    wrong[2].status = MR_E_CRASHED;
+    wrong[3].count = UINT32_MAX;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = &wrong[i], .item_count = 1}};
+        rig_send_wire(&worker, &m, mr_span_of("ab"));
+        rig_expect(&worker, MR_MSG_REFUSE);
+        assert_false(worker.in.as.refuse.fatal);
+    }
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.result"), 0);
+    rig_stop_broker(&s, &client);
+    rig_leave(&worker);
+    rig_leave(&client);
+}
+
 static void the_batches_of_a_silent_worker_go_to_another(void **state) {
     served s = {.r = rig_of(state), .lost_after_ms = 1500};
     party client, first, second;
@@ -606,6 +709,8 @@ int main(void) {
         cmocka_unit_test(rows_go_in_batches_go_out_and_results_are_acknowledged_when_committed),
         cmocka_unit_test(merges_follow_their_batches),
         cmocka_unit_test(the_batches_of_a_worker_that_left_go_to_another_and_its_late_result_is_stale),
+        cmocka_unit_test(a_worker_that_takes_spans_gets_and_answers_many_batches_at_once),
+        cmocka_unit_test(a_span_that_does_not_hold_together_is_refused),
         cmocka_unit_test(the_batches_of_a_silent_worker_go_to_another),
         cmocka_unit_test(a_released_attempt_goes_to_another_worker),
         cmocka_unit_test(two_results_for_one_batch_that_come_together_leave_one_row),

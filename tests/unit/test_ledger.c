@@ -135,6 +135,22 @@ static void the_first_attempt_wins_within_a_group_and_across_groups(void **state
     stop_desk(&d, false);
 }
 
+/* A large group goes by COPY, which knows no conflict: then it is inserted instead. */
+static void a_large_group_with_rows_that_were_there_before_writes_the_others(void **state) {
+    desk_of d;
+    mr_job *list = NULL;
+    start_desk(&d, state);
+    mr_desk_give(&d.desk, &commit_new(&d, 50, 1, false)->head);
+    mr_desk_give(&d.desk, &commit_new(&d, 51, 1051, false)->head);
+    for (int i = 0; i < 2; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    for (uint32_t i = 200; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, false), list);
+    mr_queue_push(&d.desk.in, list);
+    for (int i = 0; i < 200; i++) assert_int_equal(next_verdict(&d), i == 50 ? MR_STALE : MR_COMMITTED);
+    assert_int_equal(results(&d), 200);
+    assert_int_equal(rig_number(d.r, "select attempt from millrace.result where batch = 50"), 1);
+    stop_desk(&d, false);
+}
+
 static void an_attempt_that_is_there_already_as_our_own_is_committed(void **state) {
     desk_of d;
     start_desk(&d, state);
@@ -350,6 +366,7 @@ int main(void) {
         cmocka_unit_test(what_waits_is_written_in_one_transaction),
         cmocka_unit_test(more_than_a_group_holds_is_written_in_several),
         cmocka_unit_test(the_first_attempt_wins_within_a_group_and_across_groups),
+        cmocka_unit_test(a_large_group_with_rows_that_were_there_before_writes_the_others),
         cmocka_unit_test(an_attempt_that_is_there_already_as_our_own_is_committed),
         cmocka_unit_test(artifacts_are_those_of_the_attempts_that_won),
         cmocka_unit_test(a_connection_that_is_cut_inside_a_transaction_loses_and_doubles_nothing),

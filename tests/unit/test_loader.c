@@ -25,16 +25,20 @@ static void start_loader(rig *r, mr_desk *desk, const mr_loader_options *options
     if (mr_loader_start(desk, options, &err) != MR_OK) fail_msg("%s", err.text);
 }
 
-static mr_load_job *load(rig *r, mr_desk *desk, mr_run_info *info, uint32_t level, uint32_t index) {
+static mr_load_job *load_many(rig *r, mr_desk *desk, mr_run_info *info, uint32_t level, uint32_t index, uint32_t count) {
     mr_load_job *job = mr_new(NULL, 1, sizeof *job);
     assert_non_null(job);
     job->head.work = mr_load_work;
     job->info = mr_run_info_share(info);
     job->key = (mr_work_key){info->run, 0, level, index};
-    job->count = 1;
+    job->count = count;
     mr_desk_give(desk, &job->head);
     assert_ptr_equal(rig_next(r), job);
     return job;
+}
+
+static mr_load_job *load(rig *r, mr_desk *desk, mr_run_info *info, uint32_t level, uint32_t index) {
+    return load_many(r, desk, info, level, index, 1);
 }
 
 static mr_bytes *load_bytes(rig *r, mr_desk *desk, mr_run_info *info, uint32_t level, uint32_t index) {
@@ -163,6 +167,33 @@ static void a_deleted_row_is_missed_and_a_broken_one_is_named(void **state) {
     assert_non_null(strstr(job->head.error.text, "deleted"));
     assert_int_equal(job->loaded, 0);
     assert_null(job->bytes[0]);
+    mr_load_job_free(job);
+    mr_desk_stop(&desk);
+    mr_run_info_drop(info);
+}
+
+static void batches_are_loaded_together_up_to_one_that_fails(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    mr_desk desk;
+    rig_table(r, 4000);
+    mr_run_info *info = rig_run(r, &lease, "t", MR_STEP_MAP, 1000, MR_COL_FEATURES);
+    start_loader(r, &desk, &plain);
+    mr_load_job *job = load_many(r, &desk, info, 0, 0, 4);
+    assert_int_equal(job->head.status, MR_OK);
+    assert_int_equal(job->loaded, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        mr_bytes *alone = load_bytes(r, &desk, info, 0, i);
+        assert_true(mr_span_eq(mr_bytes_span(job->bytes[i]), mr_bytes_span(alone)));
+        mr_bytes_drop(alone);
+    }
+    mr_load_job_free(job);
+    mr_bytes_drop(load_bytes(r, &desk, info, 0, 0)); /* the window is back on the first rows */
+    rig_sql(r, "update millrace.table_row set cells = '\\x93c0' where id = (select max(id) from millrace.table_row)");
+    job = load_many(r, &desk, info, 0, 0, 4);
+    assert_int_not_equal(job->head.status, MR_OK);
+    assert_int_equal(job->loaded, 2); /* the window of the third holds the broken row */
+    assert_null(job->bytes[2]);
     mr_load_job_free(job);
     mr_desk_stop(&desk);
     mr_run_info_drop(info);
@@ -341,6 +372,7 @@ int main(void) {
         cmocka_unit_test(every_cut_holds_the_rows_in_their_order),
         cmocka_unit_test(missing_cells_of_a_table_are_nan),
         cmocka_unit_test(a_deleted_row_is_missed_and_a_broken_one_is_named),
+        cmocka_unit_test(batches_are_loaded_together_up_to_one_that_fails),
         cmocka_unit_test(a_kept_segment_is_shared_and_the_oldest_goes_first),
         cmocka_unit_test(a_merge_gets_its_partials_in_order),
         cmocka_unit_test(a_partial_that_does_not_match_its_hash_or_is_missing_is_corrupt),

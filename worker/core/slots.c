@@ -295,7 +295,7 @@ static void give(mr_slots *s, slot *k, uint64_t now_ns, const mr_slot_job *job) 
     if (!boxed_jobs(k)) k->since_ns = now_ns;
     k->expected_us += pace;
     atomic_store(&k->given->jobs, ++k->jobs);
-    if (atomic_exchange(&k->answered->asleep, 0) && !job->apart) (void)!mr_slot_wake(k->socket);
+    if (atomic_exchange(&k->answered->asleep, 0)) (void)!mr_slot_wake(k->socket);
 }
 
 mr_status mr_slots_start(mr_slots *s, uint64_t now_ns, const mr_slot_job *job, mr_span options, mr_span input,
