@@ -7,6 +7,7 @@
 #include "common/rng.h"
 
 #include <string.h>
+#define HASH_NONFATAL_OOM 1 /* hh.tbl is NULL when there was no memory */
 #include <uthash.h>
 #include <utlist.h>
 
@@ -74,6 +75,11 @@ static void cache_keep(loader *l, const segment_key *key, mr_bytes *bytes) {
     c->key = *key;
     c->bytes = mr_bytes_share(bytes);
     HASH_ADD(hh, l->by_key, key, sizeof c->key, c);
+    if (!c->hh.tbl) {
+        mr_bytes_drop(bytes);
+        mr_free(NULL, c, 1, sizeof *c);
+        return;
+    }
     DL_APPEND(l->oldest, c);
     l->kept += size;
 }

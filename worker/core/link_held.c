@@ -32,11 +32,13 @@ static bool describe(mr_link *l, link_held *h, const mr_slot_done *done) {
     return true;
 }
 
-static void append(mr_link *l, link_held *h) {
+static bool append(mr_link *l, link_held *h) {
     HASH_ADD(hh, l->held_of, result.attempt, sizeof h->result.attempt, h);
+    if (!h->hh.tbl) return false;
     DL_APPEND(l->held, h);
     l->held_count++;
     l->held_bytes += h->body.cap;
+    return true;
 }
 
 static void free_held(mr_link *l, link_held *h) {
@@ -71,14 +73,14 @@ static link_held *held_of(mr_link *l, const mr_wire_work_item *w, const mr_slot_
 void mr_link_hold(mr_link *l, uint64_t now_ms, link_item *item, const mr_slot_done *done, mr_buf *body) {
     link_held *h = held_of(l, &item->work, done, body);
     if (body) mr_buf_free(body);
-    if (!h) { /* then the attempt goes back, and the broker makes another */
+    if (!h || !append(l, h)) { /* then the attempt goes back, and the broker makes another */
+        if (h) free_held(l, h);
         mr_link_give_back(l, &item->work.attempt, 1);
         mr_link_item_remove(l, item);
         return;
     }
     h->send_at_ms = now_ms;
     if (now_ms < l->due_ms) l->due_ms = now_ms;
-    append(l, h);
     l->totals.finished++;
     mr_link_item_remove(l, item);
 }

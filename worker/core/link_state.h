@@ -6,6 +6,7 @@
 #include "common/rng.h"
 #include "worker/core/link.h"
 
+#define HASH_NONFATAL_OOM 1 /* hh.tbl is NULL when there was no memory */
 #include <uthash.h>
 
 enum { LINK_STEPS_MAX = 65536, LINK_FETCH_CHUNK = 4 * 1024 * 1024 };

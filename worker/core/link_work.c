@@ -107,6 +107,10 @@ static link_item *item_add(mr_link *l, const mr_wire_work_item *w) {
     item->work = *w;
     mr_buf_init(&item->input, l->config.mem, w->size);
     HASH_ADD(hh, l->item_of, work.attempt, sizeof item->work.attempt, item);
+    if (!item->hh.tbl) {
+        mr_free(l->config.mem, item, 1, sizeof *item);
+        return NULL;
+    }
     DL_APPEND(l->items, item);
     l->item_count++;
     mr_link_lately(&l->input_bytes, w->size);
