@@ -166,6 +166,10 @@ void mr_audit_called(mr_broker *b, const mr_peer *peer, uint32_t call, const mr_
     snprintf(c->address, sizeof c->address, "%s", peer->address);
     mr_audit_call *before = NULL; /* of a peer that gave two calls one number */
     HASH_REPLACE(hh, b->audit.calls, id, sizeof c->id, c, before);
+    if (!c->hh.tbl) { /* no memory */
+        b->audit.more++;
+        mr_free(NULL, c, 1, sizeof *c);
+    }
     if (!before) return;
     b->audit.more++;
     mr_free(NULL, before, 1, sizeof *before);
