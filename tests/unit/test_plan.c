@@ -225,6 +225,32 @@ static void a_schema_survives_its_json(void **state) {
     mr_arena_free(&arena);
 }
 
+/* Long readers of the results, and a writer, on one side; a run that needs a new partition on the other. */
+static void readers_do_not_hold_up_a_run_that_needs_a_new_partition(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    mr_pg *reader = NULL;
+    mr_error err;
+    rig_prompts(r, 4);
+    mr_run_info_drop(rig_run(r, &lease, "prompts", MR_STEP_MAP, 2, MR_COL_PROMPT));
+    rig_sql(r, "select setval(pg_get_serial_sequence('millrace.run', 'id'), 256 * 1000 - 1)");
+    assert_int_equal(mr_pg_connect(r->url, NULL, NULL, &reader, &err), MR_OK);
+    assert_int_equal(mr_pg_run(reader, "begin; select count(*) from millrace.result; delete from millrace.result", &err), MR_OK);
+    rig_sql(r, "set lock_timeout = '5s'");
+    rig_sql(r, "select millrace.result_partition_for(256 * 999)");
+    rig_sql(r, "reset lock_timeout");
+    mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 2, MR_COL_PROMPT);
+    assert_true(info->run >= 256 * 1000);
+    assert_true(rig_true(r, "select to_regclass('millrace.result_1000') is not null"));
+    rig_sql(r,
+            "insert into millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, worker, compute_us,"
+            " body_hash, body) values (%llu, 0, 0, 0, true, 0, 2, 1, 'w', 1, sha256('x'), 'x')",
+            (unsigned long long)info->run);
+    mr_pg_rollback(reader);
+    mr_pg_free(&reader);
+    mr_run_info_drop(info);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_read_back_is_what_was_asked_for),
@@ -238,6 +264,7 @@ int main(void) {
         cmocka_unit_test(a_broker_without_its_lease_plans_nothing),
         cmocka_unit_test(a_run_that_is_not_there_is_not_read),
         cmocka_unit_test(a_schema_survives_its_json),
+        cmocka_unit_test(readers_do_not_hold_up_a_run_that_needs_a_new_partition),
     };
     return cmocka_run_group_tests(tests, rig_start, rig_stop);
 }
