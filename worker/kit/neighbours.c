@@ -1,4 +1,5 @@
 #include "worker/kit/neighbours.h"
+#include "worker/kit/wide.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -33,6 +34,39 @@ void mr_points_block(const mr_points *p, size_t block, const double *query, doub
             sum[i] += x * x;
         }
     memcpy(out, sum, sizeof sum);
+}
+
+enum { WIDE_PARTS = MR_POINT_BLOCK / MR_LANES };
+
+MR_WIDE_BODY tile(const double *at, size_t width, const double *const query[MR_QUERIES],
+                  double out[MR_QUERIES][MR_POINT_BLOCK]) {
+    mr_lanes sum[MR_QUERIES][WIDE_PARTS] = {0};
+    for (size_t f = 0; f < width; f++, at += MR_POINT_BLOCK) {
+        mr_lanes x[WIDE_PARTS];
+        memcpy(x, at, sizeof x);
+        for (size_t q = 0; q < MR_QUERIES; q++)
+            for (size_t i = 0; i < WIDE_PARTS; i++) {
+                mr_lanes apart = x[i] - query[q][f];
+                sum[q][i] += apart * apart;
+            }
+    }
+    memcpy(out, sum, sizeof sum);
+}
+
+static void tile_any(const double *at, size_t width, const double *const query[MR_QUERIES],
+                     double out[MR_QUERIES][MR_POINT_BLOCK]) {
+    tile(at, width, query, out);
+}
+
+MR_WIDE static void tile_wide(const double *at, size_t width, const double *const query[MR_QUERIES],
+                              double out[MR_QUERIES][MR_POINT_BLOCK]) {
+    tile(at, width, query, out);
+}
+
+void mr_points_tile(const mr_points *p, size_t block, const double *const query[MR_QUERIES],
+                    double out[MR_QUERIES][MR_POINT_BLOCK]) {
+    const double *at = p->data + block * p->width * MR_POINT_BLOCK;
+    (MR_WIDE_HERE ? tile_wide : tile_any)(at, p->width, query, out);
 }
 
 /* Farther first; of equal distances the higher row. */

@@ -24,6 +24,11 @@ mr_status mr_points_init(mr_points *p, mr_arena *arena, const double *rows, size
 /* The squared distances of the points of one block from `query` (width values). */
 void mr_points_block(const mr_points *p, size_t block, const double *query, double out[MR_POINT_BLOCK]);
 
+/* The same for MR_QUERIES queries at once, which is several times faster; the distances have the same bits. */
+enum { MR_QUERIES = 4 };
+void mr_points_tile(const mr_points *p, size_t block, const double *const query[MR_QUERIES],
+                    double out[MR_QUERIES][MR_POINT_BLOCK]);
+
 typedef struct mr_neighbour {
     double distance;
     uint32_t row;
