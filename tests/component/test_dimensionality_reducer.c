@@ -132,25 +132,46 @@ static void synthetic(double *x) {
     }
 }
 
+/* A copy that outlives the next run. */
+static mr_span kept(mr_span bytes) {
+    uint8_t *copy = malloc(bytes.len);
+    assert_non_null(copy);
+    memcpy(copy, bytes.data, bytes.len);
+    return (mr_span){copy, bytes.len};
+}
+
+static void forget(mr_span *bytes) {
+    free((void *)bytes->data);
+    *bytes = (mr_span){0};
+}
+
+static const char *const methods[] = {"pca", "autoencoder", "umap", "auto"};
+
 static void test_any_batches_give_the_same_bytes(void **state) {
     (void)state;
     static double x[ROWS * WIDTH];
     static const uint32_t sizes[] = {1, 7, 32, 1000, ROWS};
     harness h;
-    uint8_t first[65536], model[65536];
-    size_t len = 0, model_len = 0;
     synthetic(x);
     harness_numbers(&h, "dimensionality_reducer", x, ROWS, WIDTH);
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        harness_run(&h, sizes[i], 7);
-        mr_span bytes = harness_bytes(&h, 0), artifact = harness_artifact(&h, 0, "model");
-        if (i == 0) {
-            assert_true(bytes.len < sizeof first && artifact.len < sizeof model);
-            memcpy(first, bytes.data, len = bytes.len);
-            memcpy(model, artifact.data, model_len = artifact.len);
+    for (size_t m = 0; m < sizeof methods / sizeof *methods; m++) {
+        mr_span result = {0}, model = {0}, whole = {0};
+        char set[96];
+        snprintf(set, sizeof set, "method=%s components=2 sample=200 iterations=20", methods[m]);
+        harness_set(&h, set);
+        for (size_t i = m < 3 ? 1 : 0; i < sizeof sizes / sizeof *sizes; i++) {
+            harness_run(&h, sizes[i], 7);
+            mr_span got[] = {harness_bytes(&h, 0), harness_artifact(&h, 0, "model"), harness_artifact(&h, 0, "state")};
+            if (!result.data) {
+                result = kept(got[0]);
+                model = kept(got[1]);
+                whole = kept(got[2]);
+            }
+            assert_true(mr_span_eq(got[0], result) && mr_span_eq(got[1], model) && mr_span_eq(got[2], whole));
         }
-        assert_true(mr_span_eq(bytes, (mr_span){first, len}));
-        assert_true(mr_span_eq(artifact, (mr_span){model, model_len}));
+        forget(&result);
+        forget(&model);
+        forget(&whole);
     }
     harness_free(&h);
 }
@@ -176,24 +197,260 @@ static void test_hidden_directions_and_constant_columns_are_found(void **state) 
 static void test_a_stored_model_projects_new_rows(void **state) {
     (void)state;
     static double x[ROWS * WIDTH];
-    uint8_t model[65536];
     harness h;
     synthetic(x);
     harness_numbers(&h, "dimensionality_reducer", x, ROWS, WIDTH);
-    harness_set(&h, "components=3 scale=true");
+    harness_set(&h, "method=pca components=3 scale=true");
     harness_run(&h, 32, 7);
     double error = harness_number(&h, 0, "reconstruction_error"),
            variance = harness_number(&h, 0, "eigenvalues[0]");
-    mr_span bytes = harness_artifact(&h, 0, "model");
-    assert_true(bytes.len < sizeof model);
-    memcpy(model, bytes.data, bytes.len);
-    harness_apply(&h, (mr_span){model, bytes.len}, ROWS, 7);
+    mr_span model = kept(harness_artifact(&h, 0, "model"));
+    harness_apply(&h, model, ROWS, 7);
     double sum = 0;
     for (size_t i = 0; i < ROWS; i++) sum += pow(at(&h, "scores.data[%zu]", 3 * i), 2);
     assert_true(fabs(sum / (ROWS - 1) / variance - 1) < 1e-9);
     assert_true(fabs(harness_number(&h, 0, "reconstruction_error") / error - 1) < 1e-6);
     assert_int_equal(harness_length(&h, 0, "row_errors"), ROWS);
+    forget(&model);
     harness_free(&h);
+}
+
+/* The layout of the fit and that of the stored model are the same for the sampled rows, in batches of any size. */
+static void test_every_kind_of_model_puts_fitted_rows_where_the_fit_put_them(void **state) {
+    (void)state;
+    harness h;
+    harness_file(&h, "dimensionality_reducer", "tabular/breast_cancer.csv", "label=target");
+    size_t n = h.batch.rows;
+    for (size_t m = 0; m < 3; m++) {
+        char set[96];
+        snprintf(set, sizeof set, "method=%s components=3 scale=true iterations=50", methods[m]);
+        harness_set(&h, set);
+        harness_run(&h, 100, 3);
+        assert_string_equal(harness_string(&h, 0, "method"), methods[m]);
+        assert_int_equal(harness_number(&h, 0, "sampled"), n);
+        double *fit = malloc(n * 3 * sizeof *fit);
+        assert_non_null(fit);
+        for (size_t i = 0; i < n * 3; i++) fit[i] = at(&h, "embedding.data[%zu]", i);
+        mr_span model = kept(harness_artifact(&h, 0, "model"));
+        harness_apply(&h, model, 200, 3);
+        for (size_t i = 0; i < n * 3; i++) {
+            char path[64];
+            snprintf(path, sizeof path, "scores.data[%zu]", i % 600);
+            assert_true(harness_number(&h, i / 600, path) == fit[i]);
+        }
+        forget(&model);
+        free(fit);
+    }
+    harness_free(&h);
+}
+
+static size_t method_at(harness *h, const char *name) {
+    char path[64];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "methods[%zu].method", i);
+        if (strcmp(harness_string(h, 0, path), name) == 0) return i;
+    }
+    fail_msg("%s is not among the methods", name);
+    return 0;
+}
+
+static double score(harness *h, const char *name, const char *field) {
+    char path[64];
+    snprintf(path, sizeof path, "methods[%zu].%s", method_at(h, name), field);
+    return harness_number(h, 0, path);
+}
+
+/* The rule: the simplest within 0.005 of the best information, which is the least of the scores. */
+static void check_choice(harness *h) {
+    double best = 0;
+    size_t choice = 3;
+    for (size_t m = 0; m < 3; m++) {
+        double least = fmin(score(h, methods[m], "trustworthiness"), score(h, methods[m], "continuity"));
+        if (m != 2) least = fmin(least, score(h, methods[m], "variance_kept"));
+        assert_true(score(h, methods[m], "information") == least);
+        best = fmax(best, least);
+    }
+    for (size_t m = 3; m-- > 0;)
+        if (score(h, methods[m], "information") >= best - 0.005) choice = m;
+    assert_string_equal(harness_string(h, 0, "method"), methods[choice]);
+    assert_true(score(h, methods[choice], "kept") == 1);
+}
+
+static void test_auto_scores_each_way_and_keeps_the_best(void **state) {
+    (void)state;
+    harness h;
+    harness_file(&h, "dimensionality_reducer", "tabular/breast_cancer.csv", "label=target");
+    harness_set(&h, "scale=true");
+    harness_run(&h, 64, 1);
+    check_choice(&h);
+    assert_string_equal(harness_string(&h, 0, "method"), "pca");
+    assert_true(harness_number(&h, 0, "information_kept") >= 0.95);
+    harness_set(&h, "scale=true components=2");
+    harness_run(&h, 64, 1);
+    check_choice(&h);
+    assert_string_equal(harness_string(&h, 0, "method"), "umap");
+    harness_free(&h);
+}
+
+/* A rolled sheet: two numbers tell a row, but no two straight directions do. */
+enum { SHEET_ROWS = 800, SHEET_WIDTH = 12 };
+static void rolled(double *x, size_t rows, uint64_t seed) {
+    mr_rng r;
+    mr_rng_seed(&r, seed);
+    for (size_t i = 0; i < rows; i++) {
+        double t = 1 + 2 * mr_rng_unit(&r), u = mr_rng_unit(&r);
+        for (int j = 0; j < SHEET_WIDTH; j++)
+            x[i * SHEET_WIDTH + (size_t)j] =
+                sin(t * (1 + j % 4) + j) + 0.3 * u * (j % 3) + 0.01 * mr_rng_normal(&r);
+    }
+}
+
+static void test_a_bent_sheet_goes_to_a_way_that_can_bend(void **state) {
+    (void)state;
+    static double x[SHEET_ROWS * SHEET_WIDTH];
+    harness h;
+    rolled(x, SHEET_ROWS, 5);
+    harness_numbers(&h, "dimensionality_reducer", x, SHEET_ROWS, SHEET_WIDTH);
+    harness_set(&h, "components=2");
+    harness_run(&h, 100, 1);
+    check_choice(&h);
+    assert_string_not_equal(harness_string(&h, 0, "method"), "pca");
+    assert_true(harness_number(&h, 0, "autoencoder.test_error") < 0.5 * harness_number(&h, 0, "autoencoder.pca_test_error"));
+    assert_int_equal(harness_number(&h, 0, "autoencoder.test_rows"), SHEET_ROWS / 5);
+    assert_true(harness_number(&h, 0, "information_kept") >= 0.95);
+    harness_free(&h);
+}
+
+/* ---- rows arrive ---- */
+
+/* Applies a state to rows from..to and leaves the new state (or `what`) in *out. */
+static void update_with(harness *h, const mr_batch *all, uint32_t from, uint32_t to, mr_span state, const char *what,
+                        mr_span *out) {
+    mr_batch part = mr_batch_slice(all, from, to - from);
+    part.first = 0; /* another data set, whose rows count from 0 */
+    h->batch = part;
+    harness_apply(h, state, to - from, 7);
+    if (what) *out = kept(harness_artifact(h, 0, what));
+}
+
+static void test_an_update_with_new_rows_equals_a_fit_on_all_of_them(void **state) {
+    (void)state;
+    static double x[ROWS * WIDTH];
+    harness h;
+    mr_span first, second;
+    synthetic(x);
+    harness_numbers(&h, "dimensionality_reducer", x, ROWS, WIDTH);
+    mr_batch all = h.batch;
+    harness_set(&h, "method=pca components=3 scale=true sample=200");
+    harness_run(&h, 64, 7);
+    mr_span whole = kept(harness_artifact(&h, 0, "state")), model = kept(harness_artifact(&h, 0, "model"));
+    h.batch = mr_batch_slice(&all, 0, 600);
+    harness_run(&h, 64, 7);
+    first = kept(harness_artifact(&h, 0, "state"));
+    update_with(&h, &all, 600, 601, first, "state", &second);
+    assert_true(harness_number(&h, 0, "rows") == 601);
+    forget(&first);
+    update_with(&h, &all, 601, ROWS, second, "state", &first);
+    assert_true(mr_span_eq(first, whole));
+    assert_true(mr_span_eq(harness_artifact(&h, 0, "model"), model));
+    assert_true(harness_number(&h, 0, "refitted") == 1);
+    h.batch = all;
+    forget(&first);
+    forget(&second);
+    forget(&whole);
+    forget(&model);
+    harness_free(&h);
+}
+
+static void test_other_models_are_kept_until_new_rows_drift_away(void **state) {
+    (void)state;
+    static double x[2 * SHEET_ROWS * SHEET_WIDTH];
+    rolled(x, 2 * SHEET_ROWS, 5);
+    for (size_t m = 1; m < 3; m++) {
+        harness h;
+        char set[96];
+        mr_span none = {0};
+        harness_numbers(&h, "dimensionality_reducer", x, 2 * SHEET_ROWS, SHEET_WIDTH);
+        mr_batch all = h.batch;
+        snprintf(set, sizeof set, "method=%s components=2", methods[m]);
+        harness_set(&h, set);
+        h.batch = mr_batch_slice(&all, 0, SHEET_ROWS);
+        harness_run(&h, 100, 7);
+        mr_span stored = kept(harness_artifact(&h, 0, "state")), model = kept(harness_artifact(&h, 0, "model"));
+        update_with(&h, &all, SHEET_ROWS, 2 * SHEET_ROWS, stored, NULL, &none);
+        assert_true(fabs(harness_number(&h, 0, "drift")) < 0.25);
+        assert_true(harness_number(&h, 0, "refitted") == 0 && harness_number(&h, 0, "rows") == 2 * SHEET_ROWS);
+        assert_true(mr_span_eq(harness_artifact(&h, 0, "model"), model));
+        assert_true(harness_number(&h, 0, "trustworthiness") > 0.9);
+        double *moved = malloc(SHEET_ROWS * SHEET_WIDTH * sizeof *moved);
+        assert_non_null(moved);
+        for (size_t i = 0; i < SHEET_ROWS * SHEET_WIDTH; i++) moved[i] = x[i] + (i % 2 ? 2 : 0);
+        mr_batch away = all;
+        away.features = moved;
+        update_with(&h, &away, 0, SHEET_ROWS, stored, NULL, &none);
+        assert_true(harness_number(&h, 0, "drift") > 0.25 && harness_number(&h, 0, "refitted") == 1);
+        assert_false(mr_span_eq(harness_artifact(&h, 0, "model"), model));
+        h.batch = all;
+        free(moved);
+        forget(&stored);
+        forget(&model);
+        harness_free(&h);
+    }
+}
+
+/* ---- wide tables ---- */
+
+enum { WIDE_ROWS = 300, WIDE = 700, HIDDEN = 6 };
+
+static void test_a_wide_table_goes_by_random_projection_and_agrees_with_the_narrow_way(void **state) {
+    (void)state;
+    double *x = malloc(WIDE_ROWS * WIDE * sizeof *x), values[HIDDEN + 1];
+    harness h;
+    mr_rng r;
+    assert_non_null(x);
+    mr_rng_seed(&r, 8);
+    for (size_t i = 0; i < WIDE_ROWS; i++) {
+        double hidden[HIDDEN];
+        for (int k = 0; k < HIDDEN; k++) hidden[k] = (HIDDEN - k) * mr_rng_normal(&r);
+        for (size_t j = 0; j < WIDE; j++)
+            x[i * WIDE + j] = hidden[j % HIDDEN] + 0.2 * hidden[(j + 1) % HIDDEN] + 0.1 * mr_rng_normal(&r) + 5;
+    }
+    for (int batch = 0; batch < 2; batch++) {
+        harness_numbers(&h, "dimensionality_reducer", x, WIDE_ROWS, WIDE);
+        harness_set(&h, "method=pca sample=10000");
+        harness_run(&h, batch ? 37 : WIDE_ROWS, 7);
+        assert_true(harness_number(&h, 0, "components") <= HIDDEN);
+        assert_true(harness_number(&h, 0, "variance_kept") >= 0.95);
+        assert_true(harness_number(&h, 0, "information_kept") >= 0.95);
+        for (int k = 0; k < HIDDEN; k++) {
+            double got = at(&h, "eigenvalues[%zu]", (size_t)k);
+            assert_true(batch == 0 || got == values[k]);
+            values[k] = got;
+        }
+        harness_free(&h);
+    }
+    /* The eigenvalues of x'x are those of xx', which is small. */
+    double *gram = malloc(WIDE_ROWS * WIDE_ROWS * sizeof *gram), *v = malloc(WIDE_ROWS * WIDE_ROWS * sizeof *v);
+    double exact[WIDE_ROWS];
+    mr_arena *arena = mr_arena_new(NULL, 16 << 20);
+    mr_error err;
+    assert_true(gram && v);
+    for (size_t j = 0; j < WIDE; j++) {
+        double mean = 0;
+        for (size_t i = 0; i < WIDE_ROWS; i++) mean += x[i * WIDE + j] / WIDE_ROWS;
+        for (size_t i = 0; i < WIDE_ROWS; i++) x[i * WIDE + j] -= mean;
+    }
+    for (size_t i = 0; i < WIDE_ROWS * WIDE_ROWS; i++) {
+        gram[i] = 0;
+        for (size_t j = 0; j < WIDE; j++)
+            gram[i] += x[i / WIDE_ROWS * WIDE + j] * x[i % WIDE_ROWS * WIDE + j] / (WIDE_ROWS - 1);
+    }
+    assert_int_equal(mr_linalg_eigen(arena, gram, WIDE_ROWS, exact, v, &err), MR_OK);
+    for (int k = 0; k < HIDDEN; k++) assert_true(fabs(values[k] / exact[k] - 1) < 1e-8);
+    mr_arena_free(&arena);
+    free(gram);
+    free(v);
+    free(x);
 }
 
 static void refused(const char *text, const char *options, const char *word) {
@@ -211,6 +468,7 @@ static void test_bad_input_is_refused_with_its_place(void **state) {
     refused("a,b\n1,2\n", "", "1 rows are too few");
     refused("a,b\n1,2\n1,2\n1,2\n", "", "one value only");
     refused("a,b\n1,2\n2,3\n1,2\n", "components=3", "components is 3");
+    refused("a,b\n1,2\n2,3\n1,2\n", "method=umap components=1", "too few rows");
 }
 
 static void test_a_foreign_model_is_refused(void **state) {
@@ -242,6 +500,12 @@ int main(void) {
         cmocka_unit_test(test_any_batches_give_the_same_bytes),
         cmocka_unit_test(test_hidden_directions_and_constant_columns_are_found),
         cmocka_unit_test(test_a_stored_model_projects_new_rows),
+        cmocka_unit_test(test_every_kind_of_model_puts_fitted_rows_where_the_fit_put_them),
+        cmocka_unit_test(test_auto_scores_each_way_and_keeps_the_best),
+        cmocka_unit_test(test_a_bent_sheet_goes_to_a_way_that_can_bend),
+        cmocka_unit_test(test_an_update_with_new_rows_equals_a_fit_on_all_of_them),
+        cmocka_unit_test(test_other_models_are_kept_until_new_rows_drift_away),
+        cmocka_unit_test(test_a_wide_table_goes_by_random_projection_and_agrees_with_the_narrow_way),
         cmocka_unit_test(test_bad_input_is_refused_with_its_place),
         cmocka_unit_test(test_a_foreign_model_is_refused),
     };

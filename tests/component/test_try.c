@@ -138,7 +138,7 @@ static int open_folder(void **state) {
 static int remove_folder(void **state) {
     (void)state;
     static const char *const names[] = {"prompts.jsonl", "mixed.jsonl",       "table.csv", "fd1",
-                                        "fd2",           "kept/results.json", "kept/model"};
+                                        "fd2",           "kept/results.json", "kept/model", "kept/state"};
     char path[128];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);

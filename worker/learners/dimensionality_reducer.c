@@ -1,306 +1,248 @@
-/* dimensionality_reducer: principal component analysis. Every batch gives exact sums and sums of products
- * (worker/kit/exact.h), so the merged covariance, and all that follows, has the same bits for any batches and
- * workers. Jolliffe 2002, Principal Component Analysis, chapters 1 to 3. */
+/* dimensionality_reducer: fewer dimensions that keep the information. A batch gives exact sums and a uniform sample of its
+ * rows (worker/kit/moments.h); principal components come from the merged sums, an autoencoder and UMAP from the merged
+ * sample, and the best by score is kept (worker/kit/reduction.h). Bytes do not depend on batches or workers.
+ * docs/components/dimensionality_reducer.md */
 #include "worker/component.h"
-#include "worker/kit/exact.h"
-#include "worker/kit/linalg.h"
 #include "worker/kit/put.h"
+#include "worker/kit/reduction.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { WIDTH_MAX = 512, DRIVERS = 3 };
-static const char partial_magic[] = "pca-sums-1", model_magic[] = "pca-1";
+enum { DRIVERS = 3, EMBEDDING_MAX = 1000000, MODEL_MAX = 12 << 20, STATE_MAX = 21 << 20 };
+static const char state_magic[] = "reducer-state-1";
+static const double ENOUGH = 0.95;
 
-typedef struct pca_config {
-    int64_t components;
-    double variance;
+static const char *const method_words[] = {"auto", "pca", "autoencoder", "umap", NULL};
+
+typedef struct reducer_config {
+    int64_t method, components, neighbours, hidden, iterations, sample;
+    double variance, min_dist, drift;
     bool scale;
-} pca_config;
+} reducer_config;
 
+#define AT(field) .offset = offsetof(reducer_config, field)
 static const mr_option options[] = {
+    {.name = "method",
+     .type = MR_OPT_CHOICE,
+     AT(method),
+     .def = "auto",
+     .choices = method_words,
+     .help = "the way into fewer dimensions; auto: each that is feasible is tried and scored, the best is kept"},
     {.name = "components",
      .type = MR_OPT_INT,
-     .offset = offsetof(pca_config, components),
+     AT(components),
      .def = "0",
      .min = 0,
-     .max = WIDTH_MAX,
+     .max = 512,
      .unit = "columns",
-     .help = "how many components to keep; 0: as many as `variance` needs"},
+     .help = "how many dimensions to keep; 0: as many principal components as `variance` needs"},
     {.name = "variance",
      .type = MR_OPT_NUMBER,
-     .offset = offsetof(pca_config, variance),
+     AT(variance),
      .def = "0.95",
      .min = 0.01,
      .max = 1,
      .help = "share of the variance that the kept components must carry"},
     {.name = "scale",
      .type = MR_OPT_BOOL,
-     .offset = offsetof(pca_config, scale),
+     AT(scale),
      .def = "false",
      .help = "bring every column to mean 0 and population standard deviation 1 first"},
+    {.name = "sample",
+     .type = MR_OPT_INT,
+     AT(sample),
+     .def = "1000",
+     .min = 100,
+     .max = 100000,
+     .unit = "rows",
+     .help = "rows drawn evenly for UMAP, the autoencoder, the scores, and tables of more than 512 columns"},
+    {.name = "neighbours",
+     .type = MR_OPT_INT,
+     AT(neighbours),
+     .def = "15",
+     .min = 3,
+     .max = 200,
+     .unit = "rows",
+     .help = "umap: neighbours of a row, itself counted; also how many are looked at for trustworthiness and continuity"},
+    {.name = "min_dist",
+     .type = MR_OPT_NUMBER,
+     AT(min_dist),
+     .def = "0.1",
+     .min = 0.001,
+     .max = 0.99,
+     .help = "umap: how near to each other rows may come to lie"},
+    {.name = "hidden",
+     .type = MR_OPT_INT,
+     AT(hidden),
+     .def = "32",
+     .min = 1,
+     .max = 512,
+     .help = "autoencoder: width of the hidden layer on either side of the code"},
+    {.name = "iterations",
+     .type = MR_OPT_INT,
+     AT(iterations),
+     .def = "200",
+     .min = 1,
+     .max = 10000,
+     .help = "autoencoder: steps of L-BFGS at most"},
+    {.name = "drift",
+     .type = MR_OPT_NUMBER,
+     AT(drift),
+     .def = "0.25",
+     .min = 0.01,
+     .max = 100,
+     .help = "when a stored state meets new rows: how much larger their error may be before UMAP or autoencoder is fitted anew"},
     MR_OPTION_END};
 
 static const mr_field outputs[] = {
-    {"rows", MR_FIELD_INTEGER, "rows", "rows that were analysed, or projected by a stored model",
-     MR_FOLD_SUM},
-    {"columns", MR_FIELD_LIST, NULL, "names of the feature columns, in the order of every list here",
+    {"rows", MR_FIELD_INTEGER, "rows", "rows that were analysed, or projected by a stored model", MR_FOLD_SUM},
+    {"columns", MR_FIELD_LIST, NULL, "names of the feature columns, in the order of every list here", MR_FOLD_NONE},
+    {"method", MR_FIELD_TEXT, NULL, "the way that was kept: pca, autoencoder or umap", MR_FOLD_NONE},
+    {"components", MR_FIELD_INTEGER, NULL, "dimensions kept", MR_FOLD_NONE},
+    {"information_kept", MR_FIELD_NUMBER, NULL,
+     "least of the kept way's variance kept, trustworthiness and continuity, of those that are known", MR_FOLD_NONE},
+    {"trustworthiness", MR_FIELD_NUMBER, NULL, "of the kept way, on the sampled rows: neighbours in the layout that were neighbours before",
      MR_FOLD_NONE},
-    {"components", MR_FIELD_INTEGER, NULL, "components kept", MR_FOLD_NONE},
-    {"components_95", MR_FIELD_INTEGER, NULL, "components that carry 95 % of the variance", MR_FOLD_NONE},
-    {"components_95_scaled", MR_FIELD_INTEGER, NULL, "the same when every column counts equally (z-scores)",
+    {"continuity", MR_FIELD_NUMBER, NULL, "of the kept way: neighbours that are neighbours in the layout too", MR_FOLD_NONE},
+    {"methods", MR_FIELD_LIST, NULL,
+     "for each way a map: method, components, variance_kept (autoencoder: on rows left out of the fit), trustworthiness, "
+     "continuity, information, kept, note",
      MR_FOLD_NONE},
-    {"eigenvalues", MR_FIELD_NUMBERS, NULL, "variance along each component, largest first, divisor rows - 1",
+    {"score_rows", MR_FIELD_INTEGER, "rows", "rows whose neighbours the scores look at, among all sampled rows", MR_FOLD_NONE},
+    {"components_95", MR_FIELD_INTEGER, NULL, "principal components that carry 95 % of the variance", MR_FOLD_NONE},
+    {"components_95_scaled", MR_FIELD_INTEGER, NULL, "the same when every column counts equally (z-scores); up to 512 columns",
+     MR_FOLD_NONE},
+    {"eigenvalues", MR_FIELD_NUMBERS, NULL,
+     "variance along each principal component, largest first, divisor rows - 1; over 512 columns those that were sought",
      MR_FOLD_NONE},
     {"ratio", MR_FIELD_NUMBERS, NULL, "each eigenvalue as a share of the whole variance", MR_FOLD_NONE},
-    {"variance_kept", MR_FIELD_NUMBER, NULL, "share of the variance that the kept components carry",
+    {"variance_kept", MR_FIELD_NUMBER, NULL, "share of the variance that the first `components` principal components carry",
      MR_FOLD_NONE},
     {"total_variance", MR_FIELD_NUMBER, NULL, "sum of the columns' variances, after scaling", MR_FOLD_NONE},
     {"reconstruction_error", MR_FIELD_NUMBER, NULL,
-     "mean squared difference between a (scaled) value and its reconstruction from the kept components",
+     "mean squared difference between a (scaled) value and what is given back: by the principal components, or by the "
+     "stored model",
      MR_FOLD_MEAN},
-    {"loadings", MR_FIELD_MATRIX, NULL,
-     "components x columns, unit rows, the largest loading of each positive", MR_FOLD_NONE},
-    {"mean", MR_FIELD_NUMBERS, NULL, "mean of each column", MR_FOLD_NONE},
-    {"scale", MR_FIELD_NUMBERS, NULL,
-     "what each column is divided by: 1, or its population standard deviation", MR_FOLD_NONE},
-    {"constant_columns", MR_FIELD_LIST, NULL, "names of columns that hold one value only", MR_FOLD_NONE},
-    {"scores", MR_FIELD_MATRIX, NULL, "apply only: rows x components, the rows in the new coordinates",
+    {"loadings", MR_FIELD_MATRIX, NULL, "principal components x columns, unit rows, the largest loading of each positive",
      MR_FOLD_NONE},
-    {"row_errors", MR_FIELD_NUMBERS, NULL, "apply only: reconstruction error of each row", MR_FOLD_NONE},
+    {"mean", MR_FIELD_NUMBERS, NULL, "mean of each column", MR_FOLD_NONE},
+    {"scale", MR_FIELD_NUMBERS, NULL, "what each column is divided by: 1, or its population standard deviation",
+     MR_FOLD_NONE},
+    {"constant_columns", MR_FIELD_LIST, NULL, "names of columns that hold one value only", MR_FOLD_NONE},
+    {"sampled", MR_FIELD_INTEGER, "rows", "rows that UMAP, autoencoder and scores used", MR_FOLD_NONE},
+    {"autoencoder", MR_FIELD_MAP, NULL,
+     "when it was tried: test_rows left out of the fit, test_error and pca_test_error (mean squared, columns in [0, 1], the "
+     "same rows and number of dimensions), hidden, iterations, converged",
+     MR_FOLD_NONE},
+    {"umap", MR_FIELD_MAP, NULL,
+     "when it was tried: a, b (the curve), start (spectral or principal), parts (of the neighbour graph), exact_neighbours",
+     MR_FOLD_NONE},
+    {"embedding_rows", MR_FIELD_LIST, NULL, "positions of the sampled rows", MR_FOLD_NONE},
+    {"embedding", MR_FIELD_MATRIX, NULL,
+     "sampled rows x components: where the kept way puts them; left out beyond a million numbers", MR_FOLD_NONE},
+    {"drift", MR_FIELD_NUMBER, NULL,
+     "apply of a state only: the new rows' error by the stored model, over the usual one, less 1", MR_FOLD_NONE},
+    {"refitted", MR_FIELD_BOOL, NULL, "apply of a state only: whether a new model was fitted", MR_FOLD_NONE},
+    {"scores", MR_FIELD_MATRIX, NULL, "apply of a model only: rows x components, the rows in the new coordinates",
+     MR_FOLD_NONE},
+    {"row_errors", MR_FIELD_NUMBERS, NULL,
+     "apply of a model only: each row's mean squared difference to what is given back; umap: mean distance to its fitted "
+     "neighbours",
+     MR_FOLD_NONE},
     {0}};
 
-static mr_status refuse(mr_ctx *ctx, const mr_error *err) {
-    return mr_refuse(ctx, err->status, "%s", err->text);
-}
+static mr_status refuse(mr_ctx *ctx, const mr_error *err) { return mr_refuse(ctx, err->status, "%s", err->text); }
 
 static mr_status tick(void *ctx) { return mr_tick(ctx); }
 
-/* ---- process: rows -> exact sums ---- */
+/* ---- batches and partials ---- */
 
-/* The sums, then the sums of products i <= j row by row, straight behind the header. */
-static mr_status put_sums(mr_ctx *ctx, const mr_batch *batch, mr_buf *out) {
-    size_t n = batch->rows, width = batch->width;
-    mr_exact_term *terms = mr_ctx_alloc(ctx, n * width, sizeof *terms); /* column by column */
-    if (n > 0 && !terms) return MR_E_MEMORY;
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < width; j++) terms[j * n + i] = mr_exact_split(batch->features[i * width + j]);
-    mr_exact sum;
-    for (size_t j = 0; j < width; j++) {
-        mr_exact_clear(&sum);
-        for (size_t i = 0; i < n; i++) mr_exact_add_term(&sum, terms[j * n + i]);
-        mr_exact_pack(&sum, out);
-    }
-    for (size_t j = 0; j < width; j++)
-        for (size_t k = j; k < width; k++) {
-            MR_TRY(mr_tick(ctx));
-            mr_exact_clear(&sum);
-            for (size_t i = 0; i < n; i++) mr_exact_add_product(&sum, terms[j * n + i], terms[k * n + i]);
-            mr_exact_pack(&sum, out);
-        }
-    return MR_OK;
-}
-
-static void put_header(mr_buf *out, uint64_t rows, mr_names names) {
-    mr_pack_array(out, 3);
-    mr_pack_text(out, partial_magic);
-    mr_pack_u64(out, rows);
-    mr_pack_names(out, names);
+static mr_moments_options moments_of(mr_ctx *ctx, const reducer_config *o) {
+    return (mr_moments_options){(size_t)o->sample, mr_ctx_seed(ctx)};
 }
 
 static mr_status process(mr_ctx *ctx, const void *config, const mr_batch *batch, mr_out *out) {
-    (void)config;
-    mr_error err;
-    if (mr_check_features(batch, WIDTH_MAX, &err) != MR_OK) return refuse(ctx, &err);
-    mr_buf *bytes = mr_out_partial_buf(out);
-    put_header(bytes, batch->rows, (mr_names){batch->width, batch->feature_names});
-    return put_sums(ctx, batch, bytes);
+    mr_error err = {0};
+    mr_moments_options o = moments_of(ctx, config);
+    mr_status status = mr_check_features(batch, MR_COLUMNS_MAX, &err);
+    if (status == MR_OK)
+        status = mr_moments_put(batch, batch->first, &o, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx},
+                                mr_out_partial_buf(out), &err);
+    return err.status == MR_OK ? status : refuse(ctx, &err);
 }
 
-/* ---- merge ---- */
-
-typedef struct sums {
-    uint64_t rows;
-    mr_names names;
-    uint32_t count;
-    mr_span *rest; /* of each partial: the packed sums that were not read yet */
-} sums;
-
-static mr_status open_one(mr_ctx *ctx, mr_span partial, sums *s, uint32_t at, mr_error *err) {
-    mr_unpack u;
-    uint64_t rows;
-    mr_names names;
-    mr_unpack_init(&u, partial);
-    MR_TRY(mr_unpack_magic(&u, partial_magic, 3, err));
-    MR_TRY(mr_unpack_u64(&u, UINT64_MAX, &rows, err));
-    MR_TRY(mr_unpack_names(&u, mr_ctx_arena(ctx), &names, err));
-    if (at == 0)
-        s->names = names;
-    else
-        MR_TRY(mr_same_names(names, s->names, "the batches before", err));
-    if (names.count == 0 || names.count > WIDTH_MAX || __builtin_add_overflow(s->rows, rows, &s->rows))
-        return mr_fail(err, MR_E_CORRUPT, "a partial of %u columns and %llu rows", names.count,
-                       (unsigned long long)rows);
-    s->rest[at] = (mr_span){u.at, (size_t)(u.end - u.at)};
-    return MR_OK;
-}
-
-static mr_status open_all(mr_ctx *ctx, const mr_partials *partials, sums *s, mr_error *err) {
-    *s = (sums){.count = partials->count, .rest = mr_ctx_alloc(ctx, partials->count, sizeof *s->rest)};
-    if (!s->rest) return mr_fail(err, MR_E_MEMORY, "no memory for %u partials", partials->count);
-    for (uint32_t i = 0; i < partials->count; i++) MR_TRY(open_one(ctx, partials->items[i], s, i, err));
-    return MR_OK;
-}
-
-/* The next sum of all partials together. */
-static mr_status next_sum(sums *s, bool of_products, mr_exact *out, mr_error *err) {
-    mr_exact_clear(out);
-    for (uint32_t i = 0; i < s->count; i++) MR_TRY(mr_exact_add_packed(out, &s->rest[i], of_products, err));
-    return MR_OK;
-}
-
-static mr_status merge_sums(mr_ctx *ctx, sums *s, mr_buf *out, mr_error *err) {
-    size_t width = s->names.count;
-    mr_exact sum;
-    put_header(out, s->rows, s->names);
-    for (size_t i = 0; i < width + width * (width + 1) / 2; i++) {
-        MR_TRY(mr_tick(ctx));
-        MR_TRY(next_sum(s, i >= width, &sum, err));
-        mr_exact_pack(&sum, out);
-    }
-    return MR_OK;
+/* The merged moments as bytes, and opened again from them. */
+static mr_status merge_moments(mr_ctx *ctx, const mr_span *partials, uint32_t count, mr_buf *bytes, mr_moments *out,
+                               mr_error *err) {
+    mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
+    mr_buf_init(bytes, &mem, MR_PARTIAL_MAX);
+    MR_TRY(mr_moments_open(out, partials, count, mr_ctx_arena(ctx), err));
+    MR_TRY(mr_moments_pack(out, &(mr_ticker){tick, ctx}, bytes, err));
+    if (mr_buf_status(bytes) != MR_OK)
+        return mr_fail(err, mr_buf_status(bytes), "the sums and the sample of %u columns take more than %d MiB: ask for a "
+                       "smaller `sample`", out->names.count, MR_PARTIAL_MAX >> 20);
+    mr_span all = mr_buf_span(bytes);
+    return mr_moments_open(out, &all, 1, mr_ctx_arena(ctx), err);
 }
 
 /* ---- the analysis ---- */
 
 typedef struct analysis {
-    const pca_config *options;
-    size_t width, kept, constants;
-    uint64_t rows;
+    const reducer_config *o;
     mr_names names;
-    double *comoment;  /* width x width: n sum(xy) - sum(x) sum(y), each correctly rounded */
-    double *mean, *sd; /* population standard deviation */
-    double *scale, *values, *vectors, total;
+    mr_sample *sample;
+    mr_spread spread;
+    mr_pca pca, even; /* even: of the z-scores; found == 0 in a wide table */
+    mr_reduction r;
+    mr_span moments; /* packed */
+    bool is_update, refitted;
+    double drift;
 } analysis;
 
-static mr_status analysis_alloc(mr_ctx *ctx, const sums *s, analysis *a, mr_error *err) {
-    size_t w = a->width = s->names.count;
-    a->rows = s->rows;
-    a->names = s->names;
-    a->comoment = mr_ctx_alloc(ctx, w * w, sizeof(double));
-    a->vectors = mr_ctx_alloc(ctx, w * w, sizeof(double));
-    a->values = mr_ctx_alloc(ctx, w, sizeof(double));
-    a->mean = mr_ctx_alloc(ctx, w, sizeof(double));
-    a->sd = mr_ctx_alloc(ctx, w, sizeof(double));
-    a->scale = mr_ctx_alloc(ctx, w, sizeof(double));
-    if (a->comoment && a->vectors && a->values && a->mean && a->sd && a->scale) return MR_OK;
-    return mr_fail(err, MR_E_MEMORY, "no memory for the covariance of %zu columns", w);
+static mr_reduction_options reduction_of(mr_ctx *ctx, const reducer_config *o) {
+    return (mr_reduction_options){.method = o->method == 0 ? MR_REDUCE_AUTO : (int)o->method - 1,
+                                  .neighbours = (size_t)o->neighbours,
+                                  .min_dist = o->min_dist,
+                                  .hidden = (size_t)o->hidden,
+                                  .iterations = (size_t)o->iterations,
+                                  .seed = mr_ctx_seed(ctx)};
 }
 
-static mr_status finish_moments(mr_ctx *ctx, sums *s, analysis *a, mr_error *err) {
-    size_t w = a->width;
-    mr_exact *sum = mr_ctx_alloc(ctx, w, sizeof *sum), xy, difference;
-    if (!sum) return mr_fail(err, MR_E_MEMORY, "no memory for %zu sums", w);
-    for (size_t j = 0; j < w; j++) {
-        MR_TRY(next_sum(s, false, &sum[j], err));
-        a->mean[j] = mr_exact_value(&sum[j]) / (double)s->rows;
-    }
-    for (size_t j = 0; j < w; j++)
-        for (size_t k = j; k < w; k++) {
-            MR_TRY(mr_tick(ctx));
-            MR_TRY(next_sum(s, true, &xy, err));
-            mr_exact_comoment(&difference, s->rows, &xy, &sum[j], &sum[k]);
-            a->comoment[j * w + k] = a->comoment[k * w + j] = mr_exact_value(&difference);
-        }
-    for (size_t j = 0; j < w; j++) {
-        a->sd[j] = sqrt(a->comoment[j * w + j]) / (double)s->rows;
-        a->constants += a->sd[j] == 0;
-    }
+static mr_status components(mr_ctx *ctx, mr_moments *m, analysis *a, mr_error *err) {
+    mr_arena *arena = mr_ctx_arena(ctx);
+    const mr_ticker *t = &(mr_ticker){tick, ctx};
+    mr_pca_options p = {(size_t)a->o->components, a->o->variance, a->o->scale}, even = {.variance = ENOUGH, .scale = true};
+    a->names = m->names;
+    a->sample = &m->sample;
+    if (m->rows < 2)
+        return mr_fail(err, MR_E_INVALID, "%llu rows are too few: variance needs at least 2", (unsigned long long)m->rows);
+    MR_TRY(mr_moments_finish(m, arena, t, &a->spread, err));
+    MR_TRY(mr_pca_fit(&a->spread, &m->sample, &p, mr_ctx_seed(ctx), arena, t, &a->pca, err));
+    if (!a->pca.wide) MR_TRY(mr_pca_fit(&a->spread, &m->sample, &even, mr_ctx_seed(ctx), arena, t, &a->even, err));
     return MR_OK;
 }
 
-/* The matrix whose eigenvalues are wanted: the covariance, or that of the z-scores. */
-static void covariance(const analysis *a, bool scaled, double *out) {
-    size_t w = a->width;
-    double n = (double)a->rows;
-    for (size_t j = 0; j < w; j++)
-        for (size_t k = 0; k < w; k++) {
-            double c = a->comoment[j * w + k] / n / (n - 1);
-            if (scaled) c = a->sd[j] > 0 && a->sd[k] > 0 ? c / a->sd[j] / a->sd[k] : 0;
-            if (scaled && j == k && a->sd[j] > 0) c = n / (n - 1);
-            out[j * w + k] = c;
-        }
+static mr_status analyse(mr_ctx *ctx, mr_moments *m, analysis *a, mr_error *err) {
+    mr_reduction_options o = reduction_of(ctx, a->o);
+    MR_TRY(components(ctx, m, a, err));
+    return mr_reduce(&a->spread, &a->pca, &m->sample, m->names, &o, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &a->r, err);
 }
 
-/* How many of the leading values make up `share` of all; 1e-12 forgives the rounding of the sum. */
-static size_t needed(const double *values, size_t width, double share) {
-    double total = 0, sum = 0;
-    for (size_t k = 0; k < width; k++) total += values[k];
-    for (size_t k = 0; k < width; k++) {
-        sum += values[k];
-        if (sum >= share * total * (1 - 1e-12)) return k + 1;
-    }
-    return width;
-}
-
-static mr_status eigen(mr_ctx *ctx, const analysis *a, bool scaled, double *values, double *vectors,
-                       mr_error *err) {
-    double *matrix = mr_ctx_alloc(ctx, a->width * a->width, sizeof *matrix);
-    if (!matrix) return mr_fail(err, MR_E_MEMORY, "no memory for the covariance of %zu columns", a->width);
-    covariance(a, scaled, matrix);
-    MR_TRY(
-        mr_eigen_jacobi(mr_ctx_arena(ctx), matrix, a->width, values, vectors, &(mr_ticker){tick, ctx}, err));
-    for (size_t k = 0; k < a->width; k++)
-        if (values[k] < 0) values[k] = 0; /* rounding of a zero */
-    mr_eigen_fix_signs(vectors, a->width, a->width);
-    return MR_OK;
-}
-
-static mr_status check_rows(const analysis *a, mr_error *err) {
-    if (a->rows < 2)
-        return mr_fail(err, MR_E_INVALID, "%llu rows are too few: variance needs at least 2",
-                       (unsigned long long)a->rows);
-    if (a->options->components > (int64_t)a->width)
-        return mr_fail(err, MR_E_INVALID, "components is %lld, but there are only %zu feature columns",
-                       (long long)a->options->components, a->width);
-    return MR_OK;
-}
-
-static mr_status analyse(mr_ctx *ctx, sums *s, analysis *a, mr_error *err) {
-    MR_TRY(analysis_alloc(ctx, s, a, err));
-    MR_TRY(check_rows(a, err));
-    MR_TRY(finish_moments(ctx, s, a, err));
-    if (a->constants == a->width)
-        return mr_fail(err, MR_E_INVALID,
-                       "every feature column holds one value only, so there is no variance");
-    MR_TRY(eigen(ctx, a, a->options->scale, a->values, a->vectors, err));
-    for (size_t k = 0; k < a->width; k++) a->total += a->values[k];
-    a->kept = a->options->components > 0 ? (size_t)a->options->components
-                                         : needed(a->values, a->width, a->options->variance);
-    for (size_t j = 0; j < a->width; j++) a->scale[j] = a->options->scale && a->sd[j] > 0 ? a->sd[j] : 1;
-    return MR_OK;
-}
-
-/* ---- what came of it ---- */
-
-static double share(const analysis *a, size_t from, size_t to) {
-    double sum = 0;
-    for (size_t k = from; k < to; k++) sum += a->values[k];
-    return sum / a->total;
-}
+/* ---- findings ---- */
 
 /* "a, b, c": the columns with the largest loadings, each at least half of the first. */
 static void drivers(const analysis *a, const double *vector, mr_buf *out) {
     double last = INFINITY, first = 0;
-    size_t last_at = 0;
+    size_t last_at = 0, width = a->spread.width;
     for (int d = 0; d < DRIVERS; d++) {
-        size_t top = a->width;
-        for (size_t j = 0; j < a->width; j++) {
+        size_t top = width;
+        for (size_t j = 0; j < width; j++) {
             double size = fabs(vector[j]);
             bool open = size < last || (size == last && j > last_at);
-            if (open && (top == a->width || size > fabs(vector[top]))) top = j;
+            if (open && (top == width || size > fabs(vector[top]))) top = j;
         }
-        if (top == a->width || fabs(vector[top]) < first / 2 || vector[top] == 0) return;
+        if (top == width || fabs(vector[top]) < first / 2 || vector[top] == 0) return;
         last = fabs(vector[top]);
         last_at = top;
         if (d == 0) first = last;
@@ -309,190 +251,375 @@ static void drivers(const analysis *a, const double *vector, mr_buf *out) {
 }
 
 static void constant_finding(const analysis *a, mr_buf *words, mr_out *out) {
-    if (a->constants == 0) return;
-    size_t named = 0;
+    size_t named = 0, constants = a->spread.constants;
+    if (constants == 0) return;
     mr_buf_clear(words);
-    for (size_t j = 0; j < a->width && named < 8; j++)
-        if (a->sd[j] == 0) mr_buf_printf(words, "%s%.60s", named++ ? ", " : "", a->names.items[j]);
-    mr_out_finding(out, 0.3, "%zu of %zu columns hold%s one value only and add nothing: %.*s%s", a->constants,
-                   a->width, a->constants == 1 ? "s" : "", MR_SPAN_ARG(mr_buf_span(words)),
-                   a->constants > named ? " and more" : "");
+    for (size_t j = 0; j < a->spread.width && named < 8; j++)
+        if (a->spread.sd[j] == 0) mr_buf_printf(words, "%s%.60s", named++ ? ", " : "", a->names.items[j]);
+    mr_out_finding(out, 0.3, "%zu of %zu columns hold%s one value only and add nothing: %.*s%s", constants, a->spread.width,
+                   constants == 1 ? "s" : "", MR_SPAN_ARG(mr_buf_span(words)), constants > named ? " and more" : "");
 }
 
-static void findings(mr_ctx *ctx, const analysis *a, const double *z_values, const double *z_vectors,
-                     mr_out *out) {
+static void component_finding(const analysis *a, mr_buf *words, mr_out *out) {
+    size_t most = mr_pca_needed(&a->pca, ENOUGH);
+    drivers(a, a->pca.vectors, words);
+    if (most > 0)
+        mr_out_finding(out, 0.9, "%zu of %zu dimensions carr%s 95 %% of the variance; the first (%.0f %%) is driven by %.*s",
+                       most, a->spread.width, most == 1 ? "ies" : "y", 100 * mr_pca_share(&a->pca, 0, 1),
+                       MR_SPAN_ARG(mr_buf_span(words)));
+    else
+        mr_out_finding(out, 0.9, "%zu dimensions carry %.0f %% of the variance of %zu columns; the first (%.0f %%) is driven "
+                       "by %.*s", a->pca.found, 100 * mr_pca_share(&a->pca, 0, a->pca.found), a->spread.width,
+                       100 * mr_pca_share(&a->pca, 0, 1), MR_SPAN_ARG(mr_buf_span(words)));
+    if (a->pca.wide)
+        mr_out_finding(out, 0.5, "with more than %d columns the components come from %zu of the %llu rows, by randomised "
+                       "singular value decomposition", MR_MOMENTS_NARROW, a->pca.fitted,
+                       (unsigned long long)a->spread.rows);
+}
+
+static void scale_finding(const analysis *a, mr_buf *words, mr_out *out) {
+    double widest = 0, narrowest = INFINITY;
+    for (size_t j = 0; j < a->spread.width; j++) {
+        double sd = a->spread.sd[j];
+        if (sd > widest) widest = sd;
+        if (sd > 0 && sd < narrowest) narrowest = sd;
+    }
+    if (a->o->scale || a->pca.wide || widest <= 10 * narrowest) return;
+    size_t even = mr_pca_needed(&a->even, ENOUGH);
+    mr_buf_clear(words);
+    drivers(a, a->even.vectors, words);
+    mr_out_finding(out, 0.8, "the columns' spreads differ by a factor of %.3g, so the widest decide; with scale=true %zu "
+                   "carr%s 95 %%, the first driven by %.*s", widest / narrowest, even, even == 1 ? "ies" : "y",
+                   MR_SPAN_ARG(mr_buf_span(words)));
+}
+
+static const char *name_of(mr_projection_kind kind) {
+    return kind == MR_PROJECT_PCA ? "principal components" : kind == MR_PROJECT_UMAP ? "UMAP" : "the autoencoder";
+}
+
+static void choice_finding(const analysis *a, mr_buf *words, mr_out *out) {
+    const mr_candidate *kept = &a->r.of[a->r.kept];
+    if (isnan(kept->trustworthiness)) return;
+    mr_buf_clear(words);
+    for (int k = 0; k < MR_PROJECTIONS; k++)
+        if (k != (int)a->r.kept && a->r.of[k].tried)
+            mr_buf_printf(words, "%s %s %.3f", words->len ? "," : "; instead", name_of((mr_projection_kind)k), a->r.of[k].information);
+    mr_out_finding(out, kept->information < ENOUGH ? 0.95 : 0.85,
+                   "%s in %zu dimension%s keep%s %.3f of the information%s (trustworthiness %.3f, continuity %.3f%s)%.*s",
+                   name_of(a->r.kept), kept->model.dimensions, kept->model.dimensions == 1 ? "" : "s",
+                   a->r.kept == MR_PROJECT_PCA ? "" : "s", kept->information,
+                   kept->information < ENOUGH ? ", less than 0.95: more `components` would keep more" : "",
+                   kept->trustworthiness, kept->continuity, isnan(kept->variance_kept) ? "" : ", and the variance",
+                   MR_SPAN_ARG(mr_buf_span(words)));
+}
+
+static void autoencoder_finding(const analysis *a, mr_out *out) {
+    double ratio = a->r.test_error / a->r.pca_test_error;
+    if (isnan(ratio)) return;
+    mr_out_finding(out, fabs(log(ratio)) > 0.2 ? 0.6 : 0.3, "on %zu rows left out of both fits an autoencoder of %zu numbers "
+                   "errs %.0f %% %s than as many principal components (mean squared error %.3g against %.3g)", a->r.test_rows,
+                   a->r.of[MR_PROJECT_AUTOENCODER].model.dimensions, 100 * fabs(ratio - 1), ratio < 1 ? "less" : "more",
+                   a->r.test_error, a->r.pca_test_error);
+}
+
+static void drift_finding(const analysis *a, mr_out *out) {
+    if (!a->is_update) return;
+    const char *what = a->r.kept == MR_PROJECT_PCA ? "the components follow all rows exactly"
+                       : a->refitted ? "so the model was fitted anew" : "so the model was kept";
+    mr_out_finding(out, a->drift > a->o->drift ? 0.95 : 0.5, "the new rows err %.0f %% %s by the stored model than is usual; %s",
+                   100 * fabs(a->drift), a->drift > 0 ? "more" : "less", what);
+}
+
+static void findings(mr_ctx *ctx, const analysis *a, mr_out *out) {
     mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
     mr_buf words;
     mr_buf_init(&words, &mem, 4096);
-    size_t most = needed(a->values, a->width, 0.95), even = needed(z_values, a->width, 0.95);
-    drivers(a, a->vectors, &words);
-    mr_out_finding(
-        out, 0.9, "%zu of %zu dimensions carr%s 95 %% of the variance; the first (%.0f %%) is driven by %.*s",
-        most, a->width, most == 1 ? "ies" : "y", 100 * share(a, 0, 1), MR_SPAN_ARG(mr_buf_span(&words)));
-    double widest = 0, narrowest = INFINITY;
-    for (size_t j = 0; j < a->width; j++) {
-        if (a->sd[j] > widest) widest = a->sd[j];
-        if (a->sd[j] > 0 && a->sd[j] < narrowest) narrowest = a->sd[j];
-    }
-    if (!a->options->scale && widest > 10 * narrowest) {
-        mr_buf_clear(&words);
-        drivers(a, z_vectors, &words);
-        mr_out_finding(
-            out, 0.8,
-            "the columns' spreads differ by a factor of %.3g, so the widest decide; with scale=true "
-            "%zu carr%s 95 %%, the first driven by %.*s",
-            widest / narrowest, even, even == 1 ? "ies" : "y", MR_SPAN_ARG(mr_buf_span(&words)));
-    }
+    component_finding(a, &words, out);
+    scale_finding(a, &words, out);
+    choice_finding(a, &words, out);
+    autoencoder_finding(a, out);
+    drift_finding(a, out);
     constant_finding(a, &words, out);
 }
 
-static void put_model(mr_ctx *ctx, const analysis *a, mr_out *out) {
-    mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
-    mr_buf b;
-    mr_buf_init(&b, &mem, (size_t)16 << 20);
-    mr_pack_array(&b, 6);
-    mr_pack_text(&b, model_magic);
-    mr_pack_names(&b, a->names);
-    mr_pack_doubles(&b, a->mean, a->width);
-    mr_pack_doubles(&b, a->scale, a->width);
-    mr_pack_u64(&b, a->kept);
-    mr_pack_doubles(&b, a->vectors, a->kept * a->width);
-    mr_out_artifact(out, "model", "application/x-msgpack", mr_buf_span(&b));
-}
+/* ---- result ---- */
 
-static void put_constants(const analysis *a, mr_out *out) {
-    mr_out_open_list(out, "constant_columns");
-    for (size_t j = 0; j < a->width; j++)
-        if (a->sd[j] == 0) mr_out_text(out, NULL, "%s", a->names.items[j]);
+static void put_methods(const analysis *a, mr_out *out) {
+    mr_out_open_list(out, "methods");
+    for (int k = 0; k < MR_PROJECTIONS; k++) {
+        const mr_candidate *c = &a->r.of[k];
+        mr_out_open_map(out, NULL);
+        mr_out_text(out, "method", "%s", mr_projection_words[k]);
+        mr_out_integer(out, "components", (int64_t)c->model.dimensions);
+        mr_out_number(out, "variance_kept", c->variance_kept);
+        mr_out_number(out, "trustworthiness", c->trustworthiness);
+        mr_out_number(out, "continuity", c->continuity);
+        mr_out_number(out, "information", c->information);
+        mr_out_bool(out, "kept", k == (int)a->r.kept);
+        mr_out_text(out, "note", "%s", c->tried || !c->why_not ? "" : c->why_not);
+        mr_out_close(out);
+    }
     mr_out_close(out);
 }
 
-static mr_status put_result(mr_ctx *ctx, const analysis *a, mr_out *out, mr_error *err) {
-    size_t w = a->width;
-    double n = (double)a->rows;
-    double *z_values = mr_ctx_alloc(ctx, w, sizeof *z_values),
-           *z_vectors = mr_ctx_alloc(ctx, w * w, sizeof *z_vectors);
-    double *ratio = mr_ctx_alloc(ctx, w, sizeof *ratio);
-    if (!z_values || !z_vectors || !ratio) return mr_fail(err, MR_E_MEMORY, "no memory for the eigenvectors");
-    MR_TRY(eigen(ctx, a, true, z_values, z_vectors, err));
-    for (size_t k = 0; k < w; k++) ratio[k] = a->values[k] / a->total;
-    mr_out_integer(out, "rows", (int64_t)a->rows);
-    mr_put_names(out, "columns", a->names);
-    mr_out_integer(out, "components", (int64_t)a->kept);
-    mr_out_integer(out, "components_95", (int64_t)needed(a->values, w, 0.95));
-    mr_out_integer(out, "components_95_scaled", (int64_t)needed(z_values, w, 0.95));
-    mr_out_numbers(out, "eigenvalues", a->values, w);
-    mr_out_numbers(out, "ratio", ratio, w);
-    mr_out_number(out, "variance_kept", share(a, 0, a->kept));
-    mr_out_number(out, "total_variance", a->total);
-    mr_out_number(out, "reconstruction_error", share(a, a->kept, w) * a->total * (n - 1) / n / (double)w);
-    mr_out_matrix(out, "loadings", a->vectors, a->kept, w);
-    mr_out_numbers(out, "mean", a->mean, w);
-    mr_out_numbers(out, "scale", a->scale, w);
-    put_constants(a, out);
-    findings(ctx, a, z_values, z_vectors, out);
-    put_model(ctx, a, out);
+static void put_choice(const analysis *a, mr_out *out) {
+    const mr_candidate *kept = &a->r.of[a->r.kept];
+    mr_out_text(out, "method", "%s", mr_projection_words[a->r.kept]);
+    mr_out_integer(out, "components", (int64_t)kept->model.dimensions);
+    mr_out_number(out, "information_kept", kept->information);
+    mr_out_number(out, "trustworthiness", kept->trustworthiness);
+    mr_out_number(out, "continuity", kept->continuity);
+    put_methods(a, out);
+    mr_out_integer(out, "score_rows", (int64_t)a->r.centres);
+}
+
+static void put_needed(const mr_pca *p, const char *field, mr_out *out) {
+    size_t needed = p->found ? mr_pca_needed(p, ENOUGH) : 0;
+    if (needed)
+        mr_out_integer(out, field, (int64_t)needed);
+    else
+        mr_out_nil(out, field);
+}
+
+static mr_status put_components(mr_ctx *ctx, const analysis *a, mr_out *out) {
+    const mr_pca *p = &a->pca;
+    size_t w = a->spread.width;
+    double *ratio = mr_ctx_alloc(ctx, p->found, sizeof *ratio), n = (double)p->fitted;
+    if (!ratio) return MR_E_MEMORY;
+    for (size_t k = 0; k < p->found; k++) ratio[k] = p->values[k] / p->total;
+    put_needed(p, "components_95", out);
+    put_needed(&a->even, "components_95_scaled", out);
+    mr_out_numbers(out, "eigenvalues", p->values, p->found);
+    mr_out_numbers(out, "ratio", ratio, p->found);
+    mr_out_number(out, "variance_kept", mr_pca_share(p, 0, p->kept));
+    mr_out_number(out, "total_variance", p->total);
+    double left = p->wide ? 1 - mr_pca_share(p, 0, p->kept) : mr_pca_share(p, p->kept, w);
+    mr_out_number(out, "reconstruction_error", left * p->total * (n - 1) / n / (double)w);
+    mr_out_matrix(out, "loadings", p->vectors, p->kept, w);
+    mr_out_numbers(out, "mean", a->spread.mean, w);
+    mr_out_numbers(out, "scale", p->scale, w);
+    mr_out_open_list(out, "constant_columns");
+    for (size_t j = 0; j < w; j++)
+        if (a->spread.sd[j] == 0) mr_out_text(out, NULL, "%s", a->names.items[j]);
+    mr_out_close(out);
     return MR_OK;
+}
+
+static void put_autoencoder(const analysis *a, mr_out *out) {
+    const mr_autoencoder *e = &a->r.of[MR_PROJECT_AUTOENCODER].model.autoencoder;
+    if (a->r.test_rows == 0) return;
+    mr_out_open_map(out, "autoencoder");
+    mr_out_integer(out, "test_rows", (int64_t)a->r.test_rows);
+    mr_out_number(out, "test_error", a->r.test_error);
+    mr_out_number(out, "pca_test_error", a->r.pca_test_error);
+    mr_out_integer(out, "hidden", (int64_t)e->hidden);
+    mr_out_integer(out, "iterations", (int64_t)e->iterations);
+    mr_out_bool(out, "converged", e->converged);
+    mr_out_close(out);
+}
+
+static void put_umap(const analysis *a, mr_out *out) {
+    const mr_umap *u = &a->r.of[MR_PROJECT_UMAP].model.umap;
+    if (u->parts == 0) return;
+    mr_out_open_map(out, "umap");
+    mr_out_number(out, "a", u->a);
+    mr_out_number(out, "b", u->b);
+    mr_out_text(out, "start", "%s", u->start == MR_UMAP_SPECTRAL ? "spectral" : "principal");
+    mr_out_integer(out, "parts", (int64_t)u->parts);
+    mr_out_bool(out, "exact_neighbours", u->exact_neighbours);
+    mr_out_close(out);
+}
+
+static mr_status put_embedding(mr_ctx *ctx, const analysis *a, mr_out *out) {
+    const mr_candidate *kept = &a->r.of[a->r.kept];
+    size_t n = a->sample->count, dims = kept->model.dimensions;
+    int64_t *rows = mr_ctx_alloc(ctx, n, sizeof *rows);
+    if (!rows) return MR_E_MEMORY;
+    for (size_t i = 0; i < n; i++) rows[i] = (int64_t)a->sample->row[i];
+    mr_out_integer(out, "sampled", (int64_t)n);
+    put_autoencoder(a, out);
+    put_umap(a, out);
+    if (n * dims > EMBEDDING_MAX) return MR_OK;
+    mr_out_integers(out, "embedding_rows", rows, n);
+    mr_out_matrix(out, "embedding", kept->scores, n, dims);
+    return MR_OK;
+}
+
+/* `model` projects rows; `state` is the model and the moments, from which an update goes on. */
+static mr_status put_artifacts(mr_ctx *ctx, const analysis *a, mr_out *out, mr_error *err) {
+    const mr_candidate *kept = &a->r.of[a->r.kept];
+    mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
+    mr_buf model, state;
+    mr_buf_init(&model, &mem, MODEL_MAX);
+    mr_buf_init(&state, &mem, STATE_MAX);
+    mr_projection_pack(&kept->model, &model);
+    mr_pack_array(&state, 4);
+    mr_pack_text(&state, state_magic);
+    mr_pack_bin(&state, a->moments);
+    mr_pack_bin(&state, mr_buf_span(&model));
+    mr_pack_f64(&state, kept->usual_error);
+    if (mr_buf_status(&model) != MR_OK) return mr_fail(err, mr_buf_status(&model), "the model is over %d MiB", MODEL_MAX >> 20);
+    if (mr_buf_status(&state) != MR_OK) return mr_fail(err, mr_buf_status(&state), "the state is over %d MiB", STATE_MAX >> 20);
+    mr_out_artifact(out, "model", "application/x-msgpack", mr_buf_span(&model));
+    mr_out_artifact(out, "state", "application/x-msgpack", mr_buf_span(&state));
+    return MR_OK;
+}
+
+static mr_status put_result(mr_ctx *ctx, const analysis *a, mr_out *out, mr_error *err) {
+    mr_out_integer(out, "rows", (int64_t)a->spread.rows);
+    mr_put_names(out, "columns", a->names);
+    put_choice(a, out);
+    MR_TRY(put_components(ctx, a, out));
+    MR_TRY(put_embedding(ctx, a, out));
+    if (a->is_update) {
+        mr_out_number(out, "drift", a->drift);
+        mr_out_bool(out, "refitted", a->refitted);
+    }
+    findings(ctx, a, out);
+    return put_artifacts(ctx, a, out, err);
 }
 
 static mr_status merge(mr_ctx *ctx, const void *config, const mr_partials *partials, mr_out *out) {
     mr_error err = {0};
-    sums s;
-    if (open_all(ctx, partials, &s, &err) != MR_OK) return refuse(ctx, &err);
-    analysis a = {.options = config};
-    mr_status status =
-        partials->last ? analyse(ctx, &s, &a, &err) : merge_sums(ctx, &s, mr_out_partial_buf(out), &err);
-    if (status == MR_OK && partials->last) status = put_result(ctx, &a, out, &err);
+    mr_moments m;
+    mr_buf bytes;
+    analysis a = {.o = config};
+    mr_status status;
+    if (partials->last) {
+        status = merge_moments(ctx, partials->items, partials->count, &bytes, &m, &err);
+        if (status == MR_OK) a.moments = mr_buf_span(&bytes);
+        if (status == MR_OK) status = analyse(ctx, &m, &a, &err);
+        if (status == MR_OK) status = put_result(ctx, &a, out, &err);
+    } else {
+        status = mr_moments_open(&m, partials->items, partials->count, mr_ctx_arena(ctx), &err);
+        if (status == MR_OK) status = mr_moments_pack(&m, &(mr_ticker){tick, ctx}, mr_out_partial_buf(out), &err);
+    }
     return err.status == MR_OK ? status : refuse(ctx, &err);
 }
 
-/* ---- apply ---- */
+/* ---- apply: a model projects, a state goes on ---- */
 
-typedef struct model {
-    mr_names names;
-    double *mean, *scale, *loadings;
-    uint64_t kept;
-} model;
-
-static mr_status read_model(mr_ctx *ctx, mr_span bytes, model *m, mr_error *err) {
-    mr_arena *arena = mr_ctx_arena(ctx);
-    mr_unpack u;
-    mr_unpack_init(&u, bytes);
-    MR_TRY(mr_unpack_magic(&u, model_magic, 6, err));
-    MR_TRY(mr_unpack_names(&u, arena, &m->names, err));
-    MR_TRY(mr_unpack_doubles(&u, m->names.count, arena, &m->mean, err));
-    MR_TRY(mr_unpack_doubles(&u, m->names.count, arena, &m->scale, err));
-    MR_TRY(mr_unpack_u64(&u, m->names.count, &m->kept, err));
-    return mr_unpack_doubles(&u, m->kept * m->names.count, arena, &m->loadings, err);
+/* Coordinates and errors of all rows; *sum gets the errors' sum. */
+static mr_status project_all(mr_ctx *ctx, const mr_projection *p, const mr_batch *batch, double **scores, double **errors,
+                             double *sum, mr_error *err) {
+    MR_TRY(mr_same_names((mr_names){batch->width, batch->feature_names}, p->names, "the model", err));
+    *scores = mr_ctx_alloc(ctx, batch->rows * p->dimensions + 1, sizeof **scores);
+    *errors = mr_ctx_alloc(ctx, batch->rows + 1, sizeof **errors);
+    if (!*scores || !*errors) return mr_fail(err, MR_E_MEMORY, "no memory for %u rows", batch->rows);
+    MR_TRY(mr_projection_run(p, batch->features, batch->rows, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, *scores, *errors,
+                             err));
+    for (uint32_t i = 0; i < batch->rows; i++) *sum += (*errors)[i];
+    return MR_OK;
 }
 
-/* The row's coordinates; returns the mean squared difference to its reconstruction. `z` is scratch. */
-static double project(const model *m, const double *row, double *z, double *scores) {
-    size_t w = m->names.count;
-    for (size_t j = 0; j < w; j++) z[j] = (row[j] - m->mean[j]) / m->scale[j];
-    for (size_t k = 0; k < m->kept; k++) {
-        scores[k] = 0;
-        for (size_t j = 0; j < w; j++) scores[k] += z[j] * m->loadings[k * w + j];
-    }
-    double sum = 0;
-    for (size_t j = 0; j < w; j++) {
-        double rest = z[j];
-        for (size_t k = 0; k < m->kept; k++) rest -= scores[k] * m->loadings[k * w + j];
-        sum += rest * rest;
-    }
-    return sum / (double)w;
-}
-
-static mr_status apply(mr_ctx *ctx, const void *config, const mr_artifact *artifact, const mr_batch *batch,
-                       mr_out *out) {
-    (void)config;
-    mr_error err = {0};
-    model m = {0};
-    if (mr_check_features(batch, WIDTH_MAX, &err) != MR_OK ||
-        read_model(ctx, artifact->bytes, &m, &err) != MR_OK ||
-        mr_same_names((mr_names){batch->width, batch->feature_names}, m.names, "the model", &err) != MR_OK)
-        return refuse(ctx, &err);
-    double *scores = mr_ctx_alloc(ctx, batch->rows * m.kept + 1, sizeof *scores);
-    double *errors = mr_ctx_alloc(ctx, batch->rows + 1, sizeof *errors);
-    double *z = mr_ctx_alloc(ctx, batch->width, sizeof *z), sum = 0;
-    if (!scores || !errors || !z) return MR_E_MEMORY;
-    for (size_t i = 0; i < batch->rows; i++) {
-        MR_TRY(mr_tick(ctx));
-        errors[i] = project(&m, batch->features + i * batch->width, z, scores + i * m.kept);
-        sum += errors[i];
-    }
+static mr_status apply_model(mr_ctx *ctx, mr_span bytes, const mr_batch *batch, mr_out *out, mr_error *err) {
+    mr_projection p;
+    double *scores, *errors, sum = 0;
+    MR_TRY(mr_projection_read(&p, bytes, mr_ctx_arena(ctx), err));
+    MR_TRY(project_all(ctx, &p, batch, &scores, &errors, &sum, err));
     mr_out_integer(out, "rows", batch->rows);
-    mr_out_integer(out, "components", (int64_t)m.kept);
-    mr_out_number(out, "reconstruction_error", batch->rows ? sum / batch->rows : NAN);
-    mr_out_matrix(out, "scores", scores, batch->rows, m.kept);
+    mr_out_text(out, "method", "%s", mr_projection_words[p.kind]);
+    mr_out_integer(out, "components", (int64_t)p.dimensions);
+    if (p.kind != MR_PROJECT_UMAP) mr_out_number(out, "reconstruction_error", batch->rows ? sum / batch->rows : NAN);
+    mr_out_matrix(out, "scores", scores, batch->rows, p.dimensions);
     mr_out_numbers(out, "row_errors", errors, batch->rows);
     return MR_OK;
+}
+
+typedef struct state {
+    mr_span moments;
+    mr_projection model;
+    double usual_error;
+} state;
+
+static bool is_state(mr_span bytes) {
+    mr_unpack u;
+    mr_error err;
+    mr_unpack_init(&u, bytes);
+    return mr_unpack_magic(&u, state_magic, 4, &err) == MR_OK;
+}
+
+static mr_status read_state(mr_ctx *ctx, mr_span bytes, state *s, mr_error *err) {
+    mr_unpack u;
+    mr_span model;
+    mr_unpack_init(&u, bytes);
+    MR_TRY(mr_unpack_magic(&u, state_magic, 4, err));
+    MR_TRY(mr_unpack_bin(&u, MR_PARTIAL_MAX, &s->moments, err));
+    MR_TRY(mr_unpack_bin(&u, MODEL_MAX, &model, err));
+    MR_TRY(mr_unpack_f64(&u, &s->usual_error, err));
+    return mr_projection_read(&s->model, model, mr_ctx_arena(ctx), err);
+}
+
+/* The new rows' moments, their positions behind those of the stored ones, with the stored sample's size and lottery. */
+static mr_status add_rows(mr_ctx *ctx, const state *s, const mr_batch *batch, mr_buf *bytes, mr_moments *m, mr_error *err) {
+    mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
+    mr_buf fresh;
+    mr_buf_init(&fresh, &mem, MR_PARTIAL_MAX);
+    MR_TRY(mr_moments_open(m, &s->moments, 1, mr_ctx_arena(ctx), err));
+    MR_TRY(mr_moments_put(batch, m->rows + batch->first, &m->options, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &fresh, err));
+    mr_span both[] = {s->moments, mr_buf_span(&fresh)};
+    return merge_moments(ctx, both, 2, bytes, m, err);
+}
+
+/* Principal components follow every row. Another model is kept while the new rows fit it. */
+static mr_status update(mr_ctx *ctx, mr_span bytes, const mr_batch *batch, analysis *a, mr_buf *moments, mr_error *err) {
+    state s;
+    mr_moments *m = mr_ctx_alloc(ctx, 1, sizeof *m);
+    double *scores, *errors, sum = 0;
+    if (!m) return mr_fail(err, MR_E_MEMORY, "no memory for the moments");
+    MR_TRY(read_state(ctx, bytes, &s, err));
+    MR_TRY(project_all(ctx, &s.model, batch, &scores, &errors, &sum, err));
+    MR_TRY(add_rows(ctx, &s, batch, moments, m, err));
+    a->moments = mr_buf_span(moments);
+    a->is_update = true;
+    a->drift = batch->rows && s.usual_error > 0 ? sum / batch->rows / s.usual_error - 1 : 0;
+    a->refitted = s.model.kind == MR_PROJECT_PCA || a->drift > a->o->drift;
+    if (a->refitted) return analyse(ctx, m, a, err);
+    mr_reduction_options o = reduction_of(ctx, a->o);
+    MR_TRY(components(ctx, m, a, err));
+    return mr_reduce_again(&a->spread, &a->pca, &m->sample, &s.model, s.usual_error, &o, mr_ctx_arena(ctx),
+                           &(mr_ticker){tick, ctx}, &a->r, err);
+}
+
+static mr_status apply(mr_ctx *ctx, const void *config, const mr_artifact *artifact, const mr_batch *batch, mr_out *out) {
+    mr_error err = {0};
+    mr_buf moments;
+    analysis a = {.o = config};
+    mr_status status = mr_check_features(batch, MR_COLUMNS_MAX, &err);
+    if (status == MR_OK && !is_state(artifact->bytes))
+        status = apply_model(ctx, artifact->bytes, batch, out, &err);
+    else if (status == MR_OK) {
+        status = update(ctx, artifact->bytes, batch, &a, &moments, &err);
+        if (status == MR_OK) status = put_result(ctx, &a, out, &err);
+    }
+    return err.status == MR_OK ? status : refuse(ctx, &err);
 }
 
 /* The points of a line with a little noise across it; eigenvalues by numpy.linalg.eigh(numpy.cov(x.T)). */
 static const mr_example examples[] = {
     {.title = "three columns, one direction",
      .input = "a,b,c\n1,2.1,5\n2,3.9,5\n3,6.1,5\n4,7.9,5\n5,10.1,5\n",
-     .expect = "{\"rows\": 5, \"components\": 1, \"components_95\": 1, \"constant_columns\": [\"c\"], "
-               "\"mean\": [3, 6.02, 5], \"eigenvalues\": [12.5096018421387, 0.00239815786134345, 0]}"},
+     .expect = "{\"rows\": 5, \"method\": \"pca\", \"components\": 1, \"components_95\": 1, "
+               "\"constant_columns\": [\"c\"], \"mean\": [3, 6.02, 5], "
+               "\"eigenvalues\": [12.5096018421387, 0.00239815786134345, 0]}"},
     {0}};
 
 const mr_component mr_component_dimensionality_reducer = {
     .name = "dimensionality_reducer",
-    .summary =
-        "finds how few dimensions carry the information (principal components), and projects rows onto them",
+    .summary = "finds how few dimensions carry the information (principal components, autoencoder, UMAP), and projects rows "
+               "onto them",
     .kind = MR_LEARNER,
     .shape = MR_MERGE,
     .tier = 2,
-    .version = 1,
+    .version = 2,
     .columns = MR_COL_FEATURES,
-    .capabilities = (const char *const[]){"pca", "projection", NULL},
+    .capabilities = (const char *const[]){"pca", "autoencoder", "umap", "projection", "update", NULL},
     .options = options,
-    .config_size = sizeof(pca_config),
+    .config_size = sizeof(reducer_config),
     .outputs = outputs,
     .examples = examples,
-    .deadline_ms = 60000,
-    .memory_mb = 512,
+    .deadline_ms = 600000,
+    .memory_mb = 1024,
     .process = process,
     .merge = merge,
     .apply = apply,
