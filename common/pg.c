@@ -517,16 +517,19 @@ mr_status mr_pg_copy_row(mr_pg *pg, const mr_pg_params *row, mr_error *err) {
                : mr_fail(err, status, "a row for COPY does not fit: %s", mr_status_of((int)status)->text);
 }
 
-mr_status mr_pg_copy_rows(mr_pg *pg, const mr_buf *rows, mr_error *err) {
-    mr_status status = mr_buf_status(rows);
-    if (status != MR_OK)
-        return mr_fail(err, status, "rows for COPY do not fit: %s", mr_status_of((int)status)->text);
+mr_status mr_pg_copy_part(mr_pg *pg, mr_span rows, mr_error *err) {
     enum { PIECE = 1 << 20 }; /* libpq takes an int, and keeps what the server has not read yet */
-    for (size_t at = 0; at < rows->len; at += PIECE) {
-        size_t n = rows->len - at < PIECE ? rows->len - at : PIECE;
-        if (PQputCopyData(pg->conn, (const char *)rows->data + at, (int)n) != 1) return lost(pg, "COPY", err);
+    for (size_t at = 0; at < rows.len; at += PIECE) {
+        size_t n = rows.len - at < PIECE ? rows.len - at : PIECE;
+        if (PQputCopyData(pg->conn, (const char *)rows.data + at, (int)n) != 1) return lost(pg, "COPY", err);
     }
     return MR_OK;
+}
+
+mr_status mr_pg_copy_rows(mr_pg *pg, const mr_buf *rows, mr_error *err) {
+    mr_status status = mr_buf_status(rows);
+    if (status == MR_OK) return mr_pg_copy_part(pg, mr_buf_span(rows), err);
+    return mr_fail(err, status, "rows for COPY do not fit: %s", mr_status_of((int)status)->text);
 }
 
 mr_status mr_pg_copy_end(mr_pg *pg, uint64_t *rows, mr_error *err) {

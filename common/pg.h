@@ -194,8 +194,14 @@ void mr_pg_cell_bool(mr_buf *rows, bool v);
 void mr_pg_cell_int2(mr_buf *rows, int16_t v);
 void mr_pg_cell_int4(mr_buf *rows, int32_t v);
 void mr_pg_cell_int8(mr_buf *rows, int64_t v);
+void mr_pg_cell_float8(mr_buf *rows, double v);
+void mr_pg_cell_time(mr_buf *rows, int64_t wall_ns);
 void mr_pg_cell_bytes(mr_buf *rows, mr_span v); /* text and bytea */
+void mr_pg_cell_jsonb(mr_buf *rows, mr_span json);
+void mr_pg_cell_null(mr_buf *rows);
 mr_status mr_pg_copy_rows(mr_pg *pg, const mr_buf *rows, mr_error *err) MR_MUST_CHECK;
+/* A part of them: whole rows of a buffer that has not failed. */
+mr_status mr_pg_copy_part(mr_pg *pg, mr_span rows, mr_error *err) MR_MUST_CHECK;
 mr_status mr_pg_copy_end(mr_pg *pg, uint64_t *rows, mr_error *err) MR_MUST_CHECK;
 void mr_pg_copy_abort(mr_pg *pg);
 

@@ -258,6 +258,23 @@ void mr_pg_cell_int2(mr_buf *rows, int16_t v) { cell(rows, (uint64_t)v, 2); }
 void mr_pg_cell_int4(mr_buf *rows, int32_t v) { cell(rows, (uint64_t)v, 4); }
 void mr_pg_cell_int8(mr_buf *rows, int64_t v) { cell(rows, (uint64_t)v, 8); }
 
+void mr_pg_cell_float8(mr_buf *rows, double v) { cell(rows, bits_of(v), 8); }
+void mr_pg_cell_time(mr_buf *rows, int64_t wall_ns) { cell(rows, micros_of(wall_ns), 8); }
+
+void mr_pg_cell_jsonb(mr_buf *rows, mr_span json) {
+    static const uint8_t version = JSONB_VERSION;
+    uint8_t *at = mr_buf_extend(rows, 4);
+    if (json.len >= VALUE_MAX && rows->status == MR_OK) rows->status = MR_E_LIMIT;
+    if (at) store_be(at, json.len + 1, 4);
+    mr_buf_put(rows, &version, 1);
+    mr_buf_put(rows, json.data, json.len);
+}
+
+void mr_pg_cell_null(mr_buf *rows) {
+    uint8_t *at = mr_buf_extend(rows, 4);
+    if (at) store_be(at, UINT32_MAX, 4);
+}
+
 void mr_pg_cell_bytes(mr_buf *rows, mr_span v) {
     if (v.len > VALUE_MAX && rows->status == MR_OK) rows->status = MR_E_LIMIT;
     uint8_t *at = mr_buf_extend(rows, 4 + v.len);

@@ -24,6 +24,8 @@ SQL(mr_sql_3_up, "0003_security.up.sql");
 SQL(mr_sql_3_down, "0003_security.down.sql");
 SQL(mr_sql_8_up, "0008_damage.up.sql");
 SQL(mr_sql_8_down, "0008_damage.down.sql");
+SQL(mr_sql_9_up, "0009_intake.up.sql");
+SQL(mr_sql_9_down, "0009_intake.down.sql");
 SQL(mr_sql_10_up, "0010_partitions.up.sql");
 SQL(mr_sql_10_down, "0010_partitions.down.sql");
 
@@ -32,6 +34,7 @@ const mr_migration mr_migrations[] = {
     {2, "delivery", mr_sql_2_up, mr_sql_2_down},
     {3, "security", mr_sql_3_up, mr_sql_3_down},
     {8, "damage", mr_sql_8_up, mr_sql_8_down},
+    {9, "intake", mr_sql_9_up, mr_sql_9_down},
     {10, "partitions", mr_sql_10_up, mr_sql_10_down},
     {0, NULL, NULL, NULL},
 };

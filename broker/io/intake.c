@@ -1,96 +1,58 @@
 #include "broker/io/intake.h"
 
 #include "broker/io/call_args.h"
-#include "broker/io/intake_rows.h"
+#include "broker/io/intake_store.h"
 #include "broker/io/run_info.h"
 #include "common/json.h"
 #include "common/pack.h"
 
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { ARENA_MAX = 512 * 1024 * 1024, PARAMS_MAX = 512 * 1024 * 1024, REPLY_MAX = 16 * 1024 * 1024, KNOWN = 16 };
+enum {
+    ARENA_MAX = 512 * 1024 * 1024,
+    PARAMS_MAX = 512 * 1024 * 1024,
+    COPY_MAX = 512 * 1024 * 1024,
+    REPLY_MAX = 16 * 1024 * 1024,
+    KNOWN = 16,
+    PACKETS = 3 /* one is prepared, one waits, one is stored */
+};
 
 /* An ingest that is under way. */
 typedef struct ingest {
-    int64_t id, dataset;
-    bool is_table, revises;
+    mr_intake_target to;
     mr_arena *arena; /* of the schema */
     mr_table_schema schema;
 } ingest;
 
+/* The rows of one call, ready to be stored. */
+struct mr_intake_packet {
+    mr_intake_target to;
+    mr_arena *arena;
+    mr_intake_rows rows;
+    mr_buf copy;
+};
+
+/* Two threads, so that a call's rows are checked and their features computed while those of the call before are on their way
+ * into the database. The first desk is the one that calls are given to; it prepares rows and passes every call on, in order,
+ * to the second, which alone writes. */
 typedef struct intake {
-    uint32_t max_chars, next;
+    /* of the first desk */
+    uint32_t max_chars, next, packet;
     mr_text *text;
+    mr_pg_params row;
+    ingest known[KNOWN]; /* a ring: the oldest is read again when it comes back */
+    /* of whoever holds the packet: the first desk takes them in turn when `free` has one, the second gives them back */
+    mr_intake_packet packets[PACKETS];
+    sem_t free;
+    /* of the second desk */
+    mr_desk store;
     mr_arena *arena; /* of one call */
     mr_pg_params params;
-    ingest known[KNOWN]; /* a ring: the oldest is read again when it comes back */
 } intake;
 
 /* ---- statements ---- */
-
-static const mr_pg_statement insert_sessions = {
-    "intake_sessions",
-    "insert into millrace.prompt_sessions (name) select distinct n from unnest($1::text[]) n"
-    " where n is not null and not exists (select 1 from millrace.prompt_sessions s where s.name = n) on conflict do nothing",
-    1, {MR_PG_TEXTS}};
-
-/* With `revises`: what is there with the same content and other fields makes room. A deleted prompt stays deleted. */
-static const mr_pg_statement supersede = {
-    "intake_supersede",
-    "update millrace.training_prompts p set superseded = true, active = false"
-    " from unnest($1::bytea[], $2::text[], $3::int[], $4::text[], $5::float8[], $6::boolean[], $7::jsonb[], $8::jsonb[])"
-    " r (hash, source, priority, session, score, success, labels, metadata)"
-    " left join millrace.prompt_sessions s on s.name = r.session"
-    " where p.content_hash = r.hash and p.active and not p.superseded"
-    " and (p.source, p.priority, p.session_id, p.score, p.success, p.labels, p.metadata)"
-    " is distinct from (r.source, r.priority, s.id, r.score, r.success, r.labels, r.metadata)",
-    8, {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_INT4S, MR_PG_TEXTS, MR_PG_FLOAT8S, MR_PG_BOOLS, MR_PG_JSONBS, MR_PG_JSONBS}};
-
-/* Both inserts answer with one row (0, stored, updated), then one (n, id, 0) for each duplicate, in order: the n-th row of the call
- * is there already, as `id` (0 when another call is storing it right now). */
-static const mr_pg_statement insert_prompts = {
-    "intake_prompts",
-    "with r as materialized (select *, row_number() over (partition by hash order by n) as copy"
-    " from unnest($1::bytea[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::int[], $7::text[], $8::float8[],"
-    " $9::boolean[], $10::jsonb[], $11::jsonb[], $12::timestamptz[], $13::bytea[]) with ordinality"
-    " u (hash, prompt, enhancement, enhancement_json, source, priority, session, score, success, labels, metadata, created_at,"
-    " features, n)),"
-    " stored as ("
-    " insert into millrace.training_prompts (content_hash, prompt, enhancement, enhancement_json, source, priority, session_id,"
-    " score, success, labels, metadata, created_at, features, features_version, ingest_id, revision, supersedes)"
-    " select r.hash, r.prompt, r.enhancement, r.enhancement_json, r.source, r.priority, s.id, r.score, r.success, r.labels,"
-    " r.metadata, coalesce(r.created_at, now()), r.features, $14, $15, coalesce(o.revision, 0) + 1, o.id"
-    " from r left join millrace.prompt_sessions s on s.name = r.session"
-    " left join lateral (select id, revision from millrace.training_prompts q where q.content_hash = r.hash and q.superseded"
-    " order by revision desc limit 1) o on $16"
-    " where r.copy = 1 order by r.n on conflict (content_hash) where not superseded do nothing"
-    " returning id, content_hash, supersedes),"
-    " told as (insert into millrace.prompt_event (prompt_id, event, client)"
-    " select supersedes, 'updated', $17 from stored where supersedes is not null)"
-    " select 0::bigint, count(*), count(supersedes) from stored union all"
-    " select r.n, coalesce(t.id, p.id, 0), 0 from r left join stored t on t.content_hash = r.hash"
-    " left join millrace.training_prompts p on p.content_hash = r.hash and not p.superseded"
-    " where t.id is null or r.copy > 1 order by 1",
-    17,
-    {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_TEXTS, MR_PG_BOOLS, MR_PG_TEXTS, MR_PG_INT4S, MR_PG_TEXTS, MR_PG_FLOAT8S, MR_PG_BOOLS,
-     MR_PG_JSONBS, MR_PG_JSONBS, MR_PG_TIMES, MR_PG_BYTEAS, MR_PG_INT4, MR_PG_INT8, MR_PG_BOOL, MR_PG_TEXT}};
-
-static const mr_pg_statement insert_cells = {
-    "intake_cells",
-    "with r as materialized (select * from unnest($1::bytea[], $2::bytea[], $3::bytea[]) with ordinality u (key, hash, cells, n)),"
-    " stored as (insert into millrace.table_row (dataset_id, row_key, content_hash, cells, ingest_id)"
-    " select $4, r.key, r.hash, r.cells, $5 from r order by r.n on conflict do nothing returning row_key)"
-    " select 0::bigint, count(*), 0::bigint from stored union all"
-    " select r.n, coalesce(t.id, 0), 0 from r left join millrace.table_row t on t.dataset_id = $4 and t.row_key = r.key"
-    " where r.key not in (select row_key from stored) order by 1",
-    5, {MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_INT8, MR_PG_INT8}};
-
-static const mr_pg_statement insert_rejects = {
-    "intake_rejects",
-    "insert into millrace.ingest_reject (ingest_id, file, line, \"column\", status, reason)"
-    " select $1, * from unnest($2::text[], $3::bigint[], $4::int[], $5::int[], $6::text[])",
-    6, {MR_PG_INT8, MR_PG_TEXTS, MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT4S, MR_PG_TEXTS}};
 
 static const mr_pg_statement make_dataset = {
     "intake_dataset",
@@ -264,17 +226,17 @@ static mr_status begin(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err)
 
 static mr_status read_known(mr_pg *pg, intake *in, int64_t id, ingest *out, mr_error *err) {
     mr_pg_result *r = NULL;
-    mr_pg_params_clear(&in->params);
-    mr_pg_put_int8(&in->params, id);
-    MR_TRY(mr_pg_exec(pg, &read_ingest, &in->params, &r, err));
+    mr_pg_params_clear(&in->row);
+    mr_pg_put_int8(&in->row, id);
+    MR_TRY(mr_pg_exec(pg, &read_ingest, &in->row, &r, err));
     mr_pg_row row = mr_pg_row_at(r, 0);
     mr_status s = MR_OK;
     if (!mr_pg_rows(r)) {
         s = mr_fail(err, MR_E_NOT_FOUND, "there is no ingest %lld: begin one with ingest_begin", (long long)id);
     } else {
-        *out = (ingest){.id = id, .dataset = mr_pg_int(&row, 0), .arena = mr_arena_new(NULL, 16 * 1024 * 1024)};
-        out->is_table = mr_span_eq(mr_pg_text(&row, 1), mr_span_of("table"));
-        out->revises = mr_pg_bool(&row, 3);
+        *out = (ingest){.to = {.ingest = id, .dataset = mr_pg_int(&row, 0)}, .arena = mr_arena_new(NULL, 16 * 1024 * 1024)};
+        out->to.is_table = mr_span_eq(mr_pg_text(&row, 1), mr_span_of("table"));
+        out->to.revises = mr_pg_bool(&row, 3);
         s = out->arena ? mr_schema_from_json(mr_pg_text(&row, 2), out->arena, &out->schema, err)
                        : mr_fail(err, MR_E_MEMORY, "no memory for an ingest");
         if (s != MR_OK) mr_arena_free(&out->arena);
@@ -283,12 +245,15 @@ static mr_status read_known(mr_pg *pg, intake *in, int64_t id, ingest *out, mr_e
     return s;
 }
 
-static mr_status known(mr_pg *pg, intake *in, int64_t id, const ingest **out, mr_error *err) {
+static mr_status known(mr_desk *desk, int64_t id, const ingest **out, mr_error *err) {
+    intake *in = desk->state;
+    mr_pg *pg;
     for (int i = 0; i < KNOWN; i++) {
         *out = &in->known[i];
-        if (in->known[i].id == id && id) return MR_OK;
+        if (in->known[i].to.ingest == id && id) return MR_OK;
     }
     ingest fresh = {0};
+    MR_TRY(mr_desk_database(desk, &pg, err));
     MR_TRY(read_known(pg, in, id, &fresh, err));
     ingest *slot = &in->known[in->next++ % KNOWN];
     mr_arena_free(&slot->arena);
@@ -297,24 +262,24 @@ static mr_status known(mr_pg *pg, intake *in, int64_t id, const ingest **out, mr
     return MR_OK;
 }
 
-static void put_supersede(mr_pg_params *p, const mr_intake_rows *r) {
-    mr_pg_params_clear(p);
-    mr_pg_put_byteas(p, r->hash, NULL, r->count);
-    mr_pg_put_texts(p, r->source, NULL, r->count);
-    mr_pg_put_int4s(p, r->priority, NULL, r->count);
-    mr_pg_put_texts(p, r->session, r->no_session, r->count);
-    mr_pg_put_float8s(p, r->score, r->no_score, r->count);
-    mr_pg_put_bools(p, r->success, r->no_success, r->count);
-    mr_pg_put_jsonbs(p, r->labels, r->no_labels, r->count);
-    mr_pg_put_jsonbs(p, r->metadata, r->no_metadata, r->count);
+/* On the first desk: the packet that job->packet becomes. */
+static mr_status prepare(mr_desk *desk, mr_intake_job *job, mr_intake_packet *k, mr_error *err) {
+    intake *in = desk->state;
+    const ingest *to;
+    mr_span bytes = {job->rows.data, job->rows.len};
+    mr_arena_reset(k->arena);
+    MR_TRY(known(desk, number(job, "ingest"), &to, err));
+    k->to = to->to;
+    if (k->to.is_table) return mr_intake_table(bytes, to->schema, text(job, "file"), k->arena, &k->rows, err);
+    MR_TRY(mr_intake_prompts(bytes, in->max_chars, in->text, k->arena, &k->rows, err));
+    return k->to.revises ? MR_OK : mr_intake_encode(&k->rows, k->to.ingest, &k->copy, err);
 }
 
-static mr_status put_rejects(mr_pg *pg, mr_pg_params *p, const mr_intake_job *job, const mr_intake_rows *r, mr_arena *arena,
-                             mr_error *err) {
+static mr_status put_rejects(mr_pg *pg, intake *in, const mr_intake_job *job, const mr_intake_rows *r, mr_error *err) {
     size_t n = r->rejects;
-    mr_span *file = mr_arena_alloc(arena, n, sizeof *file), *reason = mr_arena_alloc(arena, n, sizeof *reason);
-    int64_t *line = mr_arena_alloc(arena, n, sizeof *line);
-    int32_t *column = mr_arena_alloc(arena, n, sizeof *column), *status = mr_arena_alloc(arena, n, sizeof *status);
+    mr_span *file = mr_arena_alloc(in->arena, n, sizeof *file), *reason = mr_arena_alloc(in->arena, n, sizeof *reason);
+    int64_t *line = mr_arena_alloc(in->arena, n, sizeof *line);
+    int32_t *column = mr_arena_alloc(in->arena, n, sizeof *column), *status = mr_arena_alloc(in->arena, n, sizeof *status);
     if (!file || !reason || !line || !column || !status) return mr_fail(err, MR_E_MEMORY, "no memory for refused rows");
     for (size_t i = 0; i < n; i++) {
         file[i] = text(job, "file");
@@ -322,73 +287,29 @@ static mr_status put_rejects(mr_pg *pg, mr_pg_params *p, const mr_intake_job *jo
         line[i] = (int64_t)r->reject[i].line;
         status[i] = MR_E_INVALID;
     }
-    mr_pg_params_clear(p);
-    mr_pg_put_int8(p, number(job, "ingest"));
-    mr_pg_put_texts(p, file, NULL, n);
-    mr_pg_put_int8s(p, line, NULL, n);
-    mr_pg_put_int4s(p, column, NULL, n);
-    mr_pg_put_int4s(p, status, NULL, n);
-    mr_pg_put_texts(p, reason, NULL, n);
-    return mr_pg_exec(pg, &insert_rejects, p, NULL, err);
-}
-
-/* `result` is given: what the insert says of the rows. */
-static mr_status store(mr_pg *pg, intake *in, const mr_intake_job *job, const ingest *to, const mr_intake_rows *r,
-                       mr_pg_result **result, mr_error *err) {
-    mr_pg_params *p = &in->params;
-    if (r->any_session) {
-        mr_pg_params_clear(p);
-        mr_pg_put_texts(p, r->session, r->no_session, r->count);
-        MR_TRY(mr_pg_exec(pg, &insert_sessions, p, NULL, err));
-    }
-    if (to->revises && !to->is_table) {
-        put_supersede(p, r);
-        MR_TRY(mr_pg_exec(pg, &supersede, p, NULL, err));
-    }
-    mr_pg_params_clear(p);
-    if (to->is_table) {
-        mr_pg_put_byteas(p, r->key, NULL, r->count);
-        mr_pg_put_byteas(p, r->hash, NULL, r->count);
-        mr_pg_put_byteas(p, r->cells, NULL, r->count);
-        mr_pg_put_int8(p, to->dataset);
-        mr_pg_put_int8(p, to->id);
-    } else {
-        mr_intake_put_prompts(p, r);
-        mr_pg_put_int4(p, MR_FEATURES_VERSION);
-        mr_pg_put_int8(p, to->id);
-        mr_pg_put_bool(p, to->revises);
-        mr_pg_put_text(p, job->client);
-    }
-    MR_TRY(mr_pg_exec(pg, to->is_table ? &insert_cells : &insert_prompts, p, result, err));
-    return r->rejects ? put_rejects(pg, p, job, r, in->arena, err) : MR_OK;
+    return mr_intake_store_rejects(pg, number(job, "ingest"), n, file, line, column, status, reason, &in->params, err);
 }
 
 /* [line, id] of each row that is there already. */
-static void pack_duplicates(mr_buf *b, const mr_intake_rows *r, const mr_pg_result *result) {
-    uint32_t n = mr_pg_rows(result) - 1;
+static void pack_duplicates(mr_buf *b, const mr_intake_rows *r, const mr_intake_outcome *o) {
     mr_pack_text(b, "duplicates");
-    mr_pack_array(b, n);
-    for (uint32_t i = 1; i <= n; i++) {
-        mr_pg_row row = mr_pg_row_at(result, i);
-        uint64_t at = (uint64_t)mr_pg_int(&row, 0) - 1;
+    mr_pack_array(b, o->duplicates);
+    for (uint32_t i = 0; i < o->duplicates; i++) {
         mr_pack_array(b, 2);
-        mr_pack_u64(b, at < r->count ? r->line[at] : 0);
-        mr_pack_i64(b, mr_pg_int(&row, 1));
+        mr_pack_u64(b, r->line[o->row[i]]);
+        mr_pack_i64(b, o->id[i]);
     }
 }
 
-static void pack_stored(mr_intake_job *job, const mr_intake_rows *r, const mr_pg_result *result) {
-    mr_buf *b = &job->reply;
-    mr_pg_row row = mr_pg_row_at(result, 0);
-    int64_t stored = mr_pg_int(&row, 1), updated = mr_pg_int(&row, 2);
+static void pack_stored(mr_buf *b, const mr_intake_rows *r, const mr_intake_outcome *o) {
     mr_pack_map(b, 5);
     mr_pack_text(b, "stored");
-    mr_pack_i64(b, stored - updated);
+    mr_pack_i64(b, o->stored - o->updated);
     mr_pack_text(b, "updated");
-    mr_pack_i64(b, updated);
+    mr_pack_i64(b, o->updated);
     mr_pack_text(b, "duplicate");
-    mr_pack_i64(b, (int64_t)r->count - stored);
-    pack_duplicates(b, r, result);
+    mr_pack_i64(b, (int64_t)r->count - o->stored);
+    pack_duplicates(b, r, o);
     mr_pack_text(b, "rejects");
     mr_pack_array(b, r->rejects);
     for (uint32_t i = 0; i < r->rejects; i++) {
@@ -399,22 +320,24 @@ static void pack_stored(mr_intake_job *job, const mr_intake_rows *r, const mr_pg
     }
 }
 
-static mr_status take_rows(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
-    const ingest *to;
-    mr_intake_rows rows;
-    mr_pg_result *result = NULL;
-    mr_pg_outcome outcome;
-    mr_span bytes = {job->rows.data, job->rows.len};
-    MR_TRY(known(pg, in, number(job, "ingest"), &to, err));
-    if (to->is_table) MR_TRY(mr_intake_table(bytes, to->schema, text(job, "file"), in->arena, &rows, err));
-    else MR_TRY(mr_intake_prompts(bytes, in->max_chars, in->text, in->arena, &rows, err));
+/* One transaction. */
+static mr_status store(mr_pg *pg, intake *in, mr_intake_job *job, bool careful, mr_error *err) {
+    mr_intake_packet *k = job->packet;
+    mr_intake_outcome outcome;
+    mr_pg_outcome committed;
+    mr_arena_reset(in->arena);
     MR_TRY(mr_pg_begin(pg, err));
-    mr_status s = store(pg, in, job, to, &rows, &result, err);
-    if (s == MR_OK) s = mr_pg_commit(pg, &outcome, err);
+    mr_status s = mr_intake_store(pg, &k->to, &k->rows, &k->copy, job->client, careful, &in->params, in->arena, &outcome, err);
+    if (s == MR_OK && k->rows.rejects) s = put_rejects(pg, in, job, &k->rows, err);
+    if (s == MR_OK) s = mr_pg_commit(pg, &committed, err);
     if (s != MR_OK) mr_pg_rollback(pg);
-    else pack_stored(job, &rows, result);
-    mr_pg_result_free(&result);
+    else pack_stored(&job->reply, &k->rows, &outcome);
     return s;
+}
+
+static mr_status take_rows(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
+    mr_status s = store(pg, in, job, false, err);
+    return s == MR_E_EXISTS ? store(pg, in, job, true, err) : s; /* another broker stores the same rows */
 }
 
 /* ---- the others ---- */
@@ -445,15 +368,7 @@ static mr_status client_rejects(mr_pg *pg, intake *in, mr_intake_job *job, mr_er
         column[i] = (int32_t)col;
         status[i] = (int32_t)code;
     }
-    mr_pg_params *p = &in->params;
-    mr_pg_params_clear(p);
-    mr_pg_put_int8(p, number(job, "ingest"));
-    mr_pg_put_texts(p, file, NULL, n);
-    mr_pg_put_int8s(p, line, NULL, n);
-    mr_pg_put_int4s(p, column, NULL, n);
-    mr_pg_put_int4s(p, status, NULL, n);
-    mr_pg_put_texts(p, reason, NULL, n);
-    return mr_pg_exec(pg, &insert_rejects, p, NULL, err);
+    return mr_intake_store_rejects(pg, number(job, "ingest"), n, file, line, column, status, reason, &in->params, err);
 }
 
 static mr_status end(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
@@ -488,7 +403,10 @@ static mr_status (*handler(mr_command command))(mr_pg *, intake *, mr_intake_job
     }
 }
 
-static void work(mr_desk *desk, mr_job *head) {
+/* ---- the two desks ---- */
+
+/* On the second desk. */
+static void write_job(mr_desk *desk, mr_job *head) {
     mr_intake_job *job = (mr_intake_job *)head;
     intake *in = desk->state;
     mr_pg *pg;
@@ -499,6 +417,37 @@ static void work(mr_desk *desk, mr_job *head) {
     if (s == MR_OK && !job->reply.len) mr_pack_map(&job->reply, 0);
     if (s == MR_OK && mr_buf_status(&job->reply) != MR_OK) s = mr_fail(err, MR_E_MEMORY, "no memory for the answer");
     head->status = s;
+    if (job->packet) sem_post(&in->free);
+    job->packet = NULL;
+}
+
+static void wait_for_packet(intake *in) {
+    while (sem_wait(&in->free) != 0) { /* EINTR */
+    }
+}
+
+/* On the first desk: false when the rows are of no use, and the job goes back. */
+static bool prepare_job(mr_desk *desk, mr_intake_job *job) {
+    intake *in = desk->state;
+    if (job->command != MR_CMD_INGEST_ROWS) return true;
+    wait_for_packet(in);
+    mr_intake_packet *k = &in->packets[in->packet];
+    job->head.status = prepare(desk, job, k, &job->head.error);
+    if (job->head.status != MR_OK) return sem_post(&in->free), false;
+    job->packet = k;
+    in->packet = (in->packet + 1) % PACKETS;
+    return true;
+}
+
+static void prepare_jobs(mr_desk *desk, mr_job *jobs) {
+    intake *in = desk->state;
+    while (jobs) {
+        mr_job *job = jobs;
+        jobs = job->next;
+        job->next = NULL;
+        if (prepare_job(desk, (mr_intake_job *)job)) mr_desk_give(&in->store, job);
+        else mr_desk_done(desk, job);
+    }
 }
 
 /* ---- jobs and the desk ---- */
@@ -507,7 +456,7 @@ mr_intake_job *mr_intake_job_new(mr_command command, mr_span args, mr_net_body *
     mr_intake_job *job = mr_new(NULL, 1, sizeof *job);
     if (!job) return NULL;
     job->command = command;
-    job->head.work = work;
+    job->head.work = write_job;
     snprintf(job->client, sizeof job->client, "%s", client);
     mr_buf_init(&job->args, NULL, args.len + 1);
     mr_buf_init(&job->reply, NULL, REPLY_MAX);
@@ -532,25 +481,54 @@ void mr_intake_job_free(mr_intake_job *job) {
 
 static void free_intake(intake *in) {
     for (int i = 0; i < KNOWN; i++) mr_arena_free(&in->known[i].arena);
+    for (int i = 0; i < PACKETS; i++) {
+        mr_arena_free(&in->packets[i].arena);
+        mr_buf_free(&in->packets[i].copy);
+    }
     mr_text_free(&in->text);
     mr_arena_free(&in->arena);
     mr_pg_params_free(&in->params);
+    mr_pg_params_free(&in->row);
+    sem_destroy(&in->free);
     mr_free(NULL, in, 1, sizeof *in);
 }
 
-static void stop(mr_desk *desk) { free_intake(desk->state); }
+/* At the end of the first desk's thread: the second works off what it has. */
+static void stop(mr_desk *desk) {
+    intake *in = desk->state;
+    mr_desk_stop(&in->store);
+    free_intake(in);
+}
+
+static mr_status make_intake(intake *in, mr_error *err) {
+    bool ok = sem_init(&in->free, 0, PACKETS) == 0;
+    mr_pg_params_init(&in->params, NULL, PARAMS_MAX);
+    mr_pg_params_init(&in->row, NULL, PARAMS_MAX);
+    in->arena = mr_arena_new(NULL, ARENA_MAX);
+    for (int i = 0; i < PACKETS; i++) {
+        mr_buf_init(&in->packets[i].copy, NULL, COPY_MAX);
+        in->packets[i].arena = mr_arena_new(NULL, ARENA_MAX);
+        ok = ok && in->packets[i].arena;
+    }
+    if (!ok || !in->arena) return mr_fail(err, MR_E_MEMORY, "no memory for the intake");
+    return mr_text_new(NULL, &in->text, err);
+}
 
 mr_status mr_intake_start(mr_desk *desk, uint32_t max_chars, mr_error *err) {
     intake *in = mr_new(NULL, 1, sizeof *in);
     if (!in) return mr_fail(err, MR_E_MEMORY, "no memory for the intake");
     in->max_chars = max_chars;
-    mr_pg_params_init(&in->params, NULL, PARAMS_MAX);
-    in->arena = mr_arena_new(NULL, ARENA_MAX);
-    mr_status s = in->arena ? mr_text_new(NULL, &in->text, err) : mr_fail(err, MR_E_MEMORY, "no memory for the intake");
+    in->store = (mr_desk){.name = "intake_store", .log = desk->log, .url = desk->url, .outbox = desk->outbox,
+                          .waker = desk->waker, .state = in};
+    mr_status s = make_intake(in, err);
     desk->name = "intake";
     desk->state = in;
+    desk->batch = prepare_jobs;
     desk->stop = stop;
+    if (s == MR_OK) s = mr_desk_start(&in->store, err);
     if (s == MR_OK) s = mr_desk_start(desk, err);
-    if (s != MR_OK) free_intake(in);
+    if (s == MR_OK) return MR_OK;
+    mr_desk_stop(&in->store);
+    free_intake(in);
     return s;
 }

@@ -1,10 +1,14 @@
 /* intake.h: the desk that takes rows in. It checks every row again (a client's word is not enough), computes its features
- * and hash, and stores a call's rows in one transaction, which is answered after COMMIT. */
+ * and hash, and stores a call's rows in one transaction, which is answered after COMMIT. Behind it is a second thread, which
+ * writes what the first has prepared; calls are answered in the order in which they came, except that refused ones may come
+ * first. */
 #ifndef MR_BROKER_IO_INTAKE_H
 #define MR_BROKER_IO_INTAKE_H
 
 #include "broker/io/desk.h"
 #include "proto/gen/session.h"
+
+typedef struct mr_intake_packet mr_intake_packet;
 
 /* A call that writes data: ingest_begin, ingest_rows, ingest_reject, ingest_end, prompt_delete. */
 typedef struct mr_intake_job {
@@ -14,6 +18,7 @@ typedef struct mr_intake_job {
     mr_buf args;         /* the call's msgpack map, checked */
     mr_net_body rows;    /* ingest_rows: an array, each row as mr_prompt_pack, or for a table [line, [cells...]] */
     char client[65];
+    mr_intake_packet *packet; /* the rows once they are prepared; the intake's own */
     mr_buf reply;        /* out: one msgpack document */
 } mr_intake_job;
 

@@ -6,12 +6,43 @@
 
 #define COLUMN(rows, field) ((rows)->field = mr_arena_alloc(arena, n, sizeof *(rows)->field))
 
+/* ---- finding by bytes ---- */
+
+static bool open_index(mr_intake_index *x, mr_arena *arena, size_t n) {
+    for (x->slots = 16; x->slots < n * 2; x->slots *= 2) {
+    }
+    mr_random_bytes(&x->seed, sizeof x->seed); /* names are a stranger's: no chains on purpose */
+    x->slot = mr_arena_alloc(arena, x->slots, sizeof *x->slot);
+    return x->slot;
+}
+
+static uint32_t *slot_of(const mr_intake_index *x, const mr_span *items, mr_span what) {
+    size_t i = (size_t)mr_xxh64(what, x->seed) & (x->slots - 1);
+    while (x->slot[i] && !mr_span_eq(items[x->slot[i] - 1], what)) i = (i + 1) & (x->slots - 1);
+    return &x->slot[i];
+}
+
+/* Places are given in order, from 0. */
+static uint32_t find_or_add(mr_intake_index *x, const mr_span *items, mr_span what, uint32_t place) {
+    uint32_t *slot = slot_of(x, items, what);
+    if (!*slot) *slot = place + 1;
+    return *slot - 1;
+}
+
+uint32_t mr_intake_find(const mr_intake_index *index, const mr_span *items, mr_span what) {
+    return *slot_of(index, items, what) - 1;
+}
+
+/* ---- prompts ---- */
+
 static bool allocate_prompts(mr_intake_rows *r, mr_arena *arena, size_t n) {
-    return COLUMN(r, line) && COLUMN(r, reject) && COLUMN(r, hash) && COLUMN(r, prompt) && COLUMN(r, enhancement) && COLUMN(r, source) &&
-           COLUMN(r, session) && COLUMN(r, labels) && COLUMN(r, metadata) && COLUMN(r, features) &&
+    return COLUMN(r, line) && COLUMN(r, reject) && COLUMN(r, hash) && COLUMN(r, prompt) && COLUMN(r, enhancement) &&
+           COLUMN(r, source) && COLUMN(r, session) && COLUMN(r, labels) && COLUMN(r, metadata) && COLUMN(r, features) &&
            COLUMN(r, no_enhancement) && COLUMN(r, enhancement_json) && COLUMN(r, success) && COLUMN(r, no_success) &&
            COLUMN(r, no_session) && COLUMN(r, no_score) && COLUMN(r, no_labels) && COLUMN(r, no_metadata) &&
-           COLUMN(r, no_time) && COLUMN(r, priority) && COLUMN(r, score) && COLUMN(r, time_ns);
+           COLUMN(r, no_time) && COLUMN(r, priority) && COLUMN(r, score) && COLUMN(r, time_ns) && COLUMN(r, first) &&
+           COLUMN(r, names) && COLUMN(r, name) && open_index(&r->contents, arena, n) && open_index(&r->sessions, arena, n) &&
+           (r->copy_at = mr_arena_alloc(arena, n + 1, sizeof *r->copy_at));
 }
 
 static bool allocate_table(mr_intake_rows *r, mr_arena *arena, size_t n) {
@@ -27,6 +58,13 @@ static void refuse(mr_intake_rows *r, uint64_t line, const mr_error *why) {
     mr_intake_reject *reject = &r->reject[r->rejects++];
     reject->line = line;
     snprintf(reject->reason, sizeof reject->reason, "%.255s", why->text);
+}
+
+static void add_session(mr_intake_rows *r, uint32_t row) {
+    uint32_t n = r->name_count;
+    r->names[n] = r->session[row];
+    r->name[row] = find_or_add(&r->sessions, r->names, r->session[row], n);
+    r->name_count += r->name[row] == n;
 }
 
 static mr_status add_prompt(mr_intake_rows *r, const mr_prompt *p, uint64_t line, mr_text *text, mr_arena *arena,
@@ -48,7 +86,7 @@ static mr_status add_prompt(mr_intake_rows *r, const mr_prompt *p, uint64_t line
     r->priority[i] = (int32_t)p->priority;
     r->session[i] = p->session;
     r->no_session[i] = p->session.len == 0;
-    r->any_session |= p->session.len > 0;
+    if (p->session.len) add_session(r, i);
     r->score[i] = isnan(p->score) ? 0 : p->score;
     r->no_score[i] = isnan(p->score);
     r->success[i] = p->success == 1;
@@ -59,6 +97,7 @@ static mr_status add_prompt(mr_intake_rows *r, const mr_prompt *p, uint64_t line
     r->no_metadata[i] = p->metadata.len == 0;
     r->no_time[i] = p->created_at_us == INT64_MIN;
     r->time_ns[i] = r->no_time[i] ? 0 : p->created_at_us * 1000;
+    r->first[i] = find_or_add(&r->contents, r->hash, r->hash[i], i);
     r->count++;
     return MR_OK;
 }
@@ -158,6 +197,56 @@ mr_status mr_intake_table(mr_span bytes, mr_table_schema schema, mr_span file, m
     for (uint32_t i = 0; s == MR_OK && i < n; i++) s = table_row(&u, schema, file, cells, arena, &scratch, out, err);
     mr_buf_free(&scratch);
     return s;
+}
+
+/* ---- as rows of a COPY ---- */
+
+static void put_text(mr_buf *to, mr_span text, bool null) {
+    if (null) mr_pg_cell_null(to);
+    else mr_pg_cell_bytes(to, text);
+}
+
+static void put_object(mr_buf *to, mr_span json, bool null) {
+    if (null) mr_pg_cell_null(to);
+    else mr_pg_cell_jsonb(to, json);
+}
+
+static void put_verdicts(mr_buf *to, const mr_intake_rows *r, uint32_t i) {
+    if (r->no_score[i]) mr_pg_cell_null(to);
+    else mr_pg_cell_float8(to, r->score[i]);
+    if (r->no_success[i]) mr_pg_cell_null(to);
+    else mr_pg_cell_bool(to, r->success[i]);
+}
+
+static void put_row(mr_buf *to, const mr_intake_rows *r, uint32_t i, int64_t ingest) {
+    enum { COLUMNS = 15 };
+    mr_pg_cells(to, COLUMNS);
+    mr_pg_cell_time(to, r->time_ns[i]);
+    if (r->no_session[i]) mr_pg_cell_null(to);
+    else mr_pg_cell_int8(to, 0);
+    mr_pg_cell_bytes(to, r->hash[i]);
+    mr_pg_cell_bytes(to, r->prompt[i]);
+    put_text(to, r->enhancement[i], r->no_enhancement[i]);
+    mr_pg_cell_bool(to, r->enhancement_json[i]);
+    mr_pg_cell_bytes(to, r->source[i]);
+    mr_pg_cell_int4(to, r->priority[i]);
+    put_verdicts(to, r, i);
+    put_object(to, r->labels[i], r->no_labels[i]);
+    put_object(to, r->metadata[i], r->no_metadata[i]);
+    mr_pg_cell_bytes(to, r->features[i]);
+    mr_pg_cell_int4(to, MR_FEATURES_VERSION);
+    mr_pg_cell_int8(to, ingest);
+}
+
+mr_status mr_intake_encode(mr_intake_rows *rows, int64_t ingest, mr_buf *copy, mr_error *err) {
+    mr_buf_clear(copy);
+    for (uint32_t i = 0; i < rows->count; i++) {
+        rows->copy_at[i] = copy->len;
+        put_row(copy, rows, i, ingest);
+    }
+    rows->copy_at[rows->count] = copy->len;
+    mr_status s = mr_buf_status(copy);
+    return s == MR_OK ? s : mr_fail(err, s, "the rows of this call do not fit into memory");
 }
 
 void mr_intake_put_prompts(mr_pg_params *p, const mr_intake_rows *r) {
