@@ -150,8 +150,10 @@ mr_status mr_features(mr_text *t, mr_span prompt, float out[MR_FEATURES], mr_err
     size_t bad;
     if (!mr_utf8_check(prompt, NULL, &bad))
         return mr_fail(err, MR_E_INVALID, "not UTF-8 at byte %zu", bad + 1);
-    MR_TRY(mr_count_chars(t, prompt, &chars, err));
-    MR_TRY(mr_count_words(t, prompt, &words, err));
+    mr_feature_memory *m = mr_text_kept(t, sizeof *m);
+    if (!m) return mr_fail(err, MR_E_MEMORY, "out of memory while counting words");
+    MR_TRY(mr_count_chars(t, m, prompt, &chars, err));
+    MR_TRY(mr_count_words(t, m, prompt, &words, err));
     mr_count_structure(prompt, &structure);
     fill_chars(&chars, f);
     fill_words(&words, f);

@@ -20,6 +20,12 @@ double mr_log2_exact(uint64_t n) {
     return k + sum * 2 * 1.4426950408889634; /* 1 / ln 2 */
 }
 
+double mr_n_log2_n(mr_feature_memory *m, uint64_t n) {
+    if (n >= MR_KEPT_LOGS) return (double)n * mr_log2_exact(n);
+    if (m->logs[n] == 0 && n > 1) m->logs[n] = (double)n * mr_log2_exact(n);
+    return m->logs[n];
+}
+
 /* A set of 64-bit keys (none is 0) with counts, by open addressing. */
 typedef struct tally {
     uint64_t *keys;
@@ -65,6 +71,25 @@ static void count_trigrams(mr_span s, tally *y) {
     }
 }
 
+/* Distinct trigrams of plain ASCII: a bit each, cleared again behind. */
+static uint64_t count_ascii_trigrams(mr_span s, uint64_t *bits) {
+    enum { LAST_THREE = MR_ASCII_TRIGRAMS - 1 };
+    uint64_t distinct = 0;
+    uint32_t window = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        window = (window << 7 | s.data[i]) & LAST_THREE;
+        if (i < 2) continue;
+        uint64_t *word = &bits[window / 64], bit = 1ull << window % 64;
+        distinct += !(*word & bit);
+        *word |= bit;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        window = (window << 7 | s.data[i]) & LAST_THREE;
+        bits[window / 64] = 0;
+    }
+    return distinct;
+}
+
 static void count_classes(mr_char_counts *c, unsigned bits, uint64_t n) {
     c->letters += bits & MR_CHAR_LETTER ? n : 0;
     c->upper += bits & MR_CHAR_UPPER ? n : 0;
@@ -75,7 +100,7 @@ static void count_classes(mr_char_counts *c, unsigned bits, uint64_t n) {
 
 /* The code points that are not ASCII go to `y`; the sum of n log2 n over them is returned. The order of the
  * sum is that of the table, which follows from the text alone. */
-static double count_wide(mr_span s, mr_char_counts *c, tally *y) {
+static double count_wide(mr_feature_memory *m, mr_span s, mr_char_counts *c, tally *y) {
     tally_clear(y);
     for (size_t at = 0; at < s.len;) {
         uint32_t code = mr_utf8_next(s, &at);
@@ -86,30 +111,41 @@ static double count_wide(mr_span s, mr_char_counts *c, tally *y) {
         if (!y->keys[i]) continue;
         count_classes(c, mr_char_class((uint32_t)y->keys[i]), y->counts[i]);
         c->non_ascii += y->counts[i];
-        sum += y->counts[i] * mr_log2_exact(y->counts[i]);
+        sum += mr_n_log2_n(m, y->counts[i]);
     }
     return sum;
 }
 
-mr_status mr_count_chars(mr_text *t, mr_span s, mr_char_counts *out, mr_error *err) {
-    tally y;
-    uint32_t ascii[256] = {0};
+/* The ASCII part of the text; returns the sum of n log2 n. */
+static double count_ascii(mr_feature_memory *m, mr_span s, mr_char_counts *c) {
+    uint32_t seen[256] = {0};
     double sum = 0;
-    *out = (mr_char_counts){0};
-    if (!tally_open(&y, t, s.len))
-        return mr_fail(err, MR_E_MEMORY, "out of memory while counting characters");
-    for (size_t i = 0; i < s.len; i++) ascii[s.data[i]]++;
+    for (size_t i = 0; i < s.len; i++) seen[s.data[i]]++;
     for (unsigned i = 0; i < 128; i++) {
-        if (!ascii[i]) continue;
-        count_classes(out, mr_ascii_class[i], ascii[i]);
-        out->chars += ascii[i];
-        sum += ascii[i] * mr_log2_exact(ascii[i]);
+        if (!seen[i]) continue;
+        count_classes(c, mr_ascii_class[i], seen[i]);
+        c->chars += seen[i];
+        sum += mr_n_log2_n(m, seen[i]);
     }
-    if (out->chars < s.len) sum += count_wide(s, out, &y);
+    return sum;
+}
+
+static mr_status count_others(mr_text *t, mr_feature_memory *m, mr_span s, mr_char_counts *out, double *sum, mr_error *err) {
+    tally y;
+    if (!tally_open(&y, t, s.len)) return mr_fail(err, MR_E_MEMORY, "out of memory while counting characters");
+    *sum += count_wide(m, s, out, &y);
     out->chars += out->non_ascii;
-    if (out->chars) out->entropy = mr_log2_exact(out->chars) - sum / (double)out->chars;
     tally_clear(&y);
     count_trigrams(s, &y);
     out->trigrams_new = y.distinct;
+    return MR_OK;
+}
+
+mr_status mr_count_chars(mr_text *t, mr_feature_memory *m, mr_span s, mr_char_counts *out, mr_error *err) {
+    *out = (mr_char_counts){0};
+    double sum = count_ascii(m, s, out);
+    if (out->chars < s.len) MR_TRY(count_others(t, m, s, out, &sum, err));
+    else out->trigrams_new = count_ascii_trigrams(s, m->trigrams);
+    if (out->chars) out->entropy = mr_log2_exact(out->chars) - sum / (double)out->chars;
     return MR_OK;
 }

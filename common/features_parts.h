@@ -26,6 +26,21 @@ unsigned mr_lexicon(mr_span word);
 /* log2 of n >= 1, from + - * / alone, so that every machine gives the same bits. */
 double mr_log2_exact(uint64_t n);
 
+/* What is kept between texts, so that it is worked out once and not for every row. */
+enum { MR_KEPT_WORD = 20, MR_KEPT_WORDS = 4096, MR_KEPT_LOGS = 512, MR_ASCII_TRIGRAMS = 128 * 128 * 128 };
+typedef struct mr_kept_word {
+    uint8_t text[MR_KEPT_WORD]; /* folded, NULs behind it; empty: none */
+    uint16_t bits, syllables;
+} mr_kept_word;
+typedef struct mr_feature_memory {
+    mr_kept_word words[MR_KEPT_WORDS]; /* each at the place that its hash gives; the last one stays */
+    double logs[MR_KEPT_LOGS];         /* n log2 n; 0: not known yet */
+    uint64_t trigrams[MR_ASCII_TRIGRAMS / 64]; /* one bit each; all 0 between texts */
+} mr_feature_memory;
+
+/* n log2 n. */
+double mr_n_log2_n(mr_feature_memory *m, uint64_t n);
+
 typedef struct mr_char_counts {
     uint64_t chars, letters, upper, digits, punct, spaces, non_ascii;
     double entropy;        /* bits for each character */
@@ -44,8 +59,8 @@ typedef struct mr_structure_counts {
 } mr_structure_counts;
 
 /* All take valid UTF-8. The first two use the scratch memory of `t`, one after the other. */
-mr_status mr_count_chars(mr_text *t, mr_span s, mr_char_counts *out, mr_error *err) MR_MUST_CHECK;
-mr_status mr_count_words(mr_text *t, mr_span s, mr_word_counts *out, mr_error *err) MR_MUST_CHECK;
+mr_status mr_count_chars(mr_text *t, mr_feature_memory *m, mr_span s, mr_char_counts *out, mr_error *err) MR_MUST_CHECK;
+mr_status mr_count_words(mr_text *t, mr_feature_memory *m, mr_span s, mr_word_counts *out, mr_error *err) MR_MUST_CHECK;
 void mr_count_structure(mr_span s, mr_structure_counts *out);
 
 #endif

@@ -16,6 +16,7 @@ typedef struct words {
     uint32_t *slots; /* hash table of places + 1; 0 is empty */
     uint8_t *folded;
     size_t count, distinct_count, slot_count, fill;
+    mr_kept_word *kept;
 } words;
 
 static bool words_open(words *w, mr_text *t, size_t bytes) {
@@ -67,13 +68,30 @@ static uint64_t hash_bytes(const uint8_t *p, size_t n) {
     return h ^ h >> 32;
 }
 
-static entry *new_entry(words *w, size_t slot, size_t length) {
-    entry *e = &w->distinct[w->distinct_count];
-    mr_span text = {w->folded + w->fill, length};
+/* What a word means and how it sounds; most words were met before. */
+static void look_up(mr_kept_word *w, mr_span text) {
     unsigned syllables = mr_text_syllables(text);
-    *e = (entry){.start = (uint32_t)w->fill, .length = (uint32_t)length};
-    e->bits = (uint16_t)mr_lexicon(text);
-    e->syllables = (uint16_t)(syllables ? syllables : 1); /* a number is read as one */
+    w->bits = (uint16_t)mr_lexicon(text);
+    w->syllables = (uint16_t)(syllables ? syllables : 1); /* a number is read as one */
+}
+
+static mr_kept_word facts_of(mr_kept_word *kept, mr_span text, uint64_t hash) {
+    mr_kept_word fresh = {.bits = 0};
+    if (text.len > MR_KEPT_WORD) {
+        look_up(&fresh, text);
+        return fresh;
+    }
+    memcpy(fresh.text, text.data, text.len);
+    mr_kept_word *place = &kept[(hash >> 40) % MR_KEPT_WORDS];
+    if (memcmp(place->text, fresh.text, MR_KEPT_WORD) == 0) return *place;
+    look_up(&fresh, text);
+    return *place = fresh;
+}
+
+static entry *new_entry(words *w, size_t slot, size_t length, uint64_t hash) {
+    entry *e = &w->distinct[w->distinct_count];
+    mr_kept_word facts = facts_of(w->kept, (mr_span){w->folded + w->fill, length}, hash);
+    *e = (entry){.start = (uint32_t)w->fill, .length = (uint32_t)length, .bits = facts.bits, .syllables = facts.syllables};
     w->slots[slot] = (uint32_t)++w->distinct_count;
     w->fill += length;
     return e;
@@ -81,12 +99,13 @@ static entry *new_entry(words *w, size_t slot, size_t length) {
 
 static entry *find_entry(words *w, size_t length) {
     const uint8_t *text = w->folded + w->fill;
-    size_t i = (size_t)hash_bytes(text, length) & (w->slot_count - 1);
+    uint64_t hash = hash_bytes(text, length);
+    size_t i = (size_t)hash & (w->slot_count - 1);
     for (; w->slots[i]; i = (i + 1) & (w->slot_count - 1)) {
         entry *e = &w->distinct[w->slots[i] - 1];
         if (e->length == length && !memcmp(w->folded + e->start, text, length)) return e;
     }
-    return new_entry(w, i, length);
+    return new_entry(w, i, length, hash);
 }
 
 static void count_meaning(mr_word_counts *out, unsigned bits, unsigned before) {
@@ -158,12 +177,12 @@ static double mattr(words *w) {
     return (double)sum / ((double)WINDOW * (double)(w->count - WINDOW + 1));
 }
 
-static void sum_up(words *w, mr_word_counts *out) {
+static void sum_up(mr_feature_memory *m, words *w, mr_word_counts *out) {
     double sum = 0;
     for (size_t i = 0; i < w->distinct_count; i++) {
         uint32_t n = w->distinct[i].count;
         out->once += n == 1;
-        if (n > 1) sum += n * mr_log2_exact(n);
+        if (n > 1) sum += mr_n_log2_n(m, n);
     }
     out->words = w->count;
     out->distinct = w->distinct_count;
@@ -172,10 +191,11 @@ static void sum_up(words *w, mr_word_counts *out) {
     if (w->count) out->entropy = mr_log2_exact(w->count) - sum / (double)w->count;
 }
 
-mr_status mr_count_words(mr_text *t, mr_span s, mr_word_counts *out, mr_error *err) {
+mr_status mr_count_words(mr_text *t, mr_feature_memory *m, mr_span s, mr_word_counts *out, mr_error *err) {
     words w;
     *out = (mr_word_counts){0};
     if (!words_open(&w, t, s.len)) return mr_fail(err, MR_E_MEMORY, "out of memory while counting words");
+    w.kept = m->words;
     MR_TRY(mr_text_walk(t, MR_UNIT_WORD, s, err));
     MR_TRY(mr_text_walk(t, MR_UNIT_SENTENCE, s, err));
     sentence_walk walk = {.words = 0};
@@ -193,6 +213,6 @@ mr_status mr_count_words(mr_text *t, mr_span s, mr_word_counts *out, mr_error *e
         count_in_sentence(t, out, s, &walk, piece.start);
     }
     end_sentence(out, s, &walk);
-    sum_up(&w, out);
+    sum_up(m, &w, out);
     return MR_OK;
 }

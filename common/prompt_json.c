@@ -1,6 +1,7 @@
 #include "common/jsonl.h"
 #include "common/option.h"
 #include "common/prompt_parts.h"
+#include "common/prompt_scan.h"
 #include "common/unicode.h"
 
 #include <math.h>
@@ -297,6 +298,9 @@ mr_status mr_prompt_from_json(mr_span line, const mr_prompt_map *map, const mr_p
     reading r = {.arena = arena, .p = out, .limits = limits};
     mr_prompt_init(out);
     if (column) *column = 0;
+    if (!map && mr_prompt_scan(line, arena, out) && mr_prompt_check(out, limits, NULL, NULL) == MR_OK)
+        return mr_prompt_hash(out), MR_OK;
+    mr_prompt_init(out);
     MR_TRY(mr_jsonl_parse(line, MR_PROMPT_DEPTH, &row, column, err));
     mr_status status = read_row(&r, row, map, err);
     if (status != MR_OK && column) *column = column_of_key(line, map, r.key);

@@ -1,4 +1,5 @@
 #include "common/prompt_parts.h"
+#include "common/prompt_scan.h"
 
 #include <math.h>
 
@@ -91,6 +92,7 @@ static mr_status canonical_text(const char *name, mr_span *text, size_t max, boo
                                 mr_error *err) {
     mr_json *v = NULL;
     if (text->len == 0) return MR_OK;
+    if (text->len <= max && mr_prompt_is_canonical(*text)) return mr_prompt_copy(arena, *text, text, err);
     if (mr_json_parse(*text, max, MR_PROMPT_DEPTH, &v, err) != MR_OK) return mr_fail_in(err, "'%s'", name);
     mr_json_type kind = mr_json_kind(v);
     mr_status status = MR_OK;

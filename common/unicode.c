@@ -112,8 +112,8 @@ struct mr_text {
     const UNormalizer2 *nfc;
     UChar *wide; /* UTF-16 of what is normalised */
     size_t wide_cap;
-    void *scratch;
-    size_t scratch_cap;
+    void *scratch, *kept;
+    size_t scratch_cap, kept_size;
     bool slow;
 };
 
@@ -151,6 +151,7 @@ void mr_text_free(mr_text **t) {
     if ((*t)->fold) ucasemap_close((*t)->fold);
     mr_free((*t)->mem, (*t)->wide, (*t)->wide_cap, sizeof(UChar));
     mr_free((*t)->mem, (*t)->scratch, (*t)->scratch_cap, 1);
+    mr_free((*t)->mem, (*t)->kept, (*t)->kept_size, 1);
     mr_free((*t)->mem, *t, 1, sizeof **t);
     *t = NULL;
 }
@@ -293,4 +294,11 @@ void *mr_text_scratch(mr_text *t, size_t bytes) {
     t->scratch = fresh;
     t->scratch_cap = bytes;
     return fresh;
+}
+
+void *mr_text_kept(mr_text *t, size_t bytes) {
+    MR_ASSERT(!t->kept || t->kept_size == bytes);
+    if (!t->kept) t->kept = mr_new(t->mem, bytes, 1);
+    t->kept_size = bytes;
+    return t->kept;
 }

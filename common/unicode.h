@@ -64,6 +64,9 @@ mr_status mr_text_fold(mr_text *t, mr_span s, mr_buf *out, mr_error *err) MR_MUS
 
 /* Memory that is kept with `t` for its user (the features); holds what was last written. NULL: none. */
 void *mr_text_scratch(mr_text *t, size_t bytes);
+/* The same, but what was written stays for as long as `t` lives: zeroed at first, and always of the size that was asked for
+ * first. */
+void *mr_text_kept(mr_text *t, size_t bytes);
 
 /* Syllables of an English word: at least 1 when it has a letter, else 0. The rules, on lower-case letters:
  *

@@ -3,6 +3,7 @@
 #include "common/pack.h"
 #include "tests/unit/io_rig.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -145,6 +146,65 @@ static void duplicates_are_told_with_their_line_and_the_row_that_is_there(void *
     assert_int_equal(send_rows(&in, id), MR_OK);
     said(&in, "\"stored\":0,\"updated\":0,\"duplicate\":3");
     assert_int_equal(rig_number(in.r, "select count(*) from millrace.training_prompts"), 2);
+    stop_intake(&in);
+}
+
+/* Another broker stores "one" in a transaction that is still open when the call comes. */
+static void what_another_stores_at_the_same_time_is_a_duplicate(void **state) {
+    intake_of in;
+    mr_error err = {0};
+    mr_pg *other = NULL;
+    start_intake(&in, state);
+    long long id = begin(&in, "");
+    mr_prompt p[] = {prompt_of("zero"), prompt_of("one")};
+    send_one(&in, id, &p[1]);
+    rig_sql(in.r, "create table millrace.kept as select * from millrace.training_prompts");
+    rig_sql(in.r, "delete from millrace.training_prompts");
+    assert_int_equal(mr_pg_connect(in.r->url, NULL, NULL, &other, &err), MR_OK);
+    assert_int_equal(mr_pg_run(other, "begin; insert into millrace.training_prompts overriding system value select * from"
+                                      " millrace.kept", &err), MR_OK);
+    mr_buf args;
+    mr_net_body body = {0};
+    mr_buf_init(&args, NULL, 1 << 20);
+    rig_pack(&args, "{\"ingest\": %lld, \"file\": \"a.jsonl\", \"rows\": 2}", id);
+    add_prompts(&in, 2, p);
+    assert_int_equal(mr_net_body_of_buf(&in.rows, &body), MR_OK);
+    mr_intake_job *job = mr_intake_job_new(MR_CMD_INGEST_ROWS, mr_buf_span(&args), &body, "tester");
+    mr_desk_give(&in.desk, &job->head);
+    while (!rig_true(in.r, "select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+                           " and datname = current_database())"))
+        sched_yield();
+    assert_int_equal(mr_pg_run(other, "commit", &err), MR_OK);
+    assert_ptr_equal(rig_next(in.r), job);
+    char *told = rig_json(mr_buf_span(&job->reply));
+    if (job->head.status != MR_OK) fail_msg("%s", job->head.error.text);
+    assert_non_null(strstr(told, "{\"stored\":1,\"updated\":0,\"duplicate\":1,"));
+    free(told);
+    assert_int_equal(rig_number(in.r, "select count(*) from millrace.training_prompts"), 2);
+    rig_sql(in.r, "drop table millrace.kept");
+    mr_intake_job_free(job);
+    mr_buf_free(&args);
+    mr_pg_free(&other);
+    stop_intake(&in);
+}
+
+static void sessions_are_made_once_and_found_again(void **state) {
+    intake_of in;
+    start_intake(&in, state);
+    long long id = begin(&in, "");
+    mr_prompt p[] = {prompt_of("a"), prompt_of("b"), prompt_of("c"), prompt_of("d")};
+    p[0].session = p[2].session = mr_span_of("morning");
+    p[3].session = mr_span_of("evening");
+    for (int call = 0; call < 2; call++) {
+        add_prompts(&in, 4, p);
+        assert_int_equal(send_rows(&in, id), MR_OK);
+        p[0].prompt = mr_span_of("e");
+        p[3].prompt = mr_span_of("f");
+    }
+    assert_int_equal(rig_number(in.r, "select count(*) from millrace.prompt_sessions"), 2);
+    assert_true(rig_true(in.r, "select string_agg(p.prompt || ' ' || coalesce(s.name, '-'), ',' order by p.id)"
+                               " = 'a morning,b -,c morning,d evening,e morning,f evening' from millrace.training_prompts p"
+                               " left join millrace.prompt_sessions s on s.id = p.session_id"));
     stop_intake(&in);
 }
 
@@ -498,6 +558,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_stored_with_every_field),
         cmocka_unit_test(duplicates_are_told_with_their_line_and_the_row_that_is_there),
+        cmocka_unit_test(what_another_stores_at_the_same_time_is_a_duplicate),
+        cmocka_unit_test(sessions_are_made_once_and_found_again),
         cmocka_unit_test(an_updating_ingest_makes_revisions_of_what_changed),
         cmocka_unit_test(a_deleted_prompt_stays_deleted),
         cmocka_unit_test(bad_rows_are_refused_one_by_one_and_the_good_ones_are_stored),

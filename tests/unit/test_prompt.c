@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -294,8 +295,96 @@ static void a_failed_allocation_is_told(void **state) {
     }
 }
 
+/* ---- the short way and the long way ---- */
+
+static const mr_prompt_map no_map = {.count = 0}; /* any map takes the long way */
+
+static void assert_both_ways(mr_span line) {
+    mr_prompt a, b;
+    mr_error why_a = {0}, why_b = {0};
+    size_t column_a, column_b;
+    mr_status s = mr_prompt_from_json(line, NULL, NULL, arena, &a, &column_a, &why_a);
+    assert_int_equal(s, mr_prompt_from_json(line, &no_map, NULL, arena, &b, &column_b, &why_b));
+    assert_int_equal(column_a, column_b);
+    assert_string_equal(why_a.text, why_b.text);
+    if (s != MR_OK) return;
+    mr_buf x, y;
+    mr_buf_init(&x, NULL, 1 << 24);
+    mr_buf_init(&y, NULL, 1 << 24);
+    mr_prompt_pack(&x, &a, 1);
+    mr_prompt_pack(&y, &b, 1);
+    if (!mr_span_eq(mr_buf_span(&x), mr_buf_span(&y))) fail_msg("read in two ways: %.*s", MR_SPAN_ARG(line));
+    assert_memory_equal(a.hash, b.hash, sizeof a.hash);
+    mr_buf_free(&x);
+    mr_buf_free(&y);
+}
+
+static void plain_and_odd_lines_are_read_the_same_by_both_ways(void **state) {
+    (void)state;
+    static const char *const values[] = {
+        "\"x\"", "\"\"", "\"a\\n\\t\\\"\\/\\\\b\"", "\"\\u00e9\"", "\"\\q\"", "\"\xC3\xA9\"", "\"\xC3\"", "\"\x01\"", "\"open", "\"end\\",
+        "0", "-0", "1", "-1", "01", "1000", "1001", "0.5", "0.8655", "00.5", "0.", ".5", "1e-1", "0.1e0", "1.0", "123456789012345",
+        "1234567890123456789", "0.123456789012345678", "0.1234567890123", "true", "false", "null", "tru", "user", "\"user\"", "\"api\"",
+        "{}", "[]", "[1,2]", "{\"a\":1,\"b\":\"x\",\"c\":true}", "{\"b\":1,\"a\":2}", "{\"a\":1,\"a\":2}", "{\"a\": 1}",
+        "{\"a\":1.5}", "{\"a\":null}", "{\"a\":-0}", "{\"a\":-7}", "{\"a\":{\"b\":1}}", "{\"a\":\"\xC3\xA9\"}", "{\"a\":1,}", "{\"a\"}",
+        "{\"\":1}", "\"2026-01-31T12:00:00Z\"", "\"2026-01-31\"", "\"2026-13-31\"", "1769857200",
+    };
+    static const char *const keys[] = {"prompt",  "enhancement", "source",     "priority", "session", "score",
+                                       "success", "labels",      "created_at", "other",    "a\\nb",   "metadata"};
+    char line[512];
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+            snprintf(line, sizeof line, "{\"prompt\":\"p\",\"%s\":%s}", keys[k], values[v]);
+            assert_both_ways(mr_span_of(line));
+            snprintf(line, sizeof line, " { \"%s\" :\t%s , \"id\": 7,\"prompt\": \"p\",\"z\":\"y\" }\r", keys[k], values[v]);
+            assert_both_ways(mr_span_of(line));
+        }
+    static const char *const lines[] = {"", "{", "{}", "{}x", "[]", "7", "{\"prompt\":\"p\"}x", "{\"prompt\":\"p\",}", "{,\"prompt\":\"p\"}",
+                                        "{\"prompt\":\"   \"}", "{\"z\":1,\"y\":2,\"z\":3,\"prompt\":\"p\"}"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) assert_both_ways(mr_span_of(lines[i]));
+}
+
+static void every_cut_and_every_changed_byte_of_a_line_is_read_the_same_by_both_ways(void **state) {
+    (void)state;
+    static const char whole[] = "{\"prompt\":\"Say \\\"hi\\\" to all of them\",\"enhancement\":\"\xC3\xA4\\n\",\"source\":\"api\",\"priority\":7,"
+                                "\"session\":\"s-1\",\"score\":0.8655,\"success\":true,\"labels\":{\"a\":\"x\",\"b\":12},"
+                                "\"created_at\":\"2026-01-01T00:05:20.000000Z\",\"id\":31,\"split\":\"train\"}";
+    static const char changes[] = "\"\\{}[],: 0eE-.\n\x01\x7f\xC3";
+    char line[sizeof whole];
+    for (size_t n = 0; n < sizeof whole; n++) assert_both_ways((mr_span){(const uint8_t *)whole, n});
+    for (size_t i = 0; i + 1 < sizeof whole; i++)
+        for (size_t c = 0; c + 1 < sizeof changes; c++) {
+            memcpy(line, whole, sizeof whole);
+            line[i] = changes[c];
+            mr_arena_reset(arena);
+            assert_both_ways((mr_span){(const uint8_t *)line, sizeof whole - 1});
+        }
+}
+
+static void real_rows_are_read_the_same_by_both_ways(void **state) {
+    (void)state;
+    static const char *const files[] = {"disfl_qa_pairs.jsonl", "gsm8k_train_5000.jsonl", "awesome_chatgpt_prompts.jsonl", "bpo_test_pairs.jsonl"};
+    char name[512], *line = NULL;
+    size_t room = 0, seen = 0;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(name, sizeof name, MR_SOURCE_DIR "/../shared/data/prompts/%s", files[i]);
+        FILE *f = fopen(name, "r");
+        if (!f) continue;
+        for (ssize_t n; (n = getline(&line, &room, f)) > 0; seen++) {
+            mr_arena_reset(arena);
+            assert_both_ways((mr_span){(const uint8_t *)line, (size_t)n - 1});
+        }
+        fclose(f);
+    }
+    free(line);
+    if (!seen) skip();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_and_odd_lines_are_read_the_same_by_both_ways),
+        cmocka_unit_test(every_cut_and_every_changed_byte_of_a_line_is_read_the_same_by_both_ways),
+        cmocka_unit_test(real_rows_are_read_the_same_by_both_ways),
         cmocka_unit_test(a_bare_row_has_the_defaults),
         cmocka_unit_test(every_field_is_taken),
         cmocka_unit_test(a_map_renames_keys),
