@@ -110,7 +110,7 @@ static bool take_digits(cursor *c, unsigned max, uint64_t *v, unsigned *n) {
 
 /* A decimal number whose digits and power of ten are exact doubles, so that one division rounds it right (Clinger 1990). */
 static bool take_decimal(cursor *c, double *out) {
-    static const double power[EXACT_DIGITS + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7,
+    static const double power[EXACT_DIGITS + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     uint64_t v;
     unsigned n, places = 0;
@@ -133,8 +133,10 @@ static bool take_plain_value(cursor *c, mr_span *out) {
     uint64_t v;
     unsigned n;
     bool ok;
-    if (c->at < c->end && *c->at == '"') ok = take_plain_string(c, &text);
-    else if (take_word(c, "true") || take_word(c, "false")) ok = true;
+    if (c->at < c->end && *c->at == '"')
+        ok = take_plain_string(c, &text);
+    else if (take_word(c, "true") || take_word(c, "false"))
+        ok = true;
     else {
         bool minus = take(c, '-');
         ok = take_digits(c, INTEGER_DIGITS, &v, &n) && !(minus && v == 0) && c->at < c->end && !strchr(".eE", *c->at);

@@ -10,23 +10,27 @@ static const mr_pg_statement open_ingest = {
     "intake_open",
     "select (extract(epoch from now() - timestamptz '2000-01-01Z') * 1000000)::bigint from millrace.ingest where id = $1"
     " for key share",
-    1, {MR_PG_INT8}};
+    1,
+    {MR_PG_INT8}};
 
 static const mr_pg_statement insert_sessions = {
     "intake_sessions",
     "insert into millrace.prompt_sessions (name) select distinct n from unnest($1::text[]) n"
     " where n is not null and not exists (select 1 from millrace.prompt_sessions s where s.name = n) on conflict do nothing",
-    1, {MR_PG_TEXTS}};
+    1,
+    {MR_PG_TEXTS}};
 
-static const mr_pg_statement read_sessions = {
-    "intake_session_ids",
-    "select u.n, s.id from unnest($1::text[]) with ordinality u (name, n) join millrace.prompt_sessions s on s.name = u.name",
-    1, {MR_PG_TEXTS}};
+static const mr_pg_statement read_sessions = {"intake_session_ids",
+                                              "select u.n, s.id from unnest($1::text[]) with ordinality u (name, n) join "
+                                              "millrace.prompt_sessions s on s.name = u.name",
+                                              1,
+                                              {MR_PG_TEXTS}};
 
 static const mr_pg_statement read_known = {
     "intake_known",
     "select content_hash, id from millrace.training_prompts where content_hash = any ($1) and not superseded",
-    1, {MR_PG_BYTEAS}};
+    1,
+    {MR_PG_BYTEAS}};
 
 /* The order of mr_intake_encode. */
 static const char copy_prompts[] =
@@ -43,19 +47,22 @@ static const mr_pg_statement supersede = {
     " where p.content_hash = r.hash and p.active and not p.superseded"
     " and (p.source, p.priority, p.session_id, p.score, p.success, p.labels, p.metadata)"
     " is distinct from (r.source, r.priority, s.id, r.score, r.success, r.labels, r.metadata)",
-    8, {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_INT4S, MR_PG_TEXTS, MR_PG_FLOAT8S, MR_PG_BOOLS, MR_PG_JSONBS, MR_PG_JSONBS}};
+    8,
+    {MR_PG_BYTEAS, MR_PG_TEXTS, MR_PG_INT4S, MR_PG_TEXTS, MR_PG_FLOAT8S, MR_PG_BOOLS, MR_PG_JSONBS, MR_PG_JSONBS}};
 
-/* Both inserts answer with one row (0, stored, updated), then one (n, id, 0) for each duplicate, in order: the n-th row of the call
- * is there already, as `id` (0 when another call is storing it right now). */
+/* Both inserts answer with one row (0, stored, updated), then one (n, id, 0) for each duplicate, in order: the n-th row of
+ * the call is there already, as `id` (0 when another call is storing it right now). */
 static const mr_pg_statement insert_prompts = {
     "intake_prompts",
     "with r as materialized (select *, row_number() over (partition by hash order by n) as copy"
     " from unnest($1::bytea[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::int[], $7::text[], $8::float8[],"
     " $9::boolean[], $10::jsonb[], $11::jsonb[], $12::timestamptz[], $13::bytea[]) with ordinality"
-    " u (hash, prompt, enhancement, enhancement_json, source, priority, session, score, success, labels, metadata, created_at,"
+    " u (hash, prompt, enhancement, enhancement_json, source, priority, session, score, success, labels, metadata, "
+    "created_at,"
     " features, n)),"
     " stored as ("
-    " insert into millrace.training_prompts (content_hash, prompt, enhancement, enhancement_json, source, priority, session_id,"
+    " insert into millrace.training_prompts (content_hash, prompt, enhancement, enhancement_json, source, priority, "
+    "session_id,"
     " score, success, labels, metadata, created_at, features, features_version, ingest_id, revision, supersedes)"
     " select r.hash, r.prompt, r.enhancement, r.enhancement_json, r.source, r.priority, s.id, r.score, r.success, r.labels,"
     " r.metadata, coalesce(r.created_at, now()), r.features, $14, $15, coalesce(o.revision, 0) + 1, o.id"
@@ -76,19 +83,22 @@ static const mr_pg_statement insert_prompts = {
 
 static const mr_pg_statement insert_cells = {
     "intake_cells",
-    "with r as materialized (select * from unnest($1::bytea[], $2::bytea[], $3::bytea[]) with ordinality u (key, hash, cells, n)),"
+    "with r as materialized (select * from unnest($1::bytea[], $2::bytea[], $3::bytea[]) with ordinality u (key, hash, "
+    "cells, n)),"
     " stored as (insert into millrace.table_row (dataset_id, row_key, content_hash, cells, ingest_id)"
     " select $4, r.key, r.hash, r.cells, $5 from r order by r.n on conflict do nothing returning row_key)"
     " select 0::bigint, count(*), 0::bigint from stored union all"
     " select r.n, coalesce(t.id, 0), 0 from r left join millrace.table_row t on t.dataset_id = $4 and t.row_key = r.key"
     " where r.key not in (select row_key from stored) order by 1",
-    5, {MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_INT8, MR_PG_INT8}};
+    5,
+    {MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_BYTEAS, MR_PG_INT8, MR_PG_INT8}};
 
 static const mr_pg_statement insert_rejects = {
     "intake_rejects",
     "insert into millrace.ingest_reject (ingest_id, file, line, \"column\", status, reason)"
     " select $1, * from unnest($2::text[], $3::bigint[], $4::int[], $5::int[], $6::text[])",
-    6, {MR_PG_INT8, MR_PG_TEXTS, MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT4S, MR_PG_TEXTS}};
+    6,
+    {MR_PG_INT8, MR_PG_TEXTS, MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT4S, MR_PG_TEXTS}};
 
 /* ---- sessions ---- */
 
@@ -99,7 +109,8 @@ static mr_status add_sessions(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *
 }
 
 /* The ids of r->names. */
-static mr_status session_ids(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, mr_arena *arena, int64_t **ids, mr_error *err) {
+static mr_status session_ids(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, mr_arena *arena, int64_t **ids,
+                             mr_error *err) {
     mr_pg_result *result = NULL;
     if (!r->name_count) return MR_OK;
     *ids = mr_arena_alloc(arena, r->name_count, sizeof **ids);
@@ -172,8 +183,10 @@ static mr_status open_rows(mr_pg *pg, int64_t ingest, mr_pg_params *p, int64_t *
     MR_TRY(mr_pg_exec(pg, &open_ingest, p, &result, err));
     mr_pg_row row = mr_pg_row_at(result, 0);
     mr_status s = MR_OK;
-    if (!mr_pg_rows(result)) s = mr_fail(err, MR_E_NOT_FOUND, "the ingest %lld is not there any more", (long long)ingest);
-    else *now_us = mr_pg_int(&row, 0);
+    if (!mr_pg_rows(result))
+        s = mr_fail(err, MR_E_NOT_FOUND, "the ingest %lld is not there any more", (long long)ingest);
+    else
+        *now_us = mr_pg_int(&row, 0);
     if (s == MR_OK) s = mr_pg_row_status(&row, err);
     mr_pg_result_free(&result);
     return s;
@@ -301,8 +314,9 @@ static mr_status insert_table(mr_pg *pg, const mr_intake_target *to, const mr_in
     return insert(pg, &insert_cells, r, p, out, err);
 }
 
-mr_status mr_intake_store(mr_pg *pg, const mr_intake_target *to, const mr_intake_rows *rows, mr_buf *copy, const char *client,
-                          bool careful, mr_pg_params *params, mr_arena *arena, mr_intake_outcome *out, mr_error *err) {
+mr_status mr_intake_store(mr_pg *pg, const mr_intake_target *to, const mr_intake_rows *rows, mr_buf *copy,
+                          const char *client, bool careful, mr_pg_params *params, mr_arena *arena, mr_intake_outcome *out,
+                          mr_error *err) {
     if (!allocate_outcome(out, rows->count, arena)) return mr_fail(err, MR_E_MEMORY, "no memory for the rows of this call");
     if (to->is_table) return insert_table(pg, to, rows, params, out, err);
     if (careful || to->revises) return insert_carefully(pg, to, rows, client, params, out, err);

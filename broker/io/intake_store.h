@@ -13,22 +13,22 @@ typedef struct mr_intake_target {
 
 /* What became of them. */
 typedef struct mr_intake_outcome {
-    int64_t stored, updated;       /* `stored` counts the updated ones too */
+    int64_t stored, updated; /* `stored` counts the updated ones too */
     uint32_t duplicates;
-    uint32_t *row;                 /* of each duplicate its place in the call, ascending */
-    int64_t *id;                   /* and the row that is there already; 0: another call is storing it right now */
+    uint32_t *row; /* of each duplicate its place in the call, ascending */
+    int64_t *id;   /* and the row that is there already; 0: another call is storing it right now */
 } mr_intake_outcome;
 
 /* Everything in `out` lies in `arena`. `copy` holds the rows as mr_intake_encode wrote them; `params` is scratch. With
  * `careful` nothing is assumed about what others store at the same time; without, E_EXISTS says that another did: roll back,
  * and come again with it. */
-mr_status mr_intake_store(mr_pg *pg, const mr_intake_target *to, const mr_intake_rows *rows, mr_buf *copy, const char *client,
-                          bool careful, mr_pg_params *params, mr_arena *arena, mr_intake_outcome *out,
+mr_status mr_intake_store(mr_pg *pg, const mr_intake_target *to, const mr_intake_rows *rows, mr_buf *copy,
+                          const char *client, bool careful, mr_pg_params *params, mr_arena *arena, mr_intake_outcome *out,
                           mr_error *err) MR_MUST_CHECK;
 
 /* Keeps the reasons of refused rows: `file`, and of each line and reason. */
 mr_status mr_intake_store_rejects(mr_pg *pg, int64_t ingest, size_t n, const mr_span *file, const int64_t *line,
-                                  const int32_t *column, const int32_t *status, const mr_span *reason,
-                                  mr_pg_params *params, mr_error *err) MR_MUST_CHECK;
+                                  const int32_t *column, const int32_t *status, const mr_span *reason, mr_pg_params *params,
+                                  mr_error *err) MR_MUST_CHECK;
 
 #endif

@@ -72,7 +72,8 @@ static int receive_tasks(worker *w) {
 static int finish_one(worker *w) {
     uint8_t answer[ANSWER];
     answer_of((uint8_t *)PQgetvalue(w->tasks, 0, 1), answer);
-    send_statement(w, "give", 2, (const char *const[]){PQgetvalue(w->tasks, 0, 0), (char *)answer}, (const int[]){8, ANSWER});
+    send_statement(w, "give", 2, (const char *const[]){PQgetvalue(w->tasks, 0, 0), (char *)answer},
+                   (const int[]){8, ANSWER});
     send_statement(w, "commit", 0, NULL, NULL);
     send_take(w);
     PQclear(w->tasks);
@@ -100,8 +101,9 @@ static void prepare(PGconn *c) {
     } statements[] = {
         {"begin", "begin"},
         {"commit", "commit"},
-        {"take", "delete from bench_queue where ctid = any (array(select ctid from bench_queue where id > $1::bigint order by id"
-                 " limit $2::bigint for update skip locked)) returning id, body"},
+        {"take",
+         "delete from bench_queue where ctid = any (array(select ctid from bench_queue where id > $1::bigint order by id"
+         " limit $2::bigint for update skip locked)) returning id, body"},
         {"give", "insert into bench_answer values ($1::bigint, $2::bytea)"},
     };
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {

@@ -322,12 +322,62 @@ static void assert_both_ways(mr_span line) {
 static void plain_and_odd_lines_are_read_the_same_by_both_ways(void **state) {
     (void)state;
     static const char *const values[] = {
-        "\"x\"", "\"\"", "\"a\\n\\t\\\"\\/\\\\b\"", "\"\\u00e9\"", "\"\\q\"", "\"\xC3\xA9\"", "\"\xC3\"", "\"\x01\"", "\"open", "\"end\\",
-        "0", "-0", "1", "-1", "01", "1000", "1001", "0.5", "0.8655", "00.5", "0.", ".5", "1e-1", "0.1e0", "1.0", "123456789012345",
-        "1234567890123456789", "0.123456789012345678", "0.1234567890123", "true", "false", "null", "tru", "user", "\"user\"", "\"api\"",
-        "{}", "[]", "[1,2]", "{\"a\":1,\"b\":\"x\",\"c\":true}", "{\"b\":1,\"a\":2}", "{\"a\":1,\"a\":2}", "{\"a\": 1}",
-        "{\"a\":1.5}", "{\"a\":null}", "{\"a\":-0}", "{\"a\":-7}", "{\"a\":{\"b\":1}}", "{\"a\":\"\xC3\xA9\"}", "{\"a\":1,}", "{\"a\"}",
-        "{\"\":1}", "\"2026-01-31T12:00:00Z\"", "\"2026-01-31\"", "\"2026-13-31\"", "1769857200",
+        "\"x\"",
+        "\"\"",
+        "\"a\\n\\t\\\"\\/\\\\b\"",
+        "\"\\u00e9\"",
+        "\"\\q\"",
+        "\"\xC3\xA9\"",
+        "\"\xC3\"",
+        "\"\x01\"",
+        "\"open",
+        "\"end\\",
+        "0",
+        "-0",
+        "1",
+        "-1",
+        "01",
+        "1000",
+        "1001",
+        "0.5",
+        "0.8655",
+        "00.5",
+        "0.",
+        ".5",
+        "1e-1",
+        "0.1e0",
+        "1.0",
+        "123456789012345",
+        "1234567890123456789",
+        "0.123456789012345678",
+        "0.1234567890123",
+        "true",
+        "false",
+        "null",
+        "tru",
+        "user",
+        "\"user\"",
+        "\"api\"",
+        "{}",
+        "[]",
+        "[1,2]",
+        "{\"a\":1,\"b\":\"x\",\"c\":true}",
+        "{\"b\":1,\"a\":2}",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\": 1}",
+        "{\"a\":1.5}",
+        "{\"a\":null}",
+        "{\"a\":-0}",
+        "{\"a\":-7}",
+        "{\"a\":{\"b\":1}}",
+        "{\"a\":\"\xC3\xA9\"}",
+        "{\"a\":1,}",
+        "{\"a\"}",
+        "{\"\":1}",
+        "\"2026-01-31T12:00:00Z\"",
+        "\"2026-01-31\"",
+        "\"2026-13-31\"",
+        "1769857200",
     };
     static const char *const keys[] = {"prompt",  "enhancement", "source",     "priority", "session", "score",
                                        "success", "labels",      "created_at", "other",    "a\\nb",   "metadata"};
@@ -336,19 +386,31 @@ static void plain_and_odd_lines_are_read_the_same_by_both_ways(void **state) {
         for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
             snprintf(line, sizeof line, "{\"prompt\":\"p\",\"%s\":%s}", keys[k], values[v]);
             assert_both_ways(mr_span_of(line));
-            snprintf(line, sizeof line, " { \"%s\" :\t%s , \"id\": 7,\"prompt\": \"p\",\"z\":\"y\" }\r", keys[k], values[v]);
+            snprintf(line, sizeof line, " { \"%s\" :\t%s , \"id\": 7,\"prompt\": \"p\",\"z\":\"y\" }\r", keys[k],
+                     values[v]);
             assert_both_ways(mr_span_of(line));
         }
-    static const char *const lines[] = {"", "{", "{}", "{}x", "[]", "7", "{\"prompt\":\"p\"}x", "{\"prompt\":\"p\",}", "{,\"prompt\":\"p\"}",
-                                        "{\"prompt\":\"   \"}", "{\"z\":1,\"y\":2,\"z\":3,\"prompt\":\"p\"}"};
+    static const char *const lines[] = {"",
+                                        "{",
+                                        "{}",
+                                        "{}x",
+                                        "[]",
+                                        "7",
+                                        "{\"prompt\":\"p\"}x",
+                                        "{\"prompt\":\"p\",}",
+                                        "{,\"prompt\":\"p\"}",
+                                        "{\"prompt\":\"   \"}",
+                                        "{\"z\":1,\"y\":2,\"z\":3,\"prompt\":\"p\"}"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) assert_both_ways(mr_span_of(lines[i]));
 }
 
 static void every_cut_and_every_changed_byte_of_a_line_is_read_the_same_by_both_ways(void **state) {
     (void)state;
-    static const char whole[] = "{\"prompt\":\"Say \\\"hi\\\" to all of them\",\"enhancement\":\"\xC3\xA4\\n\",\"source\":\"api\",\"priority\":7,"
-                                "\"session\":\"s-1\",\"score\":0.8655,\"success\":true,\"labels\":{\"a\":\"x\",\"b\":12},"
-                                "\"created_at\":\"2026-01-01T00:05:20.000000Z\",\"id\":31,\"split\":\"train\"}";
+    static const char whole[] =
+        "{\"prompt\":\"Say \\\"hi\\\" to all of "
+        "them\",\"enhancement\":\"\xC3\xA4\\n\",\"source\":\"api\",\"priority\":7,"
+        "\"session\":\"s-1\",\"score\":0.8655,\"success\":true,\"labels\":{\"a\":\"x\",\"b\":12},"
+        "\"created_at\":\"2026-01-01T00:05:20.000000Z\",\"id\":31,\"split\":\"train\"}";
     static const char changes[] = "\"\\{}[],: 0eE-.\n\x01\x7f\xC3";
     char line[sizeof whole];
     for (size_t n = 0; n < sizeof whole; n++) assert_both_ways((mr_span){(const uint8_t *)whole, n});
@@ -363,7 +425,8 @@ static void every_cut_and_every_changed_byte_of_a_line_is_read_the_same_by_both_
 
 static void real_rows_are_read_the_same_by_both_ways(void **state) {
     (void)state;
-    static const char *const files[] = {"disfl_qa_pairs.jsonl", "gsm8k_train_5000.jsonl", "awesome_chatgpt_prompts.jsonl", "bpo_test_pairs.jsonl"};
+    static const char *const files[] = {"disfl_qa_pairs.jsonl", "gsm8k_train_5000.jsonl",
+                                        "awesome_chatgpt_prompts.jsonl", "bpo_test_pairs.jsonl"};
     char name[512], *line = NULL;
     size_t room = 0, seen = 0;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -379,7 +442,6 @@ static void real_rows_are_read_the_same_by_both_ways(void **state) {
     free(line);
     if (!seen) skip();
 }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_and_odd_lines_are_read_the_same_by_both_ways),
