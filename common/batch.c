@@ -90,16 +90,30 @@ static void put_blocks(const mr_batch *b, mr_buf *out) {
     }
 }
 
-mr_status mr_segment_encode(const mr_batch *b, mr_buf *out) {
-    MR_ASSERT(!(b->columns & ~(uint32_t)ALL_COLUMNS));
-    if (b->rows > ROWS_MAX || b->width > WIDTH_MAX) return MR_E_LIMIT;
-    uint32_t names = b->feature_names && b->columns & MR_COL_FEATURES ? b->width : 0;
+/* All that comes before the feature names. */
+static void put_header(const mr_batch *b, mr_buf *out) {
     mr_pack_array(out, 7);
     mr_pack_text(out, magic);
     mr_pack_u64(out, b->first);
     mr_pack_u64(out, b->rows);
     mr_pack_u64(out, b->columns);
     mr_pack_u64(out, b->columns & MR_COL_FEATURES ? b->width : 0);
+}
+
+mr_status mr_segment_matrix(uint32_t rows, uint32_t width, mr_buf *out) {
+    if (rows > ROWS_MAX || width > WIDTH_MAX) return MR_E_LIMIT;
+    put_header(&(mr_batch){.rows = rows, .columns = MR_COL_FEATURES, .width = width}, out);
+    mr_pack_array(out, 0);
+    mr_pack_array(out, 1);
+    put_bin_header(out, (size_t)rows * width * sizeof(float));
+    return mr_buf_status(out);
+}
+
+mr_status mr_segment_encode(const mr_batch *b, mr_buf *out) {
+    MR_ASSERT(!(b->columns & ~(uint32_t)ALL_COLUMNS));
+    if (b->rows > ROWS_MAX || b->width > WIDTH_MAX) return MR_E_LIMIT;
+    uint32_t names = b->feature_names && b->columns & MR_COL_FEATURES ? b->width : 0;
+    put_header(b, out);
     mr_pack_array(out, names);
     for (uint32_t i = 0; i < names; i++) {
         if (strlen(b->feature_names[i]) > NAME_MAX_BYTES) return MR_E_LIMIT;
@@ -265,6 +279,23 @@ static mr_status copy_columns(const mr_span blocks[BLOCKS], mr_arena *arena, mr_
     return MR_OK;
 }
 
+static mr_status in_segment(mr_span bytes, const mr_error *inner, mr_error *err) {
+    return mr_fail(err, MR_E_CORRUPT, "segment of %zu bytes: %.400s", bytes.len, inner->text);
+}
+
+mr_status mr_segment_check(mr_span bytes, uint32_t *columns, mr_error *err) {
+    mr_error inner = {0};
+    mr_batch b = {0};
+    mr_unpack u, names;
+    mr_span blocks[BLOCKS] = {0};
+    mr_unpack_init(&u, bytes);
+    mr_status status = read_header(&u, &b, &names, &inner);
+    if (status == MR_OK) status = read_blocks(&u, &b, blocks, &inner);
+    if (status != MR_OK) return in_segment(bytes, &inner, err);
+    *columns = b.columns;
+    return MR_OK;
+}
+
 mr_status mr_segment_decode(mr_span bytes, uint32_t wanted, mr_arena *arena, mr_batch *out, mr_error *err) {
     mr_error inner = {0};
     mr_batch b = {0};
@@ -273,8 +304,7 @@ mr_status mr_segment_decode(mr_span bytes, uint32_t wanted, mr_arena *arena, mr_
     mr_unpack_init(&u, bytes);
     mr_status status = read_header(&u, &b, &names, &inner);
     if (status == MR_OK) status = read_blocks(&u, &b, blocks, &inner);
-    if (status != MR_OK)
-        return mr_fail(err, MR_E_CORRUPT, "segment of %zu bytes: %.400s", bytes.len, inner.text);
+    if (status != MR_OK) return in_segment(bytes, &inner, err);
     b.columns &= wanted;
     if (b.columns & MR_COL_FEATURES)
         MR_TRY(copy_names(names, arena, &b, err));

@@ -60,4 +60,10 @@ mr_status mr_segment_encode(const mr_batch *batch, mr_buf *out) MR_MUST_CHECK;
  * decoded. Errors: E_CORRUPT with what and where, E_MEMORY. */
 mr_status mr_segment_decode(mr_span bytes, uint32_t wanted, mr_arena *arena, mr_batch *out, mr_error *err) MR_MUST_CHECK;
 
+/* The same checks without decoding: is it a whole segment, and which columns (bits of enum mr_column) does it hold? */
+mr_status mr_segment_check(mr_span bytes, uint32_t *columns, mr_error *err) MR_MUST_CHECK;
+/* The bytes of a segment that holds one matrix of float32 and nothing else, without the matrix: put them before its
+ * rows x width little-endian numbers, row-major. E_LIMIT when a segment cannot be so large. */
+mr_status mr_segment_matrix(uint32_t rows, uint32_t width, mr_buf *out) MR_MUST_CHECK;
+
 #endif

@@ -335,7 +335,7 @@ static mr_status send_prepared(mr_pg *pg, const mr_pg_statement *st, const mr_pg
     int lengths[MR_PG_PARAMS], formats[MR_PG_PARAMS];
     MR_TRY(check_params(st, p, err));
     for (unsigned i = 0; i < st->count; i++) {
-        values[i] = p->at[i].null ? NULL : (const char *)p->bytes.data + p->at[i].at;
+        values[i] = p->at[i].null ? NULL : (const char *)mr_pg_value(p, i);
         lengths[i] = (int)p->at[i].len;
         formats[i] = 1;
     }

@@ -74,6 +74,7 @@ typedef struct mr_pg_params {
         mr_pg_type type;
         bool null;
         size_t at, len;
+        const uint8_t *lent; /* the value, when it is not in `bytes` */
     } at[MR_PG_PARAMS];
 } mr_pg_params;
 
@@ -90,6 +91,7 @@ void mr_pg_put_float8(mr_pg_params *p, double v);
 void mr_pg_put_text(mr_pg_params *p, const char *text); /* NULL is null */
 void mr_pg_put_str(mr_pg_params *p, mr_span v);
 void mr_pg_put_bytea(mr_pg_params *p, mr_span v);
+void mr_pg_lend_bytea(mr_pg_params *p, mr_span v); /* without a copy: the bytes must stay until it is sent */
 void mr_pg_put_jsonb(mr_pg_params *p, mr_span json);
 void mr_pg_put_time(mr_pg_params *p, int64_t wall_ns);
 /* Arrays of n items. `null` (n flags, or NULL for none) marks null items. */

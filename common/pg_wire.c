@@ -88,6 +88,7 @@ static void open_value(mr_pg_params *p, mr_pg_type type) {
     p->at[p->count].type = type;
     p->at[p->count].null = false;
     p->at[p->count].at = p->bytes.len;
+    p->at[p->count].lent = NULL;
 }
 
 static void close_value(mr_pg_params *p) {
@@ -132,6 +133,20 @@ void mr_pg_put_text(mr_pg_params *p, const char *text) {
 
 void mr_pg_put_str(mr_pg_params *p, mr_span v) { put_bytes(p, MR_PG_TEXT, v); }
 void mr_pg_put_bytea(mr_pg_params *p, mr_span v) { put_bytes(p, MR_PG_BYTEA, v); }
+
+void mr_pg_lend_bytea(mr_pg_params *p, mr_span v) {
+    if (!v.len || v.len > VALUE_MAX) {
+        mr_pg_put_bytea(p, v); /* which knows what to do about it */
+        return;
+    }
+    open_value(p, MR_PG_BYTEA);
+    p->at[p->count].lent = v.data;
+    p->at[p->count++].len = v.len;
+}
+
+const uint8_t *mr_pg_value(const mr_pg_params *p, unsigned i) {
+    return p->at[i].lent ? p->at[i].lent : p->bytes.data + p->at[i].at;
+}
 
 enum { JSONB_VERSION = 1 };
 
@@ -232,7 +247,7 @@ void mr_pg_copy_put_row(mr_buf *out, const mr_pg_params *row) {
     put_be(out, row->count, 2);
     for (unsigned i = 0; i < row->count; i++) {
         put_be(out, row->at[i].null ? UINT32_MAX : row->at[i].len, 4);
-        if (!row->at[i].null) mr_buf_put(out, row->bytes.data + row->at[i].at, row->at[i].len);
+        if (!row->at[i].null) mr_buf_put(out, mr_pg_value(row, i), row->at[i].len);
     }
 }
 

@@ -114,6 +114,7 @@ static const mr_option settings_of_others[] = {
     {.name = "inline_max"},
     {.name = "cache_ttl_s"},
     {.name = "segment_cache_mb"},
+    {.name = "task_cache_mb"},
     {.name = "lease_s"},
     {.name = "grace_s"},
     {.name = "max_chars"},

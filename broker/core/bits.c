@@ -1,23 +1,15 @@
 #include "broker/core/bits.h"
 
+#include <string.h>
+
 static size_t words_for(size_t bits) { return (bits + 63) / 64; }
 
 static uint64_t low_bits(size_t n) { return n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1; }
 
-static void fill(mr_bits *b) {
-    size_t members = b->size;
-    for (uint32_t level = 0; level < b->levels; level++) {
-        size_t words = words_for(members);
-        for (size_t w = 0; w < words; w++) b->word[b->at[level] + w] = low_bits(members - w * 64);
-        members = words;
-    }
-    b->count = b->size;
-}
-
-mr_status mr_bits_init(mr_bits *b, const mr_mem *mem, uint32_t size, bool full) {
-    MR_ASSERT(size > 0);
-    *b = (mr_bits){.size = size};
-    size_t words = words_for(size);
+/* Where each level lies when there is room for `room` numbers. */
+static void lay_out(mr_bits *b, uint32_t room) {
+    size_t words = words_for(room);
+    b->room = room;
     while (true) {
         MR_ASSERT(b->levels < MR_BITS_LEVELS);
         b->at[b->levels++] = b->words;
@@ -25,10 +17,65 @@ mr_status mr_bits_init(mr_bits *b, const mr_mem *mem, uint32_t size, bool full) 
         if (words == 1) break;
         words = words_for(words);
     }
+}
+
+/* A level's words as bits of the level above, for as many as there are members. */
+static void summarise(mr_bits *b) {
+    size_t members = b->size;
+    for (uint32_t level = 1; level < b->levels; level++) {
+        members = words_for(members);
+        const uint64_t *below = &b->word[b->at[level - 1]];
+        for (size_t i = 0; i < members; i++)
+            if (below[i]) b->word[b->at[level] + i / 64] |= UINT64_C(1) << (i % 64);
+    }
+}
+
+mr_status mr_bits_init(mr_bits *b, const mr_mem *mem, uint32_t size, bool full) {
+    *b = (mr_bits){0};
+    lay_out(b, size ? size : 64);
     b->word = mr_new(mem, b->words, sizeof *b->word);
     if (!b->word) return MR_E_MEMORY;
-    if (full) fill(b);
+    mr_bits_extend(b, size, full);
     return MR_OK;
+}
+
+mr_status mr_bits_reserve(mr_bits *b, const mr_mem *mem, uint32_t size) {
+    enum { LEAST = 4096, MOST = 1u << 31 };
+    if (size <= b->room) return MR_OK;
+    MR_ASSERT(size <= MOST);
+    uint32_t room = b->room < MOST / 2 ? 2 * b->room : MOST;
+    if (room < size) room = size;
+    mr_bits grown = {.size = b->size, .count = b->count};
+    lay_out(&grown, room < LEAST ? LEAST : room);
+    grown.word = mr_new(mem, grown.words, sizeof *grown.word);
+    if (!grown.word) return MR_E_MEMORY;
+    memcpy(grown.word, b->word, words_for(b->size) * sizeof *b->word);
+    summarise(&grown);
+    mr_bits_free(b, mem);
+    *b = grown;
+    return MR_OK;
+}
+
+/* Whole words at a time, from the first that `before` does not fill; each of them gets a member. */
+static void fill(mr_bits *b, uint32_t before) {
+    size_t from = before / 64, to = words_for(b->size);
+    for (size_t w = from; w < to; w++) {
+        uint64_t word = low_bits(b->size - w * 64);
+        b->word[w] |= w * 64 < before ? word & ~low_bits(before - w * 64) : word;
+    }
+    for (uint32_t level = 1; level < b->levels; level++) {
+        for (size_t i = from; i < to; i++) b->word[b->at[level] + i / 64] |= UINT64_C(1) << (i % 64);
+        from /= 64;
+        to = words_for(to);
+    }
+    b->count += b->size - before;
+}
+
+void mr_bits_extend(mr_bits *b, uint32_t size, bool full) {
+    uint32_t before = b->size;
+    MR_ASSERT(size >= before && size <= b->room);
+    b->size = size;
+    if (full && size > before) fill(b, before);
 }
 
 void mr_bits_free(mr_bits *b, const mr_mem *mem) {

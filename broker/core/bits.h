@@ -13,10 +13,16 @@ typedef struct mr_bits {
     size_t words;
     size_t at[MR_BITS_LEVELS];   /* where each level starts in `word` */
     uint32_t levels, size, count; /* count: how many members */
+    uint32_t room;                /* the size that `word` is laid out for */
 } mr_bits;
 
-/* Empty, or with all numbers in it. size > 0. E_MEMORY. */
+/* Empty, or with all numbers in it. E_MEMORY. */
 mr_status mr_bits_init(mr_bits *b, const mr_mem *mem, uint32_t size, bool full) MR_MUST_CHECK;
+/* Room for the numbers below `size` (at most 2^31), without them being in it; doubles, so that growing one by one is cheap.
+ * E_MEMORY leaves it as it was. */
+mr_status mr_bits_reserve(mr_bits *b, const mr_mem *mem, uint32_t size) MR_MUST_CHECK;
+/* The size is now `size`, for which there is room, and what is new is in it or not. */
+void mr_bits_extend(mr_bits *b, uint32_t size, bool full);
 void mr_bits_free(mr_bits *b, const mr_mem *mem);
 bool mr_bits_has(const mr_bits *b, uint32_t i);
 /* Both are true when that changed something. */

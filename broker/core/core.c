@@ -107,6 +107,8 @@ static mr_status take(mr_core *core, mr_worker *w, const mr_event *event, mr_err
     case MR_EV_DONE_BEFORE: return mr_run_done_before(core, &event->as.key, err);
     case MR_EV_DEAD_BEFORE: return mr_run_dead_before(core, event, err);
     case MR_EV_RUN_OPENED: return mr_run_opened(core, event->as.run, err);
+    case MR_EV_RUN_GROWN: return mr_run_grown(core, event->as.grown.run, event->as.grown.tasks, err);
+    case MR_EV_RUN_CLOSED: return mr_run_closed(core, event->as.run, err);
     case MR_EV_RUN_CANCEL: return mr_run_cancel(core, event->as.run, err);
     case MR_EV_LOADED: return mr_loaded(core, event, err);
     case MR_EV_LOAD_FAILED: return mr_load_failed(core, event, err);

@@ -51,6 +51,9 @@ enum { MR_FAN_IN = 32 };
 /* Fills levels and counts from the number of rows: pure arithmetic, the same everywhere. `batch_rows` of a whole step
  * becomes `rows`. E_LIMIT when a level would have more than 2^31 batches, E_INVALID when rows is 0. */
 mr_status mr_plan_step(uint64_t rows, uint32_t batch_rows, mr_step_plan *step, mr_error *err) MR_MUST_CHECK;
+/* The same for the step of a stream that has `tasks` so far: each is a batch. E_INVALID unless its shape is map, E_LIMIT
+ * beyond 2^31 tasks. */
+mr_status mr_plan_stream(uint64_t tasks, mr_step_plan *step, mr_error *err) MR_MUST_CHECK;
 
 /* The rows of a level-0 batch: its first row and how many. */
 void mr_plan_range(const mr_step_plan *step, uint64_t rows, uint32_t index, uint64_t *first, uint32_t *count);
@@ -64,6 +67,8 @@ typedef struct mr_run_plan {
     const mr_step_plan *step; /* `steps` of them */
     const char *client;       /* whose run it is, for fair shares; NULL: nobody's */
     uint32_t priority;        /* 1 to MR_PRIORITY_MAX, higher first; 0: MR_PRIORITY */
+    bool stream;              /* `rows` are tasks that were submitted one by one; one step, of shape map */
+    bool open;                /* a stream that more tasks may come to: it does not end before it is closed */
 } mr_run_plan;
 
 /* What holds work back. A rule that holds nothing is the absence of one. */
@@ -107,6 +112,8 @@ typedef enum mr_event_type {
     MR_EV_DONE_BEFORE,   /* at start: this result is in the database already */
     MR_EV_DEAD_BEFORE,   /* at start, after all DONE_BEFORE of the run: this batch was given up */
     MR_EV_RUN_OPENED,    /* all MR_EV_DONE_BEFORE and DEAD_BEFORE of the run are told: begin */
+    MR_EV_RUN_GROWN,     /* a stream has more tasks: numbered on from those before */
+    MR_EV_RUN_CLOSED,    /* no more tasks will come to a stream: committed */
     MR_EV_RUN_CANCEL,    /* the cancellation is committed; instead of RUN_OPENED for one found so at start */
     MR_EV_LOADED,        /* the input of a work is at hand */
     MR_EV_LOAD_FAILED,
@@ -148,7 +155,11 @@ typedef struct mr_event {
             const char *text;
         } dead; /* DEAD_BEFORE: why; borrowed */
         const mr_rule *rule;
-        uint64_t run;    /* RUN_OPENED, RUN_CANCEL */
+        uint64_t run;    /* RUN_OPENED, RUN_CLOSED, RUN_CANCEL */
+        struct {
+            uint64_t run;
+            uint32_t tasks; /* that are new */
+        } grown;
         struct {
             uint32_t work;
             uint64_t blob; /* the shell's handle of the input; given, until MR_ACT_UNLOAD */
@@ -237,6 +248,7 @@ typedef struct mr_run_view {
     uint32_t steps, priority;
     const char *client;
     bool paused; /* by a rule of its own */
+    bool stream, open;
 } mr_run_view;
 
 typedef struct mr_rule_view {

@@ -36,6 +36,20 @@ mr_status mr_plan_step(uint64_t rows, uint32_t batch_rows, mr_step_plan *step, m
     return MR_OK;
 }
 
+mr_status mr_plan_stream(uint64_t tasks, mr_step_plan *step, mr_error *err) {
+    if (step->shape != MR_STEP_MAP)
+        return mr_fail(err, MR_E_INVALID,
+                       "%s merges what it finds, and a stream has no end to merge at: run it over a data set",
+                       step->component);
+    if (tasks > COUNT_MAX)
+        return mr_fail(err, MR_E_LIMIT, "a stream has at most 2^31 tasks: close it and open another");
+    for (uint32_t k = 0; k < MR_LEVELS_MAX; k++) step->counts[k] = 0;
+    step->batch_rows = 1;
+    step->counts[0] = (uint32_t)tasks;
+    step->levels = 1;
+    return MR_OK;
+}
+
 void mr_plan_range(const mr_step_plan *step, uint64_t rows, uint32_t index, uint64_t *first,
                    uint32_t *count) {
     MR_ASSERT(index < step->counts[0]);

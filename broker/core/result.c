@@ -54,6 +54,13 @@ static void commit(mr_core *core, const mr_event *event, mr_step *step, mr_work 
     a->last = mr_work_last(w);
 }
 
+/* A task of a stream is known by its number before it is committed, so one that was lost with a broker leaves its number to
+ * another: what an attempt of that time found is not this task's. */
+static bool of_another_task(const mr_core *core, const mr_step *step, const mr_event *event) {
+    uint64_t attempt = event->as.result.attempt;
+    return event->as.result.key.index >= step->first_new && (attempt < step->since || attempt >= core->next_attempt);
+}
+
 void mr_result(mr_core *core, const mr_event *event) {
     const mr_work_key *key = &event->as.result.key;
     mr_worker *worker = mr_worker_by_peer(core, event->peer);
@@ -77,7 +84,7 @@ void mr_result(mr_core *core, const mr_event *event) {
     bool done = mr_bits_has(&step->level[key->level].done, key->index);
     if (w && w->list == MR_W_COMMITTING)
         answer(core, event, MR_RETRY);
-    else if (step->state != MR_RUN_RUNNING || done)
+    else if (step->state != MR_RUN_RUNNING || done || (key->level == 0 && of_another_task(core, step, event)))
         answer(core, event, MR_STALE);
     else if (event->as.result.status != MR_OK)
         failed(core, event, worker, w);

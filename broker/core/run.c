@@ -19,7 +19,8 @@ static mr_status check_step(const mr_run_plan *plan, const mr_step_plan *step, m
         return mr_fail(err, MR_E_INVALID, "run %llu: a step has no valid name or shape",
                        (unsigned long long)plan->run);
     mr_step_plan again = *step;
-    MR_TRY(mr_plan_step(plan->rows, step->batch_rows, &again, err));
+    if (plan->stream) MR_TRY(mr_plan_stream(plan->rows, &again, err));
+    else MR_TRY(mr_plan_step(plan->rows, step->batch_rows, &again, err));
     if (again.levels == step->levels &&
         !memcmp(again.counts, step->counts, step->levels * sizeof *again.counts))
         return MR_OK;
@@ -36,12 +37,16 @@ static mr_status check_plan(const mr_core *core, const mr_run_plan *plan, mr_err
     if (plan->priority > MR_PRIORITY_MAX)
         return mr_fail(err, MR_E_INVALID, "run %llu has the priority %u; 1 to %d are possible", id, plan->priority,
                        MR_PRIORITY_MAX);
+    if (plan->stream && plan->steps != 1)
+        return mr_fail(err, MR_E_INVALID, "run %llu is a stream of %u steps; a stream has one", id, plan->steps);
     for (uint32_t i = 0; i < plan->steps; i++) MR_TRY(check_step(plan, &plan->step[i], err));
     return MR_OK;
 }
 
 static mr_status fill_step(mr_core *core, mr_step *step, const mr_step_plan *plan) {
     step->plan = *plan;
+    step->first_new = plan->counts[0];
+    step->since = core->next_attempt;
     for (uint32_t i = 0; i < MR_W_LISTS; i++) mr_list_init(&step->list[i]);
     for (uint32_t k = 0; k < plan->levels; k++) {
         MR_TRY(mr_bits_init(&step->level[k].done, core->config.mem, plan->counts[k], false));
@@ -73,7 +78,7 @@ void mr_run_free(mr_core *core, mr_run *run) {
 }
 
 static mr_status fill_run(mr_core *core, mr_run *run, const mr_run_plan *plan) {
-    *run = (mr_run){.id = plan->run, .rows = plan->rows, .steps = plan->steps,
+    *run = (mr_run){.id = plan->run, .rows = plan->rows, .steps = plan->steps, .stream = plan->stream, .open = plan->open,
                     .priority = plan->priority ? plan->priority : MR_PRIORITY};
     mr_sentence(run->client, sizeof run->client, plan->client);
     run->step = mr_new(core->config.mem, plan->steps, sizeof *run->step);
@@ -196,7 +201,7 @@ static bool all_levels_done(const mr_step *step) {
 
 /* A map step ends when each batch is done or dead; with merges, all of them or one dead batch decides. */
 static void check_step_end(mr_core *core, mr_step *step) {
-    if (step->state != MR_RUN_RUNNING || !step->run->opened) return;
+    if (step->state != MR_RUN_RUNNING || !step->run->opened || step->run->open) return;
     uint32_t dead = dead_of(step);
     if (all_levels_done(step))
         end_step(core, step, MR_RUN_SUCCEEDED);
@@ -310,6 +315,42 @@ mr_status mr_run_opened(mr_core *core, uint64_t id, mr_error *err) {
         core->live[core->lives++] = &run->step[i];
     }
     for (uint32_t i = 0; i < run->steps; i++) check_step_end(core, &run->step[i]);
+    mr_run_settle(core, run);
+    return MR_OK;
+}
+
+/* ---- streams ---- */
+
+static mr_status named_stream(const mr_core *core, uint64_t id, mr_run **out, mr_error *err) {
+    *out = named(core, id, err);
+    if (!*out) return MR_E_INVALID;
+    if ((*out)->stream && (*out)->open) return MR_OK;
+    return mr_fail(err, MR_E_INVALID, "run %llu is not a stream that is open", (unsigned long long)id);
+}
+
+mr_status mr_run_grown(mr_core *core, uint64_t id, uint32_t tasks, mr_error *err) {
+    mr_run *run;
+    MR_TRY(named_stream(core, id, &run, err));
+    mr_step *step = &run->step[0];
+    mr_level *level = &step->level[0];
+    mr_step_plan grown = step->plan;
+    MR_TRY(mr_plan_stream(run->rows + tasks, &grown, err));
+    if (mr_bits_reserve(&level->done, core->config.mem, grown.counts[0]) != MR_OK ||
+        mr_bits_reserve(&level->todo, core->config.mem, grown.counts[0]) != MR_OK)
+        return mr_fail(err, MR_E_MEMORY, "no memory for more tasks of run %llu", (unsigned long long)id);
+    if (run->opened) mr_share_wake(core, step);
+    run->rows += tasks;
+    step->plan = grown;
+    mr_bits_extend(&level->done, grown.counts[0], false);
+    mr_bits_extend(&level->todo, grown.counts[0], step->state == MR_RUN_RUNNING);
+    return MR_OK;
+}
+
+mr_status mr_run_closed(mr_core *core, uint64_t id, mr_error *err) {
+    mr_run *run;
+    MR_TRY(named_stream(core, id, &run, err));
+    run->open = false;
+    check_step_end(core, &run->step[0]);
     mr_run_settle(core, run);
     return MR_OK;
 }

@@ -58,6 +58,12 @@ void mr_share_open(mr_core *core, mr_step *step) {
     step->pass = step->share->vtime;
 }
 
+void mr_share_wake(mr_core *core, const mr_step *step) {
+    for (uint32_t i = 0; i < core->lives; i++)
+        if (core->live[i]->share == step->share && mr_step_has_more(core->live[i])) return;
+    if (!step->share->coming) step->share->served_ms = core->now_ms;
+}
+
 /* ---- virtual time ---- */
 
 static uint64_t at(uint64_t pass, uint64_t parent_vtime) {

@@ -99,6 +99,8 @@ struct mr_step {
     mr_limit *limit[MR_RULES]; /* the rules that it is under; NULL: none */
     mr_run_state state;
     mr_level level[MR_LEVELS_MAX];
+    uint32_t first_new; /* batches from here on came since the step was planned here, and so did their attempts */
+    uint64_t since;     /* the first attempt since then */
     mr_list list[MR_W_LISTS];
     uint64_t pass;           /* as a child of its share */
     mr_status why;           /* of the first dead batch */
@@ -109,6 +111,7 @@ struct mr_run {
     uint64_t id, rows;
     mr_run_state state;
     bool opened, ended; /* ended: RUN_FINISHED was given out */
+    bool stream, open;  /* as in mr_run_plan */
     uint32_t steps, committing, priority;
     char client[MR_NAME_MAX];
     mr_step *step;
@@ -218,6 +221,8 @@ mr_status mr_run_planned(mr_core *core, const mr_run_plan *plan, mr_error *err) 
 mr_status mr_run_done_before(mr_core *core, const mr_work_key *key, mr_error *err) MR_MUST_CHECK;
 mr_status mr_run_dead_before(mr_core *core, const mr_event *event, mr_error *err) MR_MUST_CHECK;
 mr_status mr_run_opened(mr_core *core, uint64_t id, mr_error *err) MR_MUST_CHECK;
+mr_status mr_run_grown(mr_core *core, uint64_t id, uint32_t tasks, mr_error *err) MR_MUST_CHECK;
+mr_status mr_run_closed(mr_core *core, uint64_t id, mr_error *err) MR_MUST_CHECK;
 mr_status mr_run_cancel(mr_core *core, uint64_t id, mr_error *err) MR_MUST_CHECK;
 mr_run *mr_run_by_id(const mr_core *core, uint64_t id);
 /* NULL when the key lies outside of what was planned. */
@@ -252,6 +257,8 @@ mr_status mr_share_get(mr_core *core, mr_lane *lane, const char *client, uint32_
 void mr_share_leave(mr_core *core, mr_step *step);
 /* A step begins to want work; it is not yet among core.live. */
 void mr_share_open(mr_core *core, mr_step *step);
+/* A step that is among core.live gets more work: a share that wanted nothing has not waited. Before the work is there. */
+void mr_share_wake(mr_core *core, const mr_step *step);
 /* Books `n` works that were sent. */
 void mr_share_sent(mr_core *core, mr_step *step, uint32_t n);
 /* The step of those that `may` go that is next; NULL when none may. `loading`: what is coming counts as sent. */

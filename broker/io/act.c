@@ -300,6 +300,18 @@ static void load_done(mr_broker *b, mr_job *head) {
     mr_load_job_free(job);
 }
 
+/* A task that is in memory needs no loader. */
+static bool load_task(mr_broker *b, const mr_action *a) {
+    const mr_live_run *run = mr_broker_run(b, a->key.run);
+    mr_bytes *bytes;
+    mr_status s = run && run->stream ? mr_stream_input(b, run->stream, a->key.index, &bytes) : MR_E_NOT_FOUND;
+    if (s == MR_E_MEMORY) load_failed(b, a->work, s, "no memory for an input");
+    if (s != MR_OK) return s == MR_E_MEMORY;
+    loaded(b, a->work, bytes);
+    mr_bytes_drop(bytes);
+    return true;
+}
+
 static bool loads_with_last(const mr_broker *b, const mr_action *a) {
     mr_load_job *last = (mr_load_job *)b->out_loads.last;
     if (!last || a->key.level || last->key.level || last->count == MR_LOAD_MAX || last->key.run != a->key.run ||
@@ -310,7 +322,7 @@ static bool loads_with_last(const mr_broker *b, const mr_action *a) {
 }
 
 static void load(mr_broker *b, const mr_action *a) {
-    if (loads_with_last(b, a)) return;
+    if (load_task(b, a) || loads_with_last(b, a)) return;
     mr_live_run *run = mr_broker_run(b, a->key.run);
     mr_load_job *job = run ? mr_new(NULL, 1, sizeof *job) : NULL;
     if (!job) {
@@ -341,6 +353,8 @@ static void commit_done(mr_broker *b, mr_job *head) {
     e.as.committed.attempt = job->attempt;
     e.as.committed.peer = job->peer;
     e.as.committed.verdict = head->status == MR_OK ? job->verdict : MR_RETRY;
+    const mr_live_run *run = mr_broker_run(b, job->key.run);
+    if (run && run->stream && e.as.committed.verdict != MR_RETRY) mr_stream_done(b, run->stream, job);
     mr_commit_job_free(job);
     mr_broker_event(b, &e);
 }
@@ -348,6 +362,9 @@ static void commit_done(mr_broker *b, mr_job *head) {
 /* The rows that a result is about: those of all the batches below it. */
 static void rows_below(const mr_run_info *info, const mr_work_key *key, uint64_t *first, uint64_t *rows) {
     uint64_t span = info->plan[key->step].batch_rows;
+    *first = key->index;
+    *rows = 1;
+    if (info->stream) return; /* a task */
     for (uint32_t i = 0; i < key->level; i++) span *= MR_FAN_IN;
     *first = key->index * span;
     uint64_t left = info->rows - *first;
@@ -363,12 +380,18 @@ static void commit(mr_broker *b, const mr_action *a) {
     job->peer = a->peer;
     job->attempt = a->attempt;
     rows_below(run->info, &a->key, &job->first_row, &job->rows);
-    gather(&b->out_commits, &job->head);
+    if (!run->stream || !mr_stream_holds(run->stream, a->key.index, &job->head)) gather(&b->out_commits, &job->head);
 }
 
 static void failure_done(mr_broker *b, mr_job *head) {
-    if (mr_status_of((int)head->status)->retryable) mr_broker_try_again(b, head);
-    else mr_free(NULL, head, 1, sizeof(mr_failure_job));
+    const mr_failure_job *job = (const mr_failure_job *)head;
+    if (mr_status_of((int)head->status)->retryable) {
+        mr_broker_try_again(b, head);
+        return;
+    }
+    const mr_live_run *run = mr_broker_run(b, job->key.run);
+    if (run && run->stream && job->dead) mr_stream_dead(b, run->stream, job->key.index, job->cause, job->reason);
+    mr_free(NULL, head, 1, sizeof(mr_failure_job));
 }
 
 static const char *whole_text(const mr_broker *b, const mr_action *a) {
@@ -394,7 +417,8 @@ static void record_failure(mr_broker *b, const mr_action *a) {
     job->dead = a->dead;
     snprintf(job->worker, sizeof job->worker, "%s", peer ? peer->name : "");
     snprintf(job->reason, sizeof job->reason, "%s", whole_text(b, a));
-    mr_desk_give(&b->ledger, &job->head);
+    const mr_live_run *run = mr_broker_run(b, a->key.run);
+    if (!run || !run->stream || !mr_stream_holds(run->stream, a->key.index, &job->head)) mr_desk_give(&b->ledger, &job->head);
 }
 
 /* ---- the end of a run ---- */
@@ -404,6 +428,7 @@ static void forget_run(mr_broker *b, uint64_t id) {
     mr_core_run_forget(b->core, id);
     if (!run) return;
     HASH_DELETE(hh, b->runs, run);
+    mr_stream_end(b, &run->stream);
     mr_run_info_drop(run->info);
     mr_free(NULL, run, 1, sizeof *run);
 }

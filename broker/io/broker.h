@@ -11,12 +11,14 @@
 #include "broker/io/peers.h"
 #include "broker/io/plan.h"
 #include "broker/io/settings.h"
+#include "broker/io/stream.h"
 #include "proto/gen/wire.h"
 
 /* A run that the core knows. */
 typedef struct mr_live_run {
     uint64_t run;
     mr_run_info *info;
+    mr_stream *stream; /* NULL: it runs over a version */
     UT_hash_handle hh;
 } mr_live_run;
 
@@ -74,7 +76,7 @@ typedef struct mr_broker {
     mr_queue outbox;
     mr_access access;
     mr_audit audit;
-    mr_desk ledger, loader, reader, intake, planner;
+    mr_desk ledger, loader, reader, intake, planner, submits;
     mr_lease lease;
     mr_core *core;
     atomic_ulong rows_seen; /* by the loader; while it grows, no load counts as stuck */
@@ -92,6 +94,7 @@ typedef struct mr_broker {
     mr_long_text long_text[MR_LONG_TEXTS]; /* a ring */
     uint32_t long_texts;
     size_t intake_bytes; /* of rows that wait to be stored */
+    size_t submit_bytes, task_bytes; /* of packets: that wait to be stored; that are kept in memory */
     mr_job *again;    /* ledger jobs that the database did not take; given once more at a tick */
     uint64_t session /* random; a session is this plus the peer's number */, started_ms, tick_ms, stop_at_ms;
     mr_phase phase;

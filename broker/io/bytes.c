@@ -38,3 +38,12 @@ static void release(void *data, void *hint) {
 mr_net_body mr_bytes_body(mr_bytes *b) {
     return (mr_net_body){.data = b->body.data, .len = b->body.len, .release = release, .hint = mr_bytes_share(b)};
 }
+
+mr_bytes *mr_bytes_part(mr_bytes *b, mr_span part) {
+    mr_net_body body = mr_bytes_body(b);
+    body.data = part.data;
+    body.len = part.len;
+    mr_bytes *out = mr_bytes_of_body(&body);
+    if (!out) mr_net_body_free(&body);
+    return out;
+}

@@ -17,6 +17,8 @@ typedef struct mr_bytes {
 /* Take the bytes; the caller is the first owner. NULL when there is no memory (the source is left alone then). */
 mr_bytes *mr_bytes_of_buf(mr_buf *buf);
 mr_bytes *mr_bytes_of_body(mr_net_body *body);
+/* A part of them as bytes of its own, which keeps the whole. NULL when there is no memory. */
+mr_bytes *mr_bytes_part(mr_bytes *b, mr_span part);
 mr_bytes *mr_bytes_share(mr_bytes *b);
 void mr_bytes_drop(mr_bytes *b);
 mr_span mr_bytes_span(const mr_bytes *b);

@@ -375,6 +375,7 @@ static void plan_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call
         mr_plan_job_free(job);
         return;
     }
+    job->stream = call->command == MR_CMD_STREAM_OPEN;
     mr_peer_client(peer, job->client);
     job->head.work = mr_plan_work;
     job->head.done = plan_done;
@@ -386,13 +387,16 @@ static void plan_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call
 
 /* ---- dispatch ---- */
 
-static void core_command(mr_broker *b, mr_peer *peer, const mr_wire_call *call, mr_error *err) {
+static void core_command(mr_broker *b, mr_peer *peer, const mr_wire_call *call, mr_net_msg *msg, mr_error *err) {
     switch ((mr_command)call->command) {
     case MR_CMD_STATUS: reply_view(b, peer, call, mr_view_status); return;
     case MR_CMD_WORKERS: reply_view(b, peer, call, mr_view_workers); return;
     case MR_CMD_COMPONENTS: reply_view(b, peer, call, mr_view_components); return;
     case MR_CMD_CONFIG: reply_view(b, peer, call, mr_view_config); return;
     case MR_CMD_RUN: plan_run(b, peer, call, err); return;
+    case MR_CMD_STREAM_OPEN: plan_run(b, peer, call, err); return;
+    case MR_CMD_STREAM_CLOSE: mr_stream_close(b, peer, call, err); return;
+    case MR_CMD_SUBMIT: mr_stream_submit(b, peer, call, msg, err); return;
     case MR_CMD_RUN_SHOW: ask_reader(b, peer, call, err); return;
     case MR_CMD_CANCEL: cancel_run(b, peer, call, err); return;
     case MR_CMD_LIMITS: reply_view(b, peer, call, mr_view_limits); return;
@@ -423,7 +427,7 @@ void mr_broker_call(mr_broker *b, mr_peer *peer, const mr_wire_call *call, mr_ne
     else if (b->phase != MR_SERVING && row->handled != MR_HANDLED_READ && row->number != MR_CMD_STATUS)
         mr_fail(&err, MR_E_UNAVAILABLE, "the broker is stopping and takes nothing new");
     else if (mr_command_check_args(row, call->args, &err) == MR_OK) {
-        if (row->handled == MR_HANDLED_CORE) core_command(b, peer, call, &err);
+        if (row->handled == MR_HANDLED_CORE) core_command(b, peer, call, msg, &err);
         else if (row->handled == MR_HANDLED_READ) ask_reader(b, peer, call, &err);
         else ask_intake(b, peer, call, msg, &err);
     }

@@ -67,6 +67,7 @@ typedef struct mr_recover_job {
     bool ended;        /* out: it has ended meanwhile; then there is nothing else */
     mr_run_info *info; /* out, given */
     mr_buf done, dead; /* out: 8 bytes a batch, as mr_packed_key; dead ones with their status behind */
+    mr_buf producers;  /* out, of a stream: each with the number of its next packet */
 } mr_recover_job;
 
 mr_recover_job *mr_recover_job_new(uint64_t run);

@@ -20,6 +20,7 @@ struct mr_job {
     void (*done)(struct mr_broker *broker, mr_job *job);  /* on the loop's thread; frees the job */
     mr_status status;
     mr_error error;
+    uint64_t kept_for;                                    /* the loop's, while it keeps the job back */
 };
 
 /* A list of jobs under a lock. */

@@ -1,5 +1,6 @@
 #include "broker/io/loader.h"
 
+#include "broker/io/task_block.h"
 #include "broker/io/window.h"
 #include "common/clock.h"
 #include "common/pack.h"
@@ -31,6 +32,7 @@ typedef struct loader {
     mr_loader_options options;
     mr_redis *redis;
     mr_window window;
+    mr_task_blocks tasks;
     cached *by_key, *oldest;
     size_t kept; /* bytes */
 } loader;
@@ -188,6 +190,17 @@ static mr_status load_partials(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint3
     return s;
 }
 
+static mr_status load_task(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out, mr_error *err) {
+    loader *l = desk->state;
+    return mr_task_read(pg, &l->tasks, job->key.run, index, l->options.inline_max, out, err);
+}
+
+typedef mr_status load_fn(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out, mr_error *err);
+
+static load_fn *load_of(const mr_load_job *job) {
+    return job->info->stream ? load_task : job->key.level ? load_partials : load_segment;
+}
+
 void mr_load_work(mr_desk *desk, mr_job *job) {
     mr_load_job *load = (mr_load_job *)job;
     mr_pg *pg;
@@ -195,8 +208,7 @@ void mr_load_work(mr_desk *desk, mr_job *job) {
     if (job->status != MR_OK) return;
     while (load->loaded < load->count && job->status == MR_OK) {
         uint32_t i = load->loaded;
-        job->status = (load->key.level ? load_partials : load_segment)(desk, pg, load, load->key.index + i, &load->bytes[i],
-                                                                       &job->error);
+        job->status = load_of(load)(desk, pg, load, load->key.index + i, &load->bytes[i], &job->error);
         load->loaded += job->status == MR_OK;
     }
 }
@@ -213,6 +225,7 @@ static void stop(mr_desk *desk) {
     loader *l = desk->state;
     while (l->oldest) cache_forget(l, l->oldest);
     mr_window_free(&l->window);
+    mr_task_blocks_free(&l->tasks);
     mr_redis_free(&l->redis);
     mr_free(NULL, l, 1, sizeof *l);
 }

@@ -3,6 +3,7 @@
 #include "broker/io/version.h"
 #include "common/json.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -31,6 +32,9 @@ static const mr_pg_statement how_it_ended = {
 
 static const mr_pg_statement make_partition = {
     "plan_result_partition", "select millrace.result_partition_for($1)", 1, {MR_PG_INT8}};
+
+static const mr_pg_statement make_task_partition = {
+    "plan_task_partition", "select millrace.task_partition_for($1)", 1, {MR_PG_INT8}};
 
 static const mr_pg_statement insert_step = {
     "plan_step",
@@ -178,7 +182,8 @@ static mr_status put_run(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, con
     roles_json(&job->bindings, &roles);
     mr_pg_params_clear(p);
     mr_pg_put_text(p, job->name);
-    mr_pg_put_int8(p, v->id);
+    if (job->stream) mr_pg_put_null(p, MR_PG_INT8);
+    else mr_pg_put_int8(p, v->id);
     mr_pg_put_int4(p, (int32_t)job->batch_size);
     mr_pg_put_int8(p, (int64_t)job->seed);
     mr_pg_put_jsonb(p, mr_buf_span(&roles));
@@ -205,6 +210,7 @@ static mr_status fence_run(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, i
     MR_TRY(mr_pg_exec(pg, &mr_lease_fence_statement, p, NULL, err));
     mr_pg_params_clear(p);
     mr_pg_put_int8(p, run);
+    if (job->stream) MR_TRY(mr_pg_exec(pg, &make_task_partition, p, NULL, err));
     return mr_pg_exec(pg, &make_partition, p, NULL, err);
 }
 
@@ -212,7 +218,9 @@ static mr_status put_step(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, in
                           const mr_version *v, mr_error *err) {
     const mr_plan_step_request *step = &job->step[i];
     mr_step_plan plan = {.shape = (mr_step_shape)step->shape};
-    MR_TRY(mr_plan_step(v->rows, step->batch_rows, &plan, err));
+    snprintf(plan.component, sizeof plan.component, "%s", step->component);
+    if (job->stream) MR_TRY(mr_plan_stream(0, &plan, err));
+    else MR_TRY(mr_plan_step(v->rows, step->batch_rows, &plan, err));
     mr_pg_params_clear(p);
     mr_pg_put_int8(p, run);
     mr_pg_put_int4(p, (int32_t)i);
@@ -220,7 +228,7 @@ static mr_status put_step(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, in
     mr_pg_put_int4(p, (int32_t)step->version);
     mr_pg_put_int2(p, (int16_t)step->shape);
     mr_pg_put_jsonb(p, step->options);
-    mr_pg_put_int4(p, (int32_t)segment_columns(job, i, has));
+    mr_pg_put_int4(p, (int32_t)(job->stream ? step->columns : segment_columns(job, i, has)));
     mr_pg_put_int4(p, (int32_t)plan.batch_rows);
     mr_pg_put_int4(p, (int32_t)step->deadline_ms);
     return mr_pg_exec(pg, &insert_step, p, NULL, err);
@@ -236,19 +244,27 @@ static mr_status put_fire(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, in
     return mr_pg_exec(pg, &insert_fire, p, NULL, err);
 }
 
-static mr_status plan(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, made *out, mr_error *err) {
+/* The rows of the run: those of a version, whose columns must do for the components. A stream has none. */
+static mr_status find_rows(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, mr_version *v, uint32_t *has, mr_error *err) {
     dataset d = {0};
-    mr_version v;
+    if (job->stream && job->steps != 1)
+        return mr_fail(err, MR_E_INVALID, "a stream runs one component, not %u: open one for each", job->steps);
+    if (job->stream) return MR_OK;
+    mr_pg_params_clear(p);
+    MR_TRY(read_dataset(pg, p, job, &d, err));
+    MR_TRY(columns_of(job, &d, has, err));
+    MR_TRY(check_columns(job, *has, err));
+    if (job->version) return mr_version_find(pg, d.id, (int64_t)job->version, v, err);
+    return mr_version_make(pg, d.id, d.is_table, v, err);
+}
+
+static mr_status plan(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, made *out, mr_error *err) {
+    mr_version v = {0};
+    uint32_t has = 0;
     if (job->key[0]) MR_TRY(find_submitted(pg, p, job, &out->run, err));
     job->existed = out->run != 0;
     if (job->existed) return MR_OK;
-    mr_pg_params_clear(p);
-    MR_TRY(read_dataset(pg, p, job, &d, err));
-    uint32_t has;
-    MR_TRY(columns_of(job, &d, &has, err));
-    MR_TRY(check_columns(job, has, err));
-    if (job->version) MR_TRY(mr_version_find(pg, d.id, (int64_t)job->version, &v, err));
-    else MR_TRY(mr_version_make(pg, d.id, d.is_table, &v, err));
+    MR_TRY(find_rows(pg, p, job, &v, &has, err));
     MR_TRY(put_run(pg, p, job, &v, out, err));
     job->existed = out->run == 0;
     if (job->existed) return find_submitted(pg, p, job, &out->run, err);

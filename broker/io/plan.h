@@ -21,6 +21,7 @@ typedef struct mr_plan_job {
     uint32_t peer, call;   /* whom to answer */
     char dataset[MR_NAME_MAX + 1], name[MR_NAME_MAX + 1], client[MR_NAME_MAX + 1];
     uint64_t version;      /* 0: the newest state of the data set */
+    bool stream;           /* no data set: tasks will be submitted */
     uint32_t batch_size;
     uint64_t seed;
     uint32_t priority;     /* 0: MR_PRIORITY */

@@ -83,10 +83,10 @@ static const query queries[] = {
      .columns = {{"id", MR_SHOW_INT}, {"name", MR_SHOW_TEXT}, {"prompts", MR_SHOW_INT}, {"created_at", MR_SHOW_TIME}}},
     {.command = MR_CMD_RUNS,
      .statement = {"q_runs",
-                   "select r.id, r.name, d.name, v.id, v.row_count, coalesce(e.state, 'running'),"
+                   "select r.id, r.name, d.name, v.id, coalesce(v.row_count, millrace.task_count(r.id)), coalesce(e.state, 'running'),"
                    " (select count(*) from millrace.run_step s where s.run_id = r.id), r.created_at, e.ended_at"
-                   " from millrace.run r join millrace.dataset_version v on v.id = r.version_id"
-                   " join millrace.dataset d on d.id = v.dataset_id left join millrace.run_end e on e.run_id = r.id"
+                   " from millrace.run r left join millrace.dataset_version v on v.id = r.version_id"
+                   " left join millrace.dataset d on d.id = v.dataset_id left join millrace.run_end e on e.run_id = r.id"
                    " where $1 = 0 or r.id < $1 order by r.id desc limit $2",
                    2, {MR_PG_INT8, MR_PG_INT8}},
      .args = {{"after", ARG_NUMBER}, {"limit", ARG_LIMIT}},
@@ -176,6 +176,7 @@ static const query queries[] = {
     {.command = MR_CMD_DEAD_SHOW, .fn = mr_query_dead_show},
     {.command = MR_CMD_PROMPT, .fn = mr_query_prompt},
     {.command = MR_CMD_RUN_SHOW, .fn = mr_query_run_show},
+    {.command = MR_CMD_TASK, .fn = mr_query_task},
     {.command = MR_CMD_ARTIFACT, .fn = mr_query_artifact},
     {.command = MR_CMD_DOCTOR, .fn = mr_query_doctor},
 };
@@ -250,6 +251,13 @@ void mr_query_pack_cell(mr_buf *out, mr_pg_row *row, unsigned column, mr_cell_fo
     case MR_SHOW_HEX: pack_hex(out, mr_pg_bytea(row, column)); return;
     case MR_SHOW_BYTES: mr_pack_bin(out, mr_pg_bytea(row, column)); return;
     case MR_SHOW_JSON: pack_json(out, mr_pg_text(row, column)); return;
+    }
+}
+
+void mr_query_pack_members(mr_buf *out, mr_pg_row *row, const mr_query_column *columns) {
+    for (unsigned i = 0; columns[i].name; i++) {
+        mr_pack_text(out, columns[i].name);
+        mr_query_pack_cell(out, row, i, columns[i].form);
     }
 }
 

@@ -44,13 +44,15 @@ typedef struct mr_query_column {
 
 enum { MR_QUERY_COLUMNS = 16 };
 
+/* Members of a map: name and cell of each column. */
+void mr_query_pack_members(mr_buf *out, mr_pg_row *row, const mr_query_column *columns);
 void mr_query_pack_cell(mr_buf *out, mr_pg_row *row, unsigned column, mr_cell_form form);
 /* {"columns": [...], "rows": [...], "more": bool} of at most `limit` rows. */
 mr_status mr_query_pack_list(mr_buf *out, const mr_pg_result *r, const mr_query_column *columns, uint32_t limit,
                              mr_error *err) MR_MUST_CHECK;
 /* The commands that are more than one statement. */
 typedef mr_status mr_query_fn(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error *err);
-mr_query_fn mr_query_prompt, mr_query_dead_show, mr_query_run_show, mr_query_artifact, mr_query_doctor;
+mr_query_fn mr_query_prompt, mr_query_dead_show, mr_query_run_show, mr_query_artifact, mr_query_doctor, mr_query_task;
 
 typedef struct mr_reader {
     struct mr_redis *redis; /* NULL for none */

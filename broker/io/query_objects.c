@@ -22,14 +22,6 @@ static mr_status one_id(mr_pg *pg, const mr_pg_statement *st, uint64_t id, mr_pg
     return s;
 }
 
-/* Members of a map: name and cell of each column. */
-static void pack_members(mr_buf *out, mr_pg_row *row, const mr_query_column *columns) {
-    for (unsigned i = 0; columns[i].name; i++) {
-        mr_pack_text(out, columns[i].name);
-        mr_query_pack_cell(out, row, i, columns[i].form);
-    }
-}
-
 /* ---- prompt ---- */
 
 static const mr_pg_statement read_prompt = {
@@ -82,7 +74,7 @@ mr_status mr_query_prompt(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error 
         s = mr_fail(err, MR_E_NOT_FOUND, "there is no prompt %llu: 'millrace prompts list' shows them", (unsigned long long)id);
     } else {
         mr_pack_map(&job->reply, PROMPT_MEMBERS + 2);
-        pack_members(&job->reply, &row, prompt_columns);
+        mr_query_pack_members(&job->reply, &row, prompt_columns);
         mr_pack_text(&job->reply, "features");
         pack_features(&job->reply, mr_pg_bytea(&row, PROMPT_MEMBERS));
         s = mr_pg_row_status(&row, err);
@@ -95,11 +87,12 @@ mr_status mr_query_prompt(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error 
 
 static const mr_pg_statement read_run = {
     "q_run",
-    "select r.id, r.name, d.name, v.id, v.row_count, r.batch_size, r.seed, coalesce(e.state, 'running'),"
+    "select r.id, r.name, d.name, v.id, coalesce(v.row_count, millrace.task_count(r.id)), r.batch_size, r.seed, coalesce(e.state, 'running'),"
     " coalesce(e.reason, ''), r.created_at, e.ended_at, r.roles, r.priority, r.client,"
     " exists (select 1 from millrace.pause_now w where w.subject = 'run' and w.name = r.id::text and w.paused),"
     " (select count(*) from millrace.run_reopen o where o.run_id = r.id), e.counts"
-    " from millrace.run r join millrace.dataset_version v on v.id = r.version_id join millrace.dataset d on d.id = v.dataset_id"
+    " from millrace.run r left join millrace.dataset_version v on v.id = r.version_id"
+    " left join millrace.dataset d on d.id = v.dataset_id"
     " left join millrace.run_end e on e.run_id = r.id where r.id = $1",
     1, {MR_PG_INT8}};
 static const mr_query_column run_columns[] = {
@@ -194,7 +187,7 @@ mr_status mr_query_run_show(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_erro
     } else {
         if (mr_json_parse(mr_pg_text(&row, RUN_MEMBERS), PART_MAX, 4, &counts, &ignored) != MR_OK) counts = NULL;
         mr_pack_map(&job->reply, RUN_MEMBERS + 1);
-        pack_members(&job->reply, &row, run_columns);
+        mr_query_pack_members(&job->reply, &row, run_columns);
         s = pack_steps(pg, job, id, (uint64_t)mr_pg_int(&row, 4), counts, err);
         if (s == MR_OK) s = mr_pg_row_status(&row, err);
     }

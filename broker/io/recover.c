@@ -23,6 +23,14 @@ static const mr_pg_statement dead_before = {
     1,
     {MR_PG_INT8}};
 
+static const mr_pg_statement producers_before = {
+    "recover_producers",
+    "select producer, max(packet) + 1 from millrace.task_block where run_id = $1 group by producer", 1, {MR_PG_INT8}};
+
+typedef struct packed_producer {
+    uint64_t id, next;
+} packed_producer;
+
 typedef struct packed_key {
     uint32_t index;
     uint16_t step;
@@ -35,6 +43,7 @@ mr_recover_job *mr_recover_job_new(uint64_t run) {
     job->run = run;
     mr_buf_init(&job->done, NULL, KEYS_MAX);
     mr_buf_init(&job->dead, NULL, KEYS_MAX);
+    mr_buf_init(&job->producers, NULL, KEYS_MAX);
     return job;
 }
 
@@ -42,7 +51,15 @@ void mr_recover_job_free(mr_recover_job *job) {
     mr_run_info_drop(job->info);
     mr_buf_free(&job->done);
     mr_buf_free(&job->dead);
+    mr_buf_free(&job->producers);
     mr_free(NULL, job, 1, sizeof *job);
+}
+
+static mr_status put_producer(mr_pg_row *row, mr_buf *out, mr_error *err) {
+    packed_producer p = {(uint64_t)mr_pg_int(row, 0), (uint64_t)mr_pg_int(row, 1)};
+    mr_buf_put(out, &p, sizeof p);
+    MR_TRY(mr_pg_row_status(row, err));
+    return mr_buf_status(out) == MR_OK ? MR_OK : mr_fail(err, MR_E_MEMORY, "no memory for the producers of a stream");
 }
 
 static mr_status put_key(mr_pg_row *row, bool dead, mr_buf *out, mr_error *err) {
@@ -75,7 +92,7 @@ static mr_status read_keys(mr_pg *pg, const mr_pg_statement *st, uint64_t run, b
         s = mr_pg_stream_next(pg, &r, err);
         if (s != MR_OK || !r) break;
         mr_pg_row row = mr_pg_row_at(r, 0);
-        s = put_key(&row, dead, out, err);
+        s = st == &producers_before ? put_producer(&row, out, err) : put_key(&row, dead, out, err);
         mr_pg_result_free(&r);
     }
     mr_pg_stream_end(pg);
@@ -102,9 +119,11 @@ mr_status mr_recover_read(mr_pg *pg, mr_recover_job *job, mr_error *err) {
     job->info = NULL;
     mr_buf_clear(&job->done);
     mr_buf_clear(&job->dead);
+    mr_buf_clear(&job->producers);
     MR_TRY(read_ended(pg, job, err));
     if (job->ended) return MR_OK;
     MR_TRY(mr_run_info_read(pg, job->run, &job->info, err));
+    if (job->info->stream) MR_TRY(read_keys(pg, &producers_before, job->run, false, &job->producers, err));
     MR_TRY(read_keys(pg, &done_before, job->run, false, &job->done, err));
     return read_keys(pg, &dead_before, job->run, true, &job->dead, err);
 }
@@ -144,8 +163,18 @@ static mr_status tell_dead(mr_broker *b, const mr_recover_job *job, mr_error *er
     return MR_OK;
 }
 
+static mr_status tell_producers(mr_broker *b, const mr_recover_job *job, mr_error *err) {
+    for (size_t at = 0; at < job->producers.len; at += sizeof(packed_producer)) {
+        packed_producer p;
+        memcpy(&p, job->producers.data + at, sizeof p);
+        MR_TRY(mr_stream_producer(mr_broker_run(b, job->run)->stream, p.id, p.next, err));
+    }
+    return MR_OK;
+}
+
 mr_status mr_recover_tell(mr_broker *b, mr_recover_job *job, mr_error *err) {
     MR_TRY(mr_broker_plan_run(b, job->info, err));
+    MR_TRY(tell_producers(b, job, err));
     MR_TRY(tell_done(b, job, err));
     MR_TRY(tell_dead(b, job, err));
     mr_event open = {.type = MR_EV_RUN_OPENED, .as.run = job->run};

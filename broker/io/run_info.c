@@ -9,8 +9,11 @@ enum { ARENA_MAX = 16 * 1024 * 1024, SCHEMA_JSON_MAX = 1024 * 1024 };
 
 static const mr_pg_statement read_run = {
     "run_read",
-    "select r.version_id, v.row_count, r.seed, d.id, d.name, d.kind, d.columns, r.roles, r.priority, r.client"
-    " from millrace.run r join millrace.dataset_version v on v.id = r.version_id join millrace.dataset d on d.id = v.dataset_id"
+    "select coalesce(r.version_id, 0), coalesce(v.row_count, millrace.task_count(r.id)), r.seed, coalesce(d.id, 0),"
+    " coalesce(d.name, ''), coalesce(d.kind, ''), coalesce(d.columns, '[]'), r.roles, r.priority, r.client,"
+    " r.version_id is null, not exists (select 1 from millrace.stream_end e where e.run_id = r.id)"
+    " from millrace.run r left join millrace.dataset_version v on v.id = r.version_id"
+    " left join millrace.dataset d on d.id = v.dataset_id"
     " where r.id = $1",
     1,
     {MR_PG_INT8}};
@@ -111,6 +114,8 @@ static mr_status read_head(mr_pg *pg, mr_run_info *info, mr_pg_params *p, mr_err
     if (s == MR_OK) {
         info->priority = (uint32_t)mr_pg_int(&row, 8);
         snprintf(info->client, sizeof info->client, "%.*s", MR_SPAN_ARG(mr_pg_text(&row, 9)));
+        info->stream = mr_pg_bool(&row, 10);
+        info->open = info->stream && mr_pg_bool(&row, 11);
     }
     if (s == MR_OK) s = mr_pg_row_status(&row, err);
     mr_pg_result_free(&r);
@@ -138,7 +143,8 @@ static mr_status read_step(mr_run_info *info, uint32_t i, mr_pg_row *row, mr_err
     plan->shape = (mr_step_shape)mr_pg_int(row, 3);
     plan->deadline_ms = (uint32_t)mr_pg_int(row, 5);
     info->columns[i] = (uint32_t)mr_pg_int(row, 6);
-    MR_TRY(mr_plan_step(info->rows, (uint32_t)mr_pg_int(row, 4), plan, err));
+    if (info->stream) MR_TRY(mr_plan_stream(info->rows, plan, err));
+    else MR_TRY(mr_plan_step(info->rows, (uint32_t)mr_pg_int(row, 4), plan, err));
     MR_TRY(read_options(info, i, mr_pg_text(row, 7), err));
     return mr_pg_row_status(row, err);
 }
@@ -191,5 +197,6 @@ void mr_run_info_drop(mr_run_info *info) {
 
 mr_run_plan mr_run_info_plan(const mr_run_info *info) {
     return (mr_run_plan){.run = info->run, .rows = info->rows, .steps = info->steps, .step = info->plan,
-                         .client = info->client, .priority = info->priority};
+                         .client = info->client, .priority = info->priority,
+                         .stream = info->stream, .open = info->open};
 }

@@ -16,6 +16,7 @@ typedef struct mr_run_info {
     int64_t dataset;
     char dataset_name[MR_NAME_MAX + 1];
     bool is_table;
+    bool stream, open;      /* as in mr_run_plan; a stream has no version and no data set */
     mr_table_schema schema; /* of a table */
     mr_bindings bindings;
     uint32_t priority;

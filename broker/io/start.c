@@ -4,6 +4,7 @@
 #include "broker/io/delivery.h"
 #include "broker/io/intake.h"
 #include "broker/io/query.h"
+#include "broker/io/submit.h"
 #include "common/clock.h"
 
 #include <signal.h>
@@ -31,20 +32,27 @@ mr_live_run *mr_broker_run(const mr_broker *b, uint64_t run) {
 
 /* ---- runs ---- */
 
-mr_status mr_broker_plan_run(mr_broker *b, mr_run_info *info, mr_error *err) {
-    mr_live_run *live = mr_new(NULL, 1, sizeof *live);
-    if (!live) return mr_fail(err, MR_E_MEMORY, "no memory for run %llu", (unsigned long long)info->run);
+static mr_status plan_run(mr_broker *b, mr_live_run *live, mr_run_info *info, mr_error *err) {
     mr_run_plan plan = mr_run_info_plan(info);
     mr_event e = {.type = MR_EV_RUN_PLANNED, .as.plan = &plan};
     live->run = info->run;
+    if (info->stream) live->stream = mr_stream_new(info->run, info->rows, info->columns[0], info->open);
+    if (info->stream && !live->stream) return mr_fail(err, MR_E_MEMORY, "no memory for stream %llu", (unsigned long long)info->run);
     HASH_ADD(hh, b->runs, run, sizeof live->run, live);
-    mr_status s = live->hh.tbl ? mr_core_step(b->core, mr_broker_now_ms(), &e, err)
-                               : mr_fail(err, MR_E_MEMORY, "no memory for run %llu", (unsigned long long)info->run);
+    return live->hh.tbl ? mr_core_step(b->core, mr_broker_now_ms(), &e, err)
+                        : mr_fail(err, MR_E_MEMORY, "no memory for run %llu", (unsigned long long)info->run);
+}
+
+mr_status mr_broker_plan_run(mr_broker *b, mr_run_info *info, mr_error *err) {
+    mr_live_run *live = mr_new(NULL, 1, sizeof *live);
+    if (!live) return mr_fail(err, MR_E_MEMORY, "no memory for run %llu", (unsigned long long)info->run);
+    mr_status s = plan_run(b, live, info, err);
     if (s == MR_OK) {
         live->info = mr_run_info_share(info);
         return MR_OK;
     }
     if (live->hh.tbl) HASH_DELETE(hh, b->runs, live);
+    mr_stream_end(b, &live->stream);
     mr_free(NULL, live, 1, sizeof *live);
     return s;
 }
@@ -150,7 +158,7 @@ static mr_status make_core(mr_broker *b, uint64_t first_attempt, mr_error *err) 
 
 static mr_status check_migrated(mr_pg *pg, mr_error *err) {
     static const mr_pg_statement there = {
-        "start_migrated", "select to_regclass('millrace.rule_now') is not null", 0, {0}};
+        "start_migrated", "select to_regclass('millrace.task_block') is not null", 0, {0}};
     mr_pg_result *r = NULL;
     MR_TRY(mr_pg_exec(pg, &there, NULL, &r, err));
     mr_pg_row row = mr_pg_row_at(r, 0);
@@ -181,22 +189,31 @@ static void fenced(mr_broker *b, mr_job *job) {
     if (b->phase != MR_STOPPED) mr_broker_drain(b, MR_E_CONFLICT);
 }
 
+static mr_job *fence_job(mr_error *err) {
+    mr_job *job = mr_new(NULL, 1, sizeof *job);
+    if (job) job->done = fenced;
+    else (void)mr_fail(err, MR_E_MEMORY, "no memory to start with");
+    return job;
+}
+
 static mr_status start_desks(mr_broker *b, mr_error *err) {
-    mr_desk *const desks[] = {&b->ledger, &b->loader, &b->reader, &b->intake, &b->planner};
+    mr_desk *const desks[] = {&b->ledger, &b->loader, &b->reader, &b->intake, &b->planner, &b->submits};
     mr_loader_options loader = {.redis_url = b->settings.redis_url, .inline_max = (size_t)b->settings.inline_max,
                                 .cache_bytes = (size_t)b->settings.segment_cache_mb << 20,
                                 .ttl_s = (unsigned)b->settings.cache_ttl_s,
                                 .seen = &b->rows_seen};
-    mr_job *on_fenced = mr_new(NULL, 1, sizeof *on_fenced);
-    if (!on_fenced) return mr_fail(err, MR_E_MEMORY, "no memory to start with");
-    on_fenced->done = fenced;
     for (size_t i = 0; i < sizeof desks / sizeof *desks; i++) {
         desks[i]->log = &b->log;
         desks[i]->url = b->settings.database_url;
         desks[i]->outbox = &b->outbox;
         desks[i]->waker = &b->waker;
     }
+    mr_job *on_fenced = fence_job(err);
+    if (!on_fenced) return err->status;
     MR_TRY(mr_ledger_start(&b->ledger, &b->lease, on_fenced, err));
+    on_fenced = fence_job(err);
+    if (!on_fenced) return err->status;
+    MR_TRY(mr_submit_start(&b->submits, &b->lease, on_fenced, err));
     MR_TRY(mr_loader_start(&b->loader, &loader, err));
     MR_TRY(mr_reader_start(&b->reader, b->settings.redis_url, (unsigned)b->settings.cache_ttl_s, err));
     MR_TRY(mr_intake_start(&b->intake, (uint32_t)b->settings.max_chars, err));
@@ -364,6 +381,7 @@ static void free_runs(mr_broker *b) {
     mr_live_run *run, *next;
     HASH_ITER(hh, b->runs, run, next) {
         HASH_DELETE(hh, b->runs, run);
+        mr_stream_end(b, &run->stream);
         mr_run_info_drop(run->info);
         mr_free(NULL, run, 1, sizeof *run);
     }
@@ -371,7 +389,7 @@ static void free_runs(mr_broker *b) {
 
 /* What desks hand back while they stop is told to the core, so that workers get their last acknowledgements. */
 static void settle(mr_broker *b) {
-    mr_desk *const readers[] = {&b->planner, &b->intake, &b->loader, &b->reader};
+    mr_desk *const readers[] = {&b->planner, &b->intake, &b->submits, &b->loader, &b->reader};
     if (!b->ledger.started) return;
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) mr_desk_stop(readers[i]);
     finish_jobs(b);

@@ -208,6 +208,28 @@ static const mr_command_arg schedules_args[] = {
 static const mr_command_arg schedule_remove_args[] = {
     {"id", MR_ARG_U64, true},
 };
+static const mr_command_arg stream_open_args[] = {
+    {"components", MR_ARG_LIST, true},
+    {"seed", MR_ARG_U64, false},
+    {"name", MR_ARG_TEXT, false},
+    {"priority", MR_ARG_U32, false},
+    {"key", MR_ARG_TEXT, false},
+};
+static const mr_command_arg stream_close_args[] = {
+    {"run", MR_ARG_U64, true},
+};
+static const mr_command_arg submit_args[] = {
+    {"run", MR_ARG_U64, true},
+    {"producer", MR_ARG_U64, true},
+    {"packet", MR_ARG_U64, true},
+    {"wait", MR_ARG_BOOL, false},
+};
+static const mr_command_arg task_args[] = {
+    {"run", MR_ARG_U64, true},
+    {"task", MR_ARG_U64, false},
+    {"id", MR_ARG_TEXT, false},
+    {"body", MR_ARG_BOOL, false},
+};
 
 const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
     {.name = "status", .number = MR_CMD_STATUS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_CORE,
@@ -330,4 +352,20 @@ const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
     {.name = "schedule_remove", .number = MR_CMD_SCHEDULE_REMOVE, .role = MR_ROLE_OPERATOR,
      .handled = MR_HANDLED_CORE, .args = schedule_remove_args, .arg_count = 1,
      .doc = "Ends a schedule; runs that it started stay."},
+    {.name = "stream_open", .number = MR_CMD_STREAM_OPEN, .role = MR_ROLE_PRODUCER,
+     .handled = MR_HANDLED_CORE, .args = stream_open_args, .arg_count = 5,
+     .doc = "Opens a stream: a run of one component (of shape map) whose tasks are submitted. Answered after "
+            "COMMIT with its id. Arguments as those of run."},
+    {.name = "stream_close", .number = MR_CMD_STREAM_CLOSE, .role = MR_ROLE_PRODUCER,
+     .handled = MR_HANDLED_CORE, .args = stream_close_args, .arg_count = 1,
+     .doc = "Takes no more tasks; the run ends when those that are there are done. Answered after COMMIT."},
+    {.name = "submit", .number = MR_CMD_SUBMIT, .role = MR_ROLE_PRODUCER, .handled = MR_HANDLED_CORE,
+     .args = submit_args, .arg_count = 4,
+     .doc = "Tasks for a stream, as the packet in the body (common/packet.h); answered after COMMIT with the "
+            "number of the first. `producer`: a number of the sender's own, `packet`: counts its packets from "
+            "0; one that comes again is stored once and answered as before. `wait`: answered when every task "
+            "is done, with the results."},
+    {.name = "task", .number = MR_CMD_TASK, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .args = task_args, .arg_count = 4,
+     .doc = "One task of a stream by its number, or by the id that its producer gave it, with its result."},
 };

@@ -62,6 +62,10 @@ typedef enum mr_command {
     MR_CMD_SCHEDULE_ADD = 50,
     MR_CMD_SCHEDULES = 51,
     MR_CMD_SCHEDULE_REMOVE = 52,
+    MR_CMD_STREAM_OPEN = 70,
+    MR_CMD_STREAM_CLOSE = 71,
+    MR_CMD_SUBMIT = 72,
+    MR_CMD_TASK = 73,
 } mr_command;
 
 /* What answers a command: core (live state), read (a query), write (the ledger). */
@@ -95,7 +99,7 @@ typedef struct mr_command_row {
     const mr_command_arg *args;
 } mr_command_row;
 
-enum { MR_COMMAND_COUNT = 40, MR_COMMAND_ARGS_MAX = 32 };
+enum { MR_COMMAND_COUNT = 44, MR_COMMAND_ARGS_MAX = 32 };
 extern const mr_command_row mr_commands[MR_COMMAND_COUNT];
 
 /* Whether the broker takes a message type from a peer in this state; whether it sends one. */

@@ -163,7 +163,7 @@ void rig_open_party(party *p, const served *s, uint8_t role, const char *name) {
     rig_hello(p, role, name);
 }
 
-static mr_status call_with(party *p, mr_command command, mr_span body, const char *args) {
+mr_status rig_call_with(party *p, mr_command command, mr_span body, const char *args) {
     mr_buf pack;
     mr_wire m = {.type = MR_MSG_CALL};
     mr_buf_init(&pack, NULL, 1 << 17);
@@ -180,7 +180,7 @@ static mr_status call_with(party *p, mr_command command, mr_span body, const cha
 }
 
 mr_status rig_call(party *p, mr_command command, const char *args) {
-    return call_with(p, command, (mr_span){0}, args);
+    return rig_call_with(p, command, (mr_span){0}, args);
 }
 
 void rig_said(const party *p, const char *words) {
@@ -203,7 +203,7 @@ void rig_ingest(party *client, int n) {
         mr_prompt_pack(&rows, &p, (uint64_t)i + 1);
     }
     snprintf(text, sizeof text, "{\"ingest\": %lld, \"file\": \"f\", \"rows\": %d}", id, n);
-    if (call_with(client, MR_CMD_INGEST_ROWS, mr_buf_span(&rows), text) != MR_OK)
+    if (rig_call_with(client, MR_CMD_INGEST_ROWS, mr_buf_span(&rows), text) != MR_OK)
         fail_msg("%s", client->said);
     mr_buf_free(&rows);
 }

@@ -43,6 +43,7 @@ void rig_expect(party *p, mr_msg type);
 void rig_hello(party *p, uint8_t role, const char *name);
 void rig_hello_spans(party *p, const char *name, uint32_t span); /* a worker that takes spans */
 void rig_open_party(party *p, const served *s, uint8_t role, const char *name);
+mr_status rig_call_with(party *p, mr_command command, mr_span body, const char *args);
 mr_status rig_call(party *p, mr_command command, const char *args);
 void rig_said(const party *p, const char *words);
 void rig_ingest(party *client, int n);

@@ -88,7 +88,7 @@ rig *rig_of(void **state) {
     assert_null(r->done);
     rig_sql(r, "truncate millrace.training_prompts, millrace.prompt_sessions, millrace.table_row, "
                "millrace.dataset_version,"
-               " millrace.ingest, millrace.run, millrace.result, millrace.artifact cascade;"
+               " millrace.ingest, millrace.run, millrace.result, millrace.artifact, millrace.task_block, millrace.task_piece cascade;"
                "delete from millrace.dataset where name <> 'prompts';"
                "update millrace.partition_lease set owner = '', expires_at = '-infinity'");
     return r;

@@ -1,0 +1,288 @@
+#include "broker/io/submit.h"
+
+#include "common/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { GROUP_MAX = 256, GROUP_BYTES = 8 * 1024 * 1024, PARAMS_MAX = 4 * 1024 * 1024, IDLE_MS = 100 };
+/* With the row's header and its other columns it fills a page of 8 KiB. */
+enum { PIECE = 8096 };
+
+typedef struct submits {
+    const mr_lease *lease;
+    mr_job *on_fenced; /* handed back once */
+    mr_job *waiting;   /* what the database has not taken yet, in order */
+    mr_job **tail;
+    uint64_t retry_at_ns;
+    mr_pg_params params, fence;
+} submits;
+
+/* ---- statements ---- */
+
+/* Writes no piece when the packet is there: then it is ours, from a COMMIT whose answer was lost. */
+static const mr_pg_statement insert_packet = {
+    "submit_packet",
+    "with b as (insert into millrace.task_block (run_id, first_task, tasks, producer, packet, size, ids, client)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing returning first_task)"
+    " insert into millrace.task_piece (run_id, first_task, piece, bytes)"
+    " select $1, $2, i, substr($9, i * $10 + 1, $10) from b, generate_series(0, ($6 - 1) / $10) i",
+    10,
+    {MR_PG_INT8, MR_PG_INT8, MR_PG_INT4, MR_PG_INT8, MR_PG_INT8, MR_PG_INT4, MR_PG_TEXTS, MR_PG_TEXT, MR_PG_BYTEA,
+     MR_PG_INT4}};
+
+static const mr_pg_statement find_packet = {
+    "submit_find",
+    "select first_task, tasks from millrace.task_block where run_id = $1 and producer = $2 and packet = $3",
+    3,
+    {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
+
+static const mr_pg_statement insert_end = {
+    "submit_end", "insert into millrace.stream_end (run_id, client) values ($1, $2) on conflict do nothing", 2,
+    {MR_PG_INT8, MR_PG_TEXT}};
+
+/* ---- a group ---- */
+
+typedef struct group {
+    size_t n;
+    mr_submit_job *job[GROUP_MAX];
+    int64_t run[GROUP_MAX];
+    bool again[GROUP_MAX]; /* it was there before */
+} group;
+
+/* As many of the waiting jobs as make a group; they stay in the list. */
+static void gather(const submits *s, group *g) {
+    size_t bytes = 0;
+    g->n = 0;
+    for (mr_job *job = s->waiting; job && g->n < GROUP_MAX; job = job->next) {
+        mr_submit_job *j = (mr_submit_job *)job;
+        bytes += j->frame ? mr_bytes_span(j->frame).len : 0;
+        if (g->n && bytes > GROUP_BYTES) break;
+        g->again[g->n] = false;
+        g->run[g->n] = (int64_t)j->run;
+        g->job[g->n++] = j;
+    }
+}
+
+static void put_ids(mr_pg_params *p, const mr_packet *packet) {
+    mr_span ids[MR_PACKET_TASKS];
+    mr_packet_cursor at = {0};
+    mr_task task;
+    if (!packet->ids.len) {
+        mr_pg_put_null(p, MR_PG_TEXTS);
+        return;
+    }
+    for (uint32_t i = 0; mr_packet_next(packet, &at, &task); i++) ids[i] = task.id;
+    mr_pg_put_texts(p, ids, NULL, packet->count);
+}
+
+static void put_packet(mr_pg_params *p, const mr_submit_job *j) {
+    mr_span bytes = mr_bytes_span(j->frame);
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, (int64_t)j->run);
+    mr_pg_put_int8(p, (int64_t)j->first);
+    mr_pg_put_int4(p, (int32_t)j->tasks);
+    mr_pg_put_int8(p, (int64_t)j->producer);
+    mr_pg_put_int8(p, (int64_t)j->packet);
+    mr_pg_put_int4(p, (int32_t)bytes.len);
+    put_ids(p, &j->view);
+    mr_pg_put_text(p, j->client);
+    mr_pg_lend_bytea(p, bytes);
+    mr_pg_put_int4(p, PIECE);
+}
+
+static void put_named(mr_pg_params *p, const mr_submit_job *j) {
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, (int64_t)j->run);
+    mr_pg_put_int8(p, (int64_t)j->producer);
+    mr_pg_put_int8(p, (int64_t)j->packet);
+}
+
+static const mr_pg_statement *put_job(mr_pg_params *p, const mr_submit_job *j) {
+    switch (j->kind) {
+    case MR_SUBMIT_PACKET: put_packet(p, j); return &insert_packet;
+    case MR_SUBMIT_AGAIN: put_named(p, j); return &find_packet;
+    case MR_SUBMIT_CLOSE: break;
+    }
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, (int64_t)j->run);
+    mr_pg_put_text(p, j->client);
+    return &insert_end;
+}
+
+/* Sends the whole transaction; fence first, so that nothing is written without it. */
+static mr_status send_group(submits *s, mr_pg *pg, const group *g, mr_error *err) {
+    mr_lease_put_fence(&s->fence, s->lease, g->run, g->n);
+    MR_TRY(mr_pg_pipeline_send(pg, &mr_lease_fence_statement, &s->fence, err));
+    for (size_t i = 0; i < g->n; i++) {
+        const mr_pg_statement *st = put_job(&s->params, g->job[i]);
+        MR_TRY(mr_pg_pipeline_send(pg, st, &s->params, err));
+    }
+    return mr_pg_pipeline_sync(pg, err);
+}
+
+static void take_found(mr_submit_job *j, const mr_pg_result *r) {
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    if (mr_pg_rows(r) == 1) {
+        j->first = (uint64_t)mr_pg_int(&row, 0);
+        j->tasks = (uint32_t)mr_pg_int(&row, 1);
+    }
+    j->head.status = mr_pg_rows(r) == 1 ? mr_pg_row_status(&row, &j->head.error)
+                                        : mr_fail(&j->head.error, MR_E_NOT_FOUND,
+                                                  "no stream %llu is open: 'millrace runs' shows the state of each",
+                                                  (unsigned long long)j->run);
+}
+
+static void take_answer(group *g, size_t i, const mr_pg_result *r) {
+    if (g->job[i]->kind == MR_SUBMIT_AGAIN) take_found(g->job[i], r);
+    g->again[i] = g->job[i]->kind == MR_SUBMIT_PACKET && mr_pg_changed(r) == 0;
+}
+
+/* Reads every answer of the group; the first error is the group's. */
+static mr_status receive_group(mr_pg *pg, group *g, mr_error *err) {
+    mr_status first = MR_OK;
+    for (size_t n = 0;; n++) {
+        mr_pg_result *r = NULL;
+        bool synced = false;
+        mr_error why;
+        mr_status s = mr_pg_pipeline_next(pg, &r, &synced, &why);
+        if (s == MR_OK && !synced && n > 0 && n <= g->n && r) take_answer(g, n - 1, r);
+        mr_pg_result_free(&r);
+        if (s != MR_OK && first == MR_OK) {
+            first = s;
+            *err = why;
+        }
+        if (synced || !mr_pg_alive(pg)) return first;
+    }
+}
+
+static mr_status write_group(submits *s, mr_pg *pg, group *g, mr_error *err) {
+    MR_TRY(mr_pg_prepare(pg, &mr_lease_fence_statement, err));
+    MR_TRY(mr_pg_prepare(pg, &insert_packet, err));
+    MR_TRY(mr_pg_prepare(pg, &find_packet, err));
+    MR_TRY(mr_pg_prepare(pg, &insert_end, err));
+    MR_TRY(mr_pg_pipeline_begin(pg, err));
+    mr_status sent = send_group(s, pg, g, err);
+    mr_status status = sent == MR_OK ? receive_group(pg, g, err) : sent;
+    mr_error ignored;
+    mr_status ended = mr_pg_pipeline_end(pg, status == MR_OK ? err : &ignored);
+    return status == MR_OK ? ended : status;
+}
+
+/* What was there before must be what is to be written: another broker's rows would mean that the fence does not hold. */
+static mr_status check_again(submits *s, mr_pg *pg, const group *g, mr_error *err) {
+    for (size_t i = 0; i < g->n; i++) {
+        if (!g->again[i]) continue;
+        mr_pg_result *r = NULL;
+        put_named(&s->params, g->job[i]);
+        MR_TRY(mr_pg_exec(pg, &find_packet, &s->params, &r, err));
+        mr_pg_row row = mr_pg_row_at(r, 0);
+        bool ours = mr_pg_rows(r) == 1 && (uint64_t)mr_pg_int(&row, 0) == g->job[i]->first;
+        mr_pg_result_free(&r);
+        if (!ours)
+            return mr_fail(err, MR_E_CONFLICT, "run %llu has other tasks from number %llu on than this broker gave out",
+                           (unsigned long long)g->job[i]->run, (unsigned long long)g->job[i]->first);
+    }
+    return MR_OK;
+}
+
+static void hand_back(mr_desk *desk, submits *s, size_t n) {
+    mr_job *first = s->waiting, **end = &s->waiting;
+    for (size_t i = 0; i < n; i++) end = &(*end)->next;
+    mr_job *rest = *end;
+    *end = NULL;
+    s->waiting = rest;
+    if (!rest) s->tail = &s->waiting;
+    mr_desk_done(desk, first);
+}
+
+static void fenced(mr_desk *desk, submits *s) {
+    mr_job *told = s->on_fenced;
+    s->on_fenced = NULL;
+    if (told) mr_desk_done(desk, told);
+}
+
+/* Writes what waits. What the database does not take stays and is tried again. */
+static void flush(mr_desk *desk, submits *s, group *g) {
+    while (s->waiting) {
+        mr_error err = {0};
+        mr_pg *pg;
+        mr_status status = mr_desk_database(desk, &pg, &err);
+        gather(s, g);
+        if (status == MR_OK) status = write_group(s, pg, g, &err);
+        bool lost = status != MR_OK && desk->pg && !strcmp(mr_pg_sqlstate(desk->pg), MR_LEASE_LOST);
+        if (status == MR_OK) {
+            status = check_again(s, pg, g, &err);
+            lost = status == MR_E_CONFLICT;
+        }
+        if (status == MR_OK) {
+            hand_back(desk, s, g->n);
+            continue;
+        }
+        MR_LOG(desk->log, MR_LOG_WARN, "submit", "store_failed", MR_LOG_INT("packets", g->n), MR_LOG_TEXT("reason", err.text));
+        if (lost) fenced(desk, s);
+        s->retry_at_ns = mr_clock_monotonic_ns() + 200000000u;
+        return;
+    }
+}
+
+/* ---- the desk ---- */
+
+static void flush_now(mr_desk *desk) {
+    submits *s = desk->state;
+    if (!s->waiting || mr_clock_monotonic_ns() < s->retry_at_ns) return;
+    group *g = mr_new(NULL, 1, sizeof *g);
+    if (!g) return; /* they wait until there is memory */
+    flush(desk, s, g);
+    mr_free(NULL, g, 1, sizeof *g);
+}
+
+static void take_jobs(mr_desk *desk, mr_job *jobs) {
+    submits *s = desk->state;
+    *s->tail = jobs;
+    while (*s->tail) s->tail = &(*s->tail)->next;
+    flush_now(desk);
+}
+
+static void stop(mr_desk *desk) {
+    submits *s = desk->state;
+    for (mr_job *job = s->waiting; job; job = job->next)
+        job->status = mr_fail(&job->error, MR_E_UNAVAILABLE,
+                              "the broker stops; send it again: what is stored already is not stored twice");
+    mr_desk_done(desk, s->waiting);
+    fenced(desk, s);
+    mr_pg_params_free(&s->params);
+    mr_pg_params_free(&s->fence);
+    mr_free(NULL, s, 1, sizeof *s);
+}
+
+mr_submit_job *mr_submit_job_new(mr_submit_kind kind, uint64_t run, const char *client) {
+    mr_submit_job *job = mr_new(NULL, 1, sizeof *job);
+    if (!job) return NULL;
+    job->kind = kind;
+    job->run = run;
+    snprintf(job->client, sizeof job->client, "%s", client);
+    return job;
+}
+
+void mr_submit_job_free(mr_submit_job *job) {
+    mr_bytes_drop(job->frame);
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+mr_status mr_submit_start(mr_desk *desk, const mr_lease *lease, mr_job *on_fenced, mr_error *err) {
+    submits *s = mr_new(NULL, 1, sizeof *s);
+    if (!s) return mr_fail(err, MR_E_MEMORY, "no memory for the desk of submitted tasks");
+    s->lease = lease;
+    s->on_fenced = on_fenced;
+    s->tail = &s->waiting;
+    mr_pg_params_init(&s->params, NULL, PARAMS_MAX);
+    mr_pg_params_init(&s->fence, NULL, 64 * 1024);
+    desk->name = "submit";
+    desk->state = s;
+    desk->batch = take_jobs;
+    desk->idle = flush_now;
+    desk->idle_ms = IDLE_MS;
+    desk->stop = stop;
+    return mr_desk_start(desk, err);
+}
