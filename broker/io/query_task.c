@@ -13,7 +13,7 @@ static const mr_pg_statement read_task = {
     "q_task",
     "select b.run_id, $2, b.ids[$2 - b.first_task + 1],"
     " case when r.batch is not null then 'done' when f.status is not null then 'dead' else 'waiting' end,"
-    " b.client, b.at, r.worker, r.attempt, r.compute_us, length(r.body), r.body_hash, r.committed_at, f.reason,"
+    " b.client, b.at, r.worker, r.attempt, r.compute_us, length(r.body), r.body_hash, r.committed_at, f.status, f.reason,"
     " case when $3 then r.body end"
     " from millrace.task_block b"
     " left join millrace.result r on r.run_id = b.run_id and r.step = 0 and r.level = 0 and r.batch = $2"
@@ -27,9 +27,9 @@ static const mr_pg_statement read_task = {
 static const mr_query_column columns[] = {
     {"run", MR_SHOW_INT}, {"task", MR_SHOW_INT}, {"id", MR_SHOW_TEXT}, {"state", MR_SHOW_TEXT}, {"client", MR_SHOW_TEXT},
     {"submitted_at", MR_SHOW_TIME}, {"worker", MR_SHOW_TEXT}, {"attempt", MR_SHOW_INT}, {"compute_us", MR_SHOW_INT},
-    {"size", MR_SHOW_INT}, {"hash", MR_SHOW_HEX}, {"committed_at", MR_SHOW_TIME}, {"reason", MR_SHOW_TEXT},
+    {"size", MR_SHOW_INT}, {"hash", MR_SHOW_HEX}, {"committed_at", MR_SHOW_TIME}, {"status", MR_SHOW_INT}, {"reason", MR_SHOW_TEXT},
     {"body", MR_SHOW_BYTES}, {0}};
-enum { MEMBERS = 14 };
+enum { MEMBERS = 15 };
 
 static mr_status find_task(mr_pg *pg, const mr_query_job *job, int64_t run, int64_t *task, mr_error *err) {
     mr_span args = mr_buf_span(&job->args), id = mr_arg_text(args, "id");
