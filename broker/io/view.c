@@ -70,12 +70,13 @@ void mr_view_status(mr_broker *b, mr_buf *out) {
     number(out, "failed", s.failed);
     number(out, "lost", s.lost);
     mr_pack_text(out, "queues"); /* jobs that wait for a desk */
-    mr_pack_map(out, 5);
+    mr_pack_map(out, 6);
     number(out, "ledger", mr_queue_count(&b->ledger.in));
     number(out, "loader", mr_queue_count(&b->loader.in));
     number(out, "reader", mr_queue_count(&b->reader.in));
     number(out, "intake", mr_queue_count(&b->intake.in));
     number(out, "planner", mr_queue_count(&b->planner.in));
+    number(out, "submit", mr_queue_count(&b->submits.in));
 }
 
 void mr_view_workers(mr_broker *b, mr_buf *out) {

@@ -9,7 +9,7 @@ _millrace() {
         prompts,--source) words=" any user synthetic api" ;;
         keys,--role) words=" viewer producer operator admin worker" ;;
     *) case $command in
-        '') words="--help --version up down status doctor ingest sample run runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead repair pause resume limits schedules migrate keys audit config completion help" ;;
+        '') words="--help --version up down status doctor ingest sample run stream submit task runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead repair pause resume limits schedules migrate keys audit config completion help" ;;
         up) words="--help --workers --foreground --broker --json --config --timeout --home" ;;
         down) words="--help --broker --json --config --timeout --home" ;;
         status) words="--help --broker --json --config --timeout --home" ;;
@@ -17,6 +17,9 @@ _millrace() {
         ingest) words="--help --map --table --types --max-chars --source --verbose --duplicates --update --broker --json --config --timeout --home" ;;
         sample) words="--help --rows --seed --output --broker --json --config --timeout --home" ;;
         run) words="--help --component --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home" ;;
+        stream) words="--help --component --set --seed --name --priority --key --broker --json --config --timeout --home open close" ;;
+        submit) words="--help --input --matrix --wait --single --window --key --verbose --broker --json --config --timeout --home" ;;
+        task) words="--help --id --body --broker --json --config --timeout --home" ;;
         runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;
         results) words="--help --component --batches --full --limit --after --broker --json --config --timeout --home" ;;
         report) words="--help --output --broker --json --config --timeout --home" ;;
