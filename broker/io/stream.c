@@ -118,14 +118,19 @@ bool mr_stream_holds(mr_stream *s, uint64_t task, mr_job *job) {
 
 /* Up to `stored` they go to the ledger, or back when their tasks cannot be stored any more. */
 static void release_held(mr_broker *b, mr_stream *s, mr_status status) {
-    mr_job *all = s->held, *ready = NULL, *job, *next;
+    mr_job *all = s->held, *ready = NULL, **rest = &s->held, *job, *next;
     s->held = NULL;
     LL_FOREACH_SAFE(all, job, next) {
         job->next = NULL;
         job->status = status;
-        if (status != MR_OK) job->done(b, job);
-        else if (job->kept_for < s->stored) LL_PREPEND(ready, job); /* the last that came was first in the list */
-        else LL_PREPEND(s->held, job);
+        if (status == MR_OK && job->kept_for >= s->stored) {
+            *rest = job;
+            rest = &job->next;
+        } else if (status == MR_OK) {
+            LL_PREPEND(ready, job); /* the last that came was first in the list */
+        } else {
+            job->done(b, job);
+        }
     }
     if (ready) mr_desk_give_all(&b->ledger, ready);
 }
