@@ -93,6 +93,7 @@ static void flush_work(mr_broker *b) {
     if (peer && lacks) mr_broker_peer_gone(b, peer, "there is no memory for its work");
     else if (peer) mr_broker_send(b, peer, &m, body.data ? &body : NULL);
     else mr_net_body_free(&body);
+    b->work_messages++;
 }
 
 /* True when the batch follows the last item's and goes with it as a span. */

@@ -89,6 +89,7 @@ typedef struct mr_broker {
     mr_arena *arena;  /* of the message that is being handled */
     mr_buf envelope;  /* of the message that is being sent */
     mr_out_work out_work;
+    uint64_t work_messages; /* that carried work */
     mr_out_acks out_acks;
     mr_out_jobs out_loads, out_commits;
     mr_long_text long_text[MR_LONG_TEXTS]; /* a ring */

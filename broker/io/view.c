@@ -62,8 +62,9 @@ void mr_view_status(mr_broker *b, mr_buf *out) {
     number(out, "committing", s.committing);
     number(out, "waiting_retry", s.waiting_retry);
     mr_pack_text(out, "totals");
-    mr_pack_map(out, 6);
+    mr_pack_map(out, 7);
     number(out, "dispatched", s.dispatched);
+    number(out, "messages", b->work_messages); /* in which they went */
     number(out, "committed", s.committed);
     number(out, "stale", s.stale);
     number(out, "refused", s.refused);

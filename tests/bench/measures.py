@@ -11,14 +11,15 @@ MEASURES = []
 
 
 class Measure:
-    def __init__(self, fn, group, needs_rows):
-        self.fn, self.group, self.needs_rows = fn, group, needs_rows
+    def __init__(self, fn, group, needs_rows, extra):
+        self.fn, self.group, self.needs_rows, self.extra = fn, group, needs_rows, extra
         self.name, self.what = fn.__name__, fn.__doc__.split("\n")[0]
 
 
-def measure(group, needs_rows=True):
+def measure(group, needs_rows=True, extra=False):
+    """`extra`: only taken when it is asked for."""
     def add(fn):
-        MEASURES.append(Measure(fn, group, needs_rows))
+        MEASURES.append(Measure(fn, group, needs_rows, extra))
         return fn
     return add
 
@@ -26,7 +27,7 @@ def measure(group, needs_rows=True):
 # `limits`: the figures that it is a share of.
 Figure = collections.namedtuple("Figure", "unit what limits more_is_better")
 FIGURES = {name: Figure(*row) for name, row in {
-    "wake": ("us", "wake of a process on the other processor", (), False),
+    "wake": ("us", "wake of a process on the other processor", (), None),
     "queue_put": ("/s", "limit: bare queue in C, COPY of tasks with 3,968-byte bodies", (), True),
     "queue_1": ("/s", "limit: bare queue in C, drain, 1 a transaction", (), True),
     "queue_500": ("/s", "limit: bare queue in C, drain, 500 a transaction", (), True),
@@ -38,14 +39,18 @@ FIGURES = {name: Figure(*row) for name, row in {
     "copy_4k": ("/s", "limit: COPY of 3,968-byte rows, 1,000 a commit", (), True),
     "copy_prompts": ("/s", "limit: COPY of the stored columns of prompts, no index", (), True),
     "copy_prompts_indexed": ("/s", "limit: the same into the table's indexes and checks", (), True),
-    "drain": ("/s", "the measure: batches of 32 x 31, means committed", ("queue_500", "zmq_same"), True),
-    "tasks_a_message": ("", "  tasks in a message, on average", (), True),
+    "drain_cold": ("/s", "the measure: batches of 32 x 31 from the database, means committed", ("queue_500", "zmq_same"), True),
+    "total_cold_us": ("us", "  processor time a task: broker, workers, PostgreSQL", (), False),
+    "drain": ("/s", "the same with inputs that the broker still has", ("queue_500", "zmq_same"), True),
+    "tasks_a_message": ("", "  tasks in a message, on average", (), None),
     "broker_us": ("us", "  processor time a task: broker", (), False),
     "workers_us": ("us", "  workers and their compute processes", (), False),
     "postgres_us": ("us", "  PostgreSQL", (), False),
     "total_us": ("us", "  all of them", (), False),
     "wire_bytes": ("B", "  bytes between broker and workers, a task", (), False),
     "log_bytes": ("B", "  bytes of PostgreSQL's log, a task", (), False),
+    "drain_curve": ("/s", "drain_cold with keys: everything is CURVE", ("drain_cold",), True),
+    "total_curve_us": ("us", "  processor time a task, all of them", ("total_cold_us",), False),
     "map": ("rows/s", "structural_analyzer (map)", (), True),
     "merge": ("rows/s", "dimensionality_reducer (merge)", (), True),
     "whole": ("rows/s", "context_learner (whole)", (), True),
@@ -53,6 +58,22 @@ FIGURES = {name: Figure(*row) for name, row in {
     "ingest": ("/s", "ingest of 200-character prompts, features included", ("copy_prompts_indexed", "copy_prompts"), True),
     "ingest_broker_us": ("us", "  processor time a row: broker", (), False),
     "ingest_postgres_us": ("us", "  PostgreSQL", (), False),
+    "scale_batches_1": ("", "batches that wait: few", (), None),
+    "scale_batches_2": ("", "  many", (), None),
+    "scale_batches_3": ("", "  all", (), None),
+    "scale_plan_1": ("us", "planning, for a thousand of them: few", (), False),
+    "scale_plan_2": ("us", "  many", (), False),
+    "scale_plan_3": ("us", "  all", (), False),
+    "scale_rss_1": ("MiB", "memory of the broker: few", (), False),
+    "scale_rss_2": ("MiB", "  many", ("scale_rss_1",), False),
+    "scale_rss_3": ("MiB", "  all", ("scale_rss_1",), False),
+    "scale_rate_1": ("/s", "batches of one row committed meanwhile: few", (), True),
+    "scale_rate_2": ("/s", "  many", ("scale_rate_1",), True),
+    "scale_rate_3": ("/s", "  all", ("scale_rate_1",), True),
+    "scale_list": ("ms", "`millrace runs` with all of them", (), False),
+    "scale_dead": ("rows", "dead rows in all tables afterwards", (), False),
+    "idle_us": ("us", "processor time of the broker in a second for 1,000 idle workers", (), False),
+    "idle_rss": ("MiB", "  memory that they add", (), False),
     "submit": ("/s", "submit of tasks with 3,968-byte bodies", ("queue_put",), True),
     "submit_drain": ("/s", "drain of submitted tasks", ("queue_500",), True),
     "single_p50": ("ms", "one at a time, submit to committed result: p50", (), False),
@@ -151,25 +172,44 @@ def check_drain(b, run, batches):
         check_means(b, run, b.version, i)
 
 
-@measure("drain")
-def drain(b):
-    """The measure: batches of 32 x 31 through broker, workers and database."""
+def drained(b, repeat):
+    """Runs of column_means over the large version, checked; and what they used."""
     batches = -(-b.rows // BATCH)
     before = b.cluster.status()["totals"]
     with Use(b.cluster) as use:
-        runs = [submit(b, b.version, BATCH, "column_means") for _ in range(b.repeat)]
+        runs = [submit(b, b.version, BATCH, "column_means") for _ in range(repeat)]
         seconds = ends(b, runs)
     after = b.cluster.status()["totals"]
     for run in runs:
         check_drain(b, run, batches)
     count = batches * len(runs)
+    return seconds, count, use.each(count) | {"tasks_a_message": count / (after["messages"] - before["messages"])}
+
+
+@measure("drain")
+def drain_cold(b):
+    """The measure with a broker that has just started, so that every input is read from the database."""
+    b.cluster.restart_broker()
+    seconds, count, used = drained(b, 1)
+    return {"drain_cold": count / seconds, "total_cold_us": used["total_us"]}
+
+
+@measure("drain")
+def drain(b):
+    """The measure: batches of 32 x 31 through broker, workers and database; inputs that were read before."""
+    seconds, count, used = drained(b, b.repeat)
+    b.group = used["tasks_a_message"]
     if seconds < b.size.seconds:  # too short for a figure: more of it next time
         b.repeat = min(16, b.repeat * 2)
-    out = {"drain": count / seconds} | use.each(count)
-    if "messages" in after:
-        b.group = count / max(1, after["messages"] - before["messages"])
-        out["tasks_a_message"] = b.group
-    return out
+    return {"drain": count / seconds} | used
+
+
+@measure("curve", extra=True)
+def curve(b):
+    """The measure with keys: every connection is CURVE. Inputs are read from the database, as in drain_cold."""
+    with b.cluster.with_keys():
+        seconds, count, used = drained(b, 1)
+    return {"drain_curve": count / seconds, "total_curve_us": used["total_us"]}
 
 
 # ---- runs of real components ----

@@ -41,7 +41,9 @@ def table(result):
 
 
 def verdict(more_is_better, old, new):
-    """Better or worse only when the spreads do not meet."""
+    """Better or worse only when the spreads do not meet; of what is neither, nothing is said."""
+    if more_is_better is None:
+        return ""
     if new["min"] > old["max"]:
         return "better" if more_is_better else "WORSE"
     if new["max"] < old["min"]:

@@ -1,5 +1,6 @@
 """One private cluster for the bench: PostgreSQL and Redis of deploy/services with their stock settings, a broker and
 four workers, and what they used: processor time of each kind of process, bytes on the wire, bytes of the log."""
+import contextlib
 import json
 import os
 import pathlib
@@ -113,22 +114,54 @@ class Cluster:
         self.sql = Sql(self.url)
         self.start_broker()
 
-    def start_broker(self):
-        self.launch("broker", [self.bin / "millrace-broker", "--listen", self.env["MILLRACE_BROKER"], "--name", "bench"])
+    def start_broker(self, **env):
+        self.launch("broker", [self.bin / "millrace-broker", "--listen", self.env["MILLRACE_BROKER"], "--name", "bench"],
+                    **env)
         poll(20, "the broker serves", lambda: self.run_cli("status", "--json").returncode == 0)
 
-    def start_workers(self, count=WORKERS):
+    def start_workers(self, count=WORKERS, **env):
         for i in range(count):
-            self.launch(f"worker-{i}", [self.bin / "millrace-worker-bench", "--name", f"w{i}"])
+            self.launch(f"worker-{i}", [self.bin / "millrace-worker-bench", "--name", f"w{i}"], **env)
         poll(20, "the workers are there", lambda: self.status()["workers"]["count"] == count)
+
+    def restart_broker(self):
+        """What it keeps in memory is gone; the workers find it again."""
+        count = self.status()["workers"]["count"]
+        self.end("broker")
+        self.start_broker()
+        poll(30, "the workers are back", lambda: self.status()["workers"]["count"] == count)
 
     def stop_workers(self):
         for name in [n for n in self.processes if n.startswith("worker")]:
             self.end(name)
 
-    def launch(self, name, argv):
+    def launch(self, name, argv, **env):
         with open(self.scratch / f"{name}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+            self.processes[name] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                                    env=self.env | env)
+
+    @contextlib.contextmanager
+    def with_keys(self):
+        """Broker and workers started again with keys, for as long as the context lasts: everything is CURVE."""
+        keys = self.scratch / "keys"
+        plain = self.env
+        self.stop_workers()
+        self.end("broker")
+        if not keys.exists():
+            for name, role in (("admin", "admin"), ("worker", "worker")):
+                self.call("keys", "create", name, "--role", role, "--folder", keys)
+        server = re.search(r"^public (\S+)", (keys / "server.key").read_text(), re.MULTILINE)[1]
+        self.env = plain | {"MILLRACE_KEY_FILE": str(keys / "admin.key"), "MILLRACE_SERVER_KEY": server}
+        try:
+            self.start_broker(MILLRACE_SERVER_KEY_FILE=str(keys / "server.key"), MILLRACE_ALLOW_FILE=str(keys / "allowed"))
+            self.start_workers(MILLRACE_KEY_FILE=str(keys / "worker.key"))
+            yield
+        finally:
+            self.stop_workers()
+            self.end("broker")
+            self.env = plain
+            self.start_broker()
+            self.start_workers()
 
     def end(self, name):
         process = self.processes.pop(name)
