@@ -5,11 +5,12 @@
 #include "worker/component.h"
 #include "worker/kit/put.h"
 #include "worker/kit/reduction.h"
+#include "worker/kit/reduction_words.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { DRIVERS = 3, EMBEDDING_MAX = 1000000, MODEL_MAX = 12 << 20, STATE_MAX = 21 << 20 };
+enum { EMBEDDING_MAX = 1000000, MODEL_MAX = 12 << 20, STATE_MAX = 21 << 20 };
 static const char state_magic[] = "reducer-state-1";
 static const double ENOUGH = 0.95;
 
@@ -190,14 +191,8 @@ static mr_status merge_moments(mr_ctx *ctx, const mr_span *partials, uint32_t co
 
 typedef struct analysis {
     const reducer_config *o;
-    mr_names names;
-    mr_sample *sample;
-    mr_spread spread;
-    mr_pca pca, even; /* even: of the z-scores; found == 0 in a wide table */
-    mr_reduction r;
     mr_span moments; /* packed */
-    bool is_update, refitted;
-    double drift;
+    mr_reduced found;
 } analysis;
 
 static mr_reduction_options reduction_of(mr_ctx *ctx, const reducer_config *o) {
@@ -213,133 +208,21 @@ static mr_status components(mr_ctx *ctx, mr_moments *m, analysis *a, mr_error *e
     mr_arena *arena = mr_ctx_arena(ctx);
     const mr_ticker *t = &(mr_ticker){tick, ctx};
     mr_pca_options p = {(size_t)a->o->components, a->o->variance, a->o->scale}, even = {.variance = ENOUGH, .scale = true};
-    a->names = m->names;
-    a->sample = &m->sample;
+    a->found.scaled = a->o->scale;
+    a->found.names = m->names;
+    a->found.sample = &m->sample;
     if (m->rows < 2)
         return mr_fail(err, MR_E_INVALID, "%llu rows are too few: variance needs at least 2", (unsigned long long)m->rows);
-    MR_TRY(mr_moments_finish(m, arena, t, &a->spread, err));
-    MR_TRY(mr_pca_fit(&a->spread, &m->sample, &p, mr_ctx_seed(ctx), arena, t, &a->pca, err));
-    if (!a->pca.wide) MR_TRY(mr_pca_fit(&a->spread, &m->sample, &even, mr_ctx_seed(ctx), arena, t, &a->even, err));
+    MR_TRY(mr_moments_finish(m, arena, t, &a->found.spread, err));
+    MR_TRY(mr_pca_fit(&a->found.spread, &m->sample, &p, mr_ctx_seed(ctx), arena, t, &a->found.pca, err));
+    if (!a->found.pca.wide) MR_TRY(mr_pca_fit(&a->found.spread, &m->sample, &even, mr_ctx_seed(ctx), arena, t, &a->found.even, err));
     return MR_OK;
 }
 
 static mr_status analyse(mr_ctx *ctx, mr_moments *m, analysis *a, mr_error *err) {
     mr_reduction_options o = reduction_of(ctx, a->o);
     MR_TRY(components(ctx, m, a, err));
-    return mr_reduce(&a->spread, &a->pca, &m->sample, m->names, &o, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &a->r, err);
-}
-
-/* ---- findings ---- */
-
-/* "a, b, c": the columns with the largest loadings, each at least half of the first. */
-static void drivers(const analysis *a, const double *vector, mr_buf *out) {
-    double last = INFINITY, first = 0;
-    size_t last_at = 0, width = a->spread.width;
-    for (int d = 0; d < DRIVERS; d++) {
-        size_t top = width;
-        for (size_t j = 0; j < width; j++) {
-            double size = fabs(vector[j]);
-            bool open = size < last || (size == last && j > last_at);
-            if (open && (top == width || size > fabs(vector[top]))) top = j;
-        }
-        if (top == width || fabs(vector[top]) < first / 2 || vector[top] == 0) return;
-        last = fabs(vector[top]);
-        last_at = top;
-        if (d == 0) first = last;
-        mr_buf_printf(out, "%s%.60s", d ? ", " : "", a->names.items[top]);
-    }
-}
-
-static void constant_finding(const analysis *a, mr_buf *words, mr_out *out) {
-    size_t named = 0, constants = a->spread.constants;
-    if (constants == 0) return;
-    mr_buf_clear(words);
-    for (size_t j = 0; j < a->spread.width && named < 8; j++)
-        if (a->spread.sd[j] == 0) mr_buf_printf(words, "%s%.60s", named++ ? ", " : "", a->names.items[j]);
-    mr_out_finding(out, 0.3, "%zu of %zu columns hold%s one value only and add nothing: %.*s%s", constants, a->spread.width,
-                   constants == 1 ? "s" : "", MR_SPAN_ARG(mr_buf_span(words)), constants > named ? " and more" : "");
-}
-
-static void component_finding(const analysis *a, mr_buf *words, mr_out *out) {
-    size_t most = mr_pca_needed(&a->pca, ENOUGH);
-    drivers(a, a->pca.vectors, words);
-    if (most > 0)
-        mr_out_finding(out, 0.9, "%zu of %zu dimensions carr%s 95 %% of the variance; the first (%.0f %%) is driven by %.*s",
-                       most, a->spread.width, most == 1 ? "ies" : "y", 100 * mr_pca_share(&a->pca, 0, 1),
-                       MR_SPAN_ARG(mr_buf_span(words)));
-    else
-        mr_out_finding(out, 0.9, "%zu dimensions carry %.0f %% of the variance of %zu columns; the first (%.0f %%) is driven "
-                       "by %.*s", a->pca.found, 100 * mr_pca_share(&a->pca, 0, a->pca.found), a->spread.width,
-                       100 * mr_pca_share(&a->pca, 0, 1), MR_SPAN_ARG(mr_buf_span(words)));
-    if (a->pca.wide)
-        mr_out_finding(out, 0.5, "with more than %d columns the components come from %zu of the %llu rows, by randomised "
-                       "singular value decomposition", MR_MOMENTS_NARROW, a->pca.fitted,
-                       (unsigned long long)a->spread.rows);
-}
-
-static void scale_finding(const analysis *a, mr_buf *words, mr_out *out) {
-    double widest = 0, narrowest = INFINITY;
-    for (size_t j = 0; j < a->spread.width; j++) {
-        double sd = a->spread.sd[j];
-        if (sd > widest) widest = sd;
-        if (sd > 0 && sd < narrowest) narrowest = sd;
-    }
-    if (a->o->scale || a->pca.wide || widest <= 10 * narrowest) return;
-    size_t even = mr_pca_needed(&a->even, ENOUGH);
-    mr_buf_clear(words);
-    drivers(a, a->even.vectors, words);
-    mr_out_finding(out, 0.8, "the columns' spreads differ by a factor of %.3g, so the widest decide; with scale=true %zu "
-                   "carr%s 95 %%, the first driven by %.*s", widest / narrowest, even, even == 1 ? "ies" : "y",
-                   MR_SPAN_ARG(mr_buf_span(words)));
-}
-
-static const char *name_of(mr_projection_kind kind) {
-    return kind == MR_PROJECT_PCA ? "principal components" : kind == MR_PROJECT_UMAP ? "UMAP" : "the autoencoder";
-}
-
-static void choice_finding(const analysis *a, mr_buf *words, mr_out *out) {
-    const mr_candidate *kept = &a->r.of[a->r.kept];
-    if (isnan(kept->trustworthiness)) return;
-    mr_buf_clear(words);
-    for (int k = 0; k < MR_PROJECTIONS; k++)
-        if (k != (int)a->r.kept && a->r.of[k].tried)
-            mr_buf_printf(words, "%s %s %.3f", words->len ? "," : "; instead", name_of((mr_projection_kind)k), a->r.of[k].information);
-    mr_out_finding(out, kept->information < ENOUGH ? 0.95 : 0.85,
-                   "%s in %zu dimension%s keep%s %.3f of the information%s (trustworthiness %.3f, continuity %.3f%s)%.*s",
-                   name_of(a->r.kept), kept->model.dimensions, kept->model.dimensions == 1 ? "" : "s",
-                   a->r.kept == MR_PROJECT_PCA ? "" : "s", kept->information,
-                   kept->information < ENOUGH ? ", less than 0.95: more `components` would keep more" : "",
-                   kept->trustworthiness, kept->continuity, isnan(kept->variance_kept) ? "" : ", and the variance",
-                   MR_SPAN_ARG(mr_buf_span(words)));
-}
-
-static void autoencoder_finding(const analysis *a, mr_out *out) {
-    double ratio = a->r.test_error / a->r.pca_test_error;
-    if (isnan(ratio)) return;
-    mr_out_finding(out, fabs(log(ratio)) > 0.2 ? 0.6 : 0.3, "on %zu rows left out of both fits an autoencoder of %zu numbers "
-                   "errs %.0f %% %s than as many principal components (mean squared error %.3g against %.3g)", a->r.test_rows,
-                   a->r.of[MR_PROJECT_AUTOENCODER].model.dimensions, 100 * fabs(ratio - 1), ratio < 1 ? "less" : "more",
-                   a->r.test_error, a->r.pca_test_error);
-}
-
-static void drift_finding(const analysis *a, mr_out *out) {
-    if (!a->is_update) return;
-    const char *what = a->r.kept == MR_PROJECT_PCA ? "the components follow all rows exactly"
-                       : a->refitted ? "so the model was fitted anew" : "so the model was kept";
-    mr_out_finding(out, a->drift > a->o->drift ? 0.95 : 0.5, "the new rows err %.0f %% %s by the stored model than is usual; %s",
-                   100 * fabs(a->drift), a->drift > 0 ? "more" : "less", what);
-}
-
-static void findings(mr_ctx *ctx, const analysis *a, mr_out *out) {
-    mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
-    mr_buf words;
-    mr_buf_init(&words, &mem, 4096);
-    component_finding(a, &words, out);
-    scale_finding(a, &words, out);
-    choice_finding(a, &words, out);
-    autoencoder_finding(a, out);
-    drift_finding(a, out);
-    constant_finding(a, &words, out);
+    return mr_reduce(&a->found.spread, &a->found.pca, &m->sample, m->names, &o, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &a->found.r, err);
 }
 
 /* ---- result ---- */
@@ -347,7 +230,7 @@ static void findings(mr_ctx *ctx, const analysis *a, mr_out *out) {
 static void put_methods(const analysis *a, mr_out *out) {
     mr_out_open_list(out, "methods");
     for (int k = 0; k < MR_PROJECTIONS; k++) {
-        const mr_candidate *c = &a->r.of[k];
+        const mr_candidate *c = &a->found.r.of[k];
         mr_out_open_map(out, NULL);
         mr_out_text(out, "method", "%s", mr_projection_words[k]);
         mr_out_integer(out, "components", (int64_t)c->model.dimensions);
@@ -355,7 +238,7 @@ static void put_methods(const analysis *a, mr_out *out) {
         mr_out_number(out, "trustworthiness", c->trustworthiness);
         mr_out_number(out, "continuity", c->continuity);
         mr_out_number(out, "information", c->information);
-        mr_out_bool(out, "kept", k == (int)a->r.kept);
+        mr_out_bool(out, "kept", k == (int)a->found.r.kept);
         mr_out_text(out, "note", "%s", c->tried || !c->why_not ? "" : c->why_not);
         mr_out_close(out);
     }
@@ -363,14 +246,14 @@ static void put_methods(const analysis *a, mr_out *out) {
 }
 
 static void put_choice(const analysis *a, mr_out *out) {
-    const mr_candidate *kept = &a->r.of[a->r.kept];
-    mr_out_text(out, "method", "%s", mr_projection_words[a->r.kept]);
+    const mr_candidate *kept = &a->found.r.of[a->found.r.kept];
+    mr_out_text(out, "method", "%s", mr_projection_words[a->found.r.kept]);
     mr_out_integer(out, "components", (int64_t)kept->model.dimensions);
     mr_out_number(out, "information_kept", kept->information);
     mr_out_number(out, "trustworthiness", kept->trustworthiness);
     mr_out_number(out, "continuity", kept->continuity);
     put_methods(a, out);
-    mr_out_integer(out, "score_rows", (int64_t)a->r.centres);
+    mr_out_integer(out, "score_rows", (int64_t)a->found.r.centres);
 }
 
 static void put_needed(const mr_pca *p, const char *field, mr_out *out) {
@@ -382,13 +265,13 @@ static void put_needed(const mr_pca *p, const char *field, mr_out *out) {
 }
 
 static mr_status put_components(mr_ctx *ctx, const analysis *a, mr_out *out) {
-    const mr_pca *p = &a->pca;
-    size_t w = a->spread.width;
+    const mr_pca *p = &a->found.pca;
+    size_t w = a->found.spread.width;
     double *ratio = mr_ctx_alloc(ctx, p->found, sizeof *ratio), n = (double)p->fitted;
     if (!ratio) return MR_E_MEMORY;
     for (size_t k = 0; k < p->found; k++) ratio[k] = p->values[k] / p->total;
     put_needed(p, "components_95", out);
-    put_needed(&a->even, "components_95_scaled", out);
+    put_needed(&a->found.even, "components_95_scaled", out);
     mr_out_numbers(out, "eigenvalues", p->values, p->found);
     mr_out_numbers(out, "ratio", ratio, p->found);
     mr_out_number(out, "variance_kept", mr_pca_share(p, 0, p->kept));
@@ -396,22 +279,22 @@ static mr_status put_components(mr_ctx *ctx, const analysis *a, mr_out *out) {
     double left = p->wide ? 1 - mr_pca_share(p, 0, p->kept) : mr_pca_share(p, p->kept, w);
     mr_out_number(out, "reconstruction_error", left * p->total * (n - 1) / n / (double)w);
     mr_out_matrix(out, "loadings", p->vectors, p->kept, w);
-    mr_out_numbers(out, "mean", a->spread.mean, w);
+    mr_out_numbers(out, "mean", a->found.spread.mean, w);
     mr_out_numbers(out, "scale", p->scale, w);
     mr_out_open_list(out, "constant_columns");
     for (size_t j = 0; j < w; j++)
-        if (a->spread.sd[j] == 0) mr_out_text(out, NULL, "%s", a->names.items[j]);
+        if (a->found.spread.sd[j] == 0) mr_out_text(out, NULL, "%s", a->found.names.items[j]);
     mr_out_close(out);
     return MR_OK;
 }
 
 static void put_autoencoder(const analysis *a, mr_out *out) {
-    const mr_autoencoder *e = &a->r.of[MR_PROJECT_AUTOENCODER].model.autoencoder;
-    if (a->r.test_rows == 0) return;
+    const mr_autoencoder *e = &a->found.r.of[MR_PROJECT_AUTOENCODER].model.autoencoder;
+    if (a->found.r.test_rows == 0) return;
     mr_out_open_map(out, "autoencoder");
-    mr_out_integer(out, "test_rows", (int64_t)a->r.test_rows);
-    mr_out_number(out, "test_error", a->r.test_error);
-    mr_out_number(out, "pca_test_error", a->r.pca_test_error);
+    mr_out_integer(out, "test_rows", (int64_t)a->found.r.test_rows);
+    mr_out_number(out, "test_error", a->found.r.test_error);
+    mr_out_number(out, "pca_test_error", a->found.r.pca_test_error);
     mr_out_integer(out, "hidden", (int64_t)e->hidden);
     mr_out_integer(out, "iterations", (int64_t)e->iterations);
     mr_out_bool(out, "converged", e->converged);
@@ -419,7 +302,7 @@ static void put_autoencoder(const analysis *a, mr_out *out) {
 }
 
 static void put_umap(const analysis *a, mr_out *out) {
-    const mr_umap *u = &a->r.of[MR_PROJECT_UMAP].model.umap;
+    const mr_umap *u = &a->found.r.of[MR_PROJECT_UMAP].model.umap;
     if (u->parts == 0) return;
     mr_out_open_map(out, "umap");
     mr_out_number(out, "a", u->a);
@@ -431,11 +314,11 @@ static void put_umap(const analysis *a, mr_out *out) {
 }
 
 static mr_status put_embedding(mr_ctx *ctx, const analysis *a, mr_out *out) {
-    const mr_candidate *kept = &a->r.of[a->r.kept];
-    size_t n = a->sample->count, dims = kept->model.dimensions;
+    const mr_candidate *kept = &a->found.r.of[a->found.r.kept];
+    size_t n = a->found.sample->count, dims = kept->model.dimensions;
     int64_t *rows = mr_ctx_alloc(ctx, n, sizeof *rows);
     if (!rows) return MR_E_MEMORY;
-    for (size_t i = 0; i < n; i++) rows[i] = (int64_t)a->sample->row[i];
+    for (size_t i = 0; i < n; i++) rows[i] = (int64_t)a->found.sample->row[i];
     mr_out_integer(out, "sampled", (int64_t)n);
     put_autoencoder(a, out);
     put_umap(a, out);
@@ -447,7 +330,7 @@ static mr_status put_embedding(mr_ctx *ctx, const analysis *a, mr_out *out) {
 
 /* `model` projects rows; `state` is the model and the moments, from which an update goes on. */
 static mr_status put_artifacts(mr_ctx *ctx, const analysis *a, mr_out *out, mr_error *err) {
-    const mr_candidate *kept = &a->r.of[a->r.kept];
+    const mr_candidate *kept = &a->found.r.of[a->found.r.kept];
     mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
     mr_buf model, state;
     mr_buf_init(&model, &mem, MODEL_MAX);
@@ -466,16 +349,16 @@ static mr_status put_artifacts(mr_ctx *ctx, const analysis *a, mr_out *out, mr_e
 }
 
 static mr_status put_result(mr_ctx *ctx, const analysis *a, mr_out *out, mr_error *err) {
-    mr_out_integer(out, "rows", (int64_t)a->spread.rows);
-    mr_put_names(out, "columns", a->names);
+    mr_out_integer(out, "rows", (int64_t)a->found.spread.rows);
+    mr_put_names(out, "columns", a->found.names);
     put_choice(a, out);
     MR_TRY(put_components(ctx, a, out));
     MR_TRY(put_embedding(ctx, a, out));
-    if (a->is_update) {
-        mr_out_number(out, "drift", a->drift);
-        mr_out_bool(out, "refitted", a->refitted);
+    if (a->found.is_update) {
+        mr_out_number(out, "drift", a->found.drift);
+        mr_out_bool(out, "refitted", a->found.refitted);
     }
-    findings(ctx, a, out);
+    mr_reduced_findings(&a->found, mr_ctx_arena(ctx), out);
     return put_artifacts(ctx, a, out, err);
 }
 
@@ -571,14 +454,14 @@ static mr_status update(mr_ctx *ctx, mr_span bytes, const mr_batch *batch, analy
     MR_TRY(project_all(ctx, &s.model, batch, &scores, &errors, &sum, err));
     MR_TRY(add_rows(ctx, &s, batch, moments, m, err));
     a->moments = mr_buf_span(moments);
-    a->is_update = true;
-    a->drift = batch->rows && s.usual_error > 0 ? sum / batch->rows / s.usual_error - 1 : 0;
-    a->refitted = s.model.kind == MR_PROJECT_PCA || a->drift > a->o->drift;
-    if (a->refitted) return analyse(ctx, m, a, err);
+    a->found.is_update = true;
+    a->found.drift = batch->rows && s.usual_error > 0 ? sum / batch->rows / s.usual_error - 1 : 0;
+    a->found.refitted = s.model.kind == MR_PROJECT_PCA || a->found.drift > a->o->drift;
+    if (a->found.refitted) return analyse(ctx, m, a, err);
     mr_reduction_options o = reduction_of(ctx, a->o);
     MR_TRY(components(ctx, m, a, err));
-    return mr_reduce_again(&a->spread, &a->pca, &m->sample, &s.model, s.usual_error, &o, mr_ctx_arena(ctx),
-                           &(mr_ticker){tick, ctx}, &a->r, err);
+    return mr_reduce_again(&a->found.spread, &a->found.pca, &m->sample, &s.model, s.usual_error, &o, mr_ctx_arena(ctx),
+                           &(mr_ticker){tick, ctx}, &a->found.r, err);
 }
 
 static mr_status apply(mr_ctx *ctx, const void *config, const mr_artifact *artifact, const mr_batch *batch, mr_out *out) {

@@ -138,7 +138,7 @@ class Quality(Case):
 
 class Principal(Case):
     component, measure, title = "dimensionality_reducer", "share of variance in 10 components", "scikit-learn PCA, full SVD"
-    options, flags, modules = ("components=10",), ("--batch-size", "4096"), ("sklearn.decomposition",)
+    options, flags, modules = ("method=pca", "components=10"), ("--batch-size", "4096"), ("sklearn.decomposition",)
 
     def write(self, folder, n):
         rng = np.random.default_rng(5)
