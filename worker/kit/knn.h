@@ -17,7 +17,7 @@ typedef struct mr_knn {
 /* All with all: O(n^2 width). 1 <= k < n. Errors of these: E_MEMORY, what `tick` says. */
 mr_status mr_knn_exact(const mr_points *p, size_t k, mr_arena *arena, const mr_ticker *tick, mr_knn *out,
                        mr_error *err) MR_MUST_CHECK;
-/* About O(n^1.1 k^2 width). k < n, k <= 200. */
+/* About O(n^1.14 k^2 width), as measured in its paper. k < n. */
 mr_status mr_knn_descent(const mr_points *p, size_t k, uint64_t seed, mr_arena *arena, const mr_ticker *tick,
                          mr_knn *out, mr_error *err) MR_MUST_CHECK;
 /* Exact while n^2 (width + 10) is at most 6e9 (a second or two), else by descent. */
