@@ -8,6 +8,7 @@
 #define MR_WORKER_COMPONENT_H
 
 #include "common/batch.h"
+#include "common/given.h"
 #include "common/option.h"
 #include "common/rng.h"
 
@@ -64,6 +65,14 @@ typedef struct mr_artifact {
     mr_span bytes;
 } mr_artifact;
 
+/* What it takes from another component, when both are steps of one run or a pipeline says so. Only of a component that
+ * gives one result (not a map). */
+typedef struct mr_dependency {
+    const char *component;
+    const char *artifact; /* which one it takes; NULL: the result */
+    mr_use use;
+} mr_dependency;
+
 typedef struct mr_component {
     const char *name, *summary;
     mr_kind kind;
@@ -73,7 +82,8 @@ typedef struct mr_component {
     uint32_t columns; /* bits of enum mr_column that it must have */
     uint32_t columns_wanted; /* bits that it uses when they are there */
     uint32_t batch_rows;     /* for map and merge: rows a batch should have at least; 0 = the run's batch size */
-    const char *const *capabilities, *const *depends_on; /* NULL-terminated, or NULL */
+    const char *const *capabilities; /* NULL-terminated, or NULL */
+    const mr_dependency *depends_on; /* ends with component == NULL; or NULL */
     const mr_option *options; /* ends with MR_OPTION_END; NULL for none */
     size_t config_size;
     const mr_field *outputs;     /* ends with name == NULL */
@@ -100,6 +110,9 @@ void mr_ctx_progress(mr_ctx *ctx, double done);
 /* Refuses the input with one sentence: what is wrong, where (row numbers as batch->first + i), what to do.
  * Returns `status`, so a component writes `return mr_refuse(ctx, MR_E_INVALID, "...")`. */
 mr_status mr_refuse(mr_ctx *ctx, mr_status status, const char *fmt, ...) MR_PRINTF(3, 4);
+/* What this step was given by that component to read; NULL when it was given nothing. A merge component has it in the last
+ * merge alone. */
+const mr_given *mr_ctx_given(const mr_ctx *ctx, const char *component);
 /* A structured log line of the worker; never put row contents into it. */
 void mr_ctx_log(mr_ctx *ctx, const char *event, const char *fmt, ...) MR_PRINTF(3, 4);
 

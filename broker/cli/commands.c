@@ -15,7 +15,7 @@ const mr_option mr_global_options[] = {MR_GLOBAL_OPTIONS};
 
 #define COMMANDS(X)                                                                                          \
     X(up)                                                                                                    \
-    X(down) X(status) X(doctor) X(ingest) X(sample) X(run) X(stream) X(submit) X(task) X(runs) X(results) X(report) X(cancel) X(failures)          \
+    X(down) X(status) X(doctor) X(ingest) X(sample) X(run) X(apply) X(pipelines) X(pipeline) X(stream) X(submit) X(task) X(runs) X(results) X(report) X(cancel) X(failures)          \
         X(components) X(try) X(workers) X(datasets) X(prompts) X(sessions) X(rejects) X(artifacts) X(tail)   \
             X(dead) X(repair) X(pause) X(resume) X(limits) X(schedules) X(migrate) X(keys) X(audit) X(config) X(completion) X(help) X(docs)
 #define DECLARE(name) extern const mr_cli_command mr_cli_##name;

@@ -24,6 +24,8 @@ SQL(mr_sql_3_up, "0003_security.up.sql");
 SQL(mr_sql_3_down, "0003_security.down.sql");
 SQL(mr_sql_5_up, "0005_submit.up.sql");
 SQL(mr_sql_5_down, "0005_submit.down.sql");
+SQL(mr_sql_6_up, "0006_pipeline.up.sql");
+SQL(mr_sql_6_down, "0006_pipeline.down.sql");
 SQL(mr_sql_8_up, "0008_damage.up.sql");
 SQL(mr_sql_8_down, "0008_damage.down.sql");
 SQL(mr_sql_9_up, "0009_intake.up.sql");
@@ -36,6 +38,7 @@ const mr_migration mr_migrations[] = {
     {2, "delivery", mr_sql_2_up, mr_sql_2_down},
     {3, "security", mr_sql_3_up, mr_sql_3_down},
     {5, "submit", mr_sql_5_up, mr_sql_5_down},
+    {6, "pipeline", mr_sql_6_up, mr_sql_6_down},
     {8, "damage", mr_sql_8_up, mr_sql_8_down},
     {9, "intake", mr_sql_9_up, mr_sql_9_down},
     {10, "partitions", mr_sql_10_up, mr_sql_10_down},

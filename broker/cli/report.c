@@ -220,7 +220,6 @@ static void put_result(mr_buf *out, const mr_show *show, const mr_json *result) 
 }
 
 static mr_status put_whole(mr_run_pages *p, const mr_show *show, mr_buf *out, mr_error *err) {
-    mr_run_pages_rewind(p);
     MR_TRY(mr_run_pages_next(p, show->name, err));
     if (!p->list.rows) mr_buf_text(out, "<p>There is no result.</p>\n");
     for (uint32_t i = 0; i < p->list.rows; i++) {
@@ -240,7 +239,6 @@ static mr_status put_whole(mr_run_pages *p, const mr_show *show, mr_buf *out, mr
 static mr_status put_folded(mr_run_pages *p, const mr_show *show, mr_arena *arena, mr_buf *out, mr_error *err) {
     mr_folding f;
     double v;
-    mr_run_pages_rewind(p);
     MR_TRY(mr_run_pages_fold(p, show, arena, &f, err));
     mr_buf_printf(out, "<p class=\"sub\">summed up over %llu rows in %llu batches</p>\n<ul>\n", (unsigned long long)f.rows,
                   (unsigned long long)f.results);
@@ -261,15 +259,26 @@ static mr_status put_folded(mr_run_pages *p, const mr_show *show, mr_arena *aren
     return MR_OK;
 }
 
-static mr_status put_step(mr_run_pages *p, const mr_run_step *step, const mr_json *catalogue, mr_buf *out, mr_error *err) {
+static mr_status put_step(mr_run_pages *p, const mr_run_step *step, uint32_t place, const mr_json *catalogue, mr_buf *out, mr_error *err) {
     mr_arena *arena = mr_arena_new(NULL, MR_RUN_ARENA);
     if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
     mr_show show = mr_run_pages_describe(catalogue, step->component, arena);
-    mr_buf_printf(out, "<h2 id=\"%s\">", step->component);
-    mr_html_text(out, mr_span_of(step->component));
+    mr_buf_printf(out, "<h2 id=\"step-%u\">", place);
+    mr_html_text(out, mr_span_of(step->id));
+    if (strcmp(step->id, step->component)) {
+        mr_buf_text(out, " (");
+        mr_html_text(out, mr_span_of(step->component));
+        mr_buf_text(out, ")");
+    }
     mr_buf_text(out, "</h2>\n<p class=\"sub\">");
     mr_html_text(out, mr_span_of(show.summary));
     mr_buf_text(out, "</p>\n");
+    for (uint32_t i = 0; i < step->inputs; i++) {
+        mr_buf_text(out, "<p class=\"sub\">");
+        mr_html_text(out, mr_span_of(step->input[i]));
+        mr_buf_text(out, "</p>\n");
+    }
+    mr_run_pages_rewind(p, place);
     if (strcmp(step->state, "succeeded"))
         mr_buf_printf(out, "<p><b>%s</b>; %llu batches were given up</p>\n", step->state, (unsigned long long)step->dead);
     mr_status s = strcmp(step->shape, "map") ? put_whole(p, &show, out, err) : put_folded(p, &show, arena, out, err);
@@ -319,7 +328,7 @@ static mr_status put_all(mr_run_pages *p, mr_arena *arena, mr_buf *out, mr_error
     MR_TRY(mr_run_pages_steps(p, &steps, &count, arena, err));
     MR_TRY(mr_run_pages_catalogue(p, &catalogue, err));
     mr_status s = MR_OK;
-    for (uint32_t i = 0; s == MR_OK && i < count; i++) s = put_step(p, &steps[i], catalogue, out, err);
+    for (uint32_t i = 0; s == MR_OK && i < count; i++) s = put_step(p, &steps[i], i, catalogue, out, err);
     mr_json_free(&catalogue);
     mr_html_end(out);
     return s;

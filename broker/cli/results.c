@@ -66,17 +66,20 @@ static mr_status print_folded(mr_run_pages *p, const mr_show *show, mr_arena *ar
     return MR_OK;
 }
 
-static mr_status print_step(mr_run_pages *p, const mr_run_step *s, const mr_json *catalogue, mr_show_detail detail,
+static mr_status print_step(mr_run_pages *p, const mr_run_step *s, uint32_t place, const mr_json *catalogue, mr_show_detail detail,
                             mr_buf *out, mr_error *err) {
     mr_arena *arena = mr_arena_new(NULL, MR_RUN_ARENA);
     if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
     mr_show show = mr_run_pages_describe(catalogue, s->component, arena);
-    mr_buf_printf(out, "%s: %s\n", s->component, show.summary ? show.summary : "");
+    bool named = strcmp(s->id, s->component) != 0;
+    mr_buf_printf(out, "%s%s%s%s: %s\n", s->id, named ? " (" : "", named ? s->component : "", named ? ")" : "",
+                  show.summary ? show.summary : "");
+    for (uint32_t i = 0; i < s->inputs; i++) mr_buf_printf(out, "  %s\n", s->input[i]);
     if (strcmp(s->state, "succeeded")) mr_buf_printf(out, "  %s", s->state);
     if (strcmp(s->state, "succeeded") && s->dead)
         mr_buf_printf(out, ", %llu batches were given up", (unsigned long long)s->dead);
     if (strcmp(s->state, "succeeded")) mr_buf_text(out, "\n");
-    mr_run_pages_rewind(p);
+    mr_run_pages_rewind(p, place);
     mr_status status = strcmp(s->shape, "map") ? print_whole(p, &show, detail, out, err)
                                                : print_folded(p, &show, arena, out, err);
     mr_buf_text(out, "\n");
@@ -101,10 +104,10 @@ static mr_status print_steps(mr_run_pages *p, const char *component, const mr_js
     mr_status status = MR_OK;
     mr_buf_init(&out, NULL, OUT_MAX);
     for (uint32_t i = 0; status == MR_OK && i < count; i++) {
-        if (*component && strcmp(component, steps[i].component)) continue;
+        if (*component && strcmp(component, steps[i].component) && strcmp(component, steps[i].id)) continue;
         shown++;
         mr_buf_clear(&out);
-        status = print_step(p, &steps[i], catalogue, detail, &out, err);
+        status = print_step(p, &steps[i], i, catalogue, detail, &out, err);
         if (status == MR_OK) status = mr_program_print(&out, err);
     }
     mr_buf_free(&out);

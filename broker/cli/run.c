@@ -1,5 +1,6 @@
 #include "broker/cli/run.h"
 
+#include "broker/cli/pipeline.h"
 #include "broker/cli/watch.h"
 
 #include <stdio.h>
@@ -9,13 +10,17 @@
 
 typedef mr_run_settings settings;
 
+enum { ARENA_MAX = 16 << 20 };
+
 #define AT(field) offsetof(settings, field)
 
 const mr_option mr_run_options[] = {
     {.name = "component", .type = MR_OPT_LIST, .offset = AT(component), .flag = 'c',
      .help = "a component to run, repeatable; the six standard ones when not given"},
+    {.name = "pipeline", .type = MR_OPT_TEXT, .offset = AT(pipeline), .flag = 'P',
+     .help = "the steps of this pipeline: a file, or the name of one that 'millrace pipelines' lists"},
     {.name = "set", .type = MR_OPT_LIST, .offset = AT(set), .flag = 's',
-     .help = "an option of a component as COMPONENT.OPTION=VALUE, repeatable"},
+     .help = "an option of a component as COMPONENT.OPTION=VALUE, repeatable; of a pipeline's step as ID.OPTION=VALUE"},
     {.name = "dataset", .type = MR_OPT_TEXT, .offset = AT(dataset), .def = "prompts", .flag = 'd',
      .help = "what to read"},
     {.name = "version", .type = MR_OPT_INT, .offset = AT(version), .min = 0, .max = 9e15,
@@ -87,9 +92,28 @@ static void put_options(const settings *s, const char *component, mr_buf *to) {
     mr_pack_patch(to, at, count);
 }
 
-static mr_status put_roles(const settings *s, mr_params *p, mr_error *err) {
+static bool is_bound(const mr_bindings *b, const char *role) {
+    for (size_t i = 0; i < b->count; i++)
+        if (!strcmp(b->items[i].role->name, role)) return true;
+    return false;
+}
+
+/* The file's roles, where the command line does not bind them itself. */
+static mr_status add_file_roles(const mr_pipeline *pipeline, mr_bindings *b, mr_error *err) {
+    for (uint32_t i = 0; i < pipeline->roles; i++) {
+        const mr_pipeline_pair *r = &pipeline->role[i];
+        char text[MR_OPTION_TEXT];
+        if (is_bound(b, r->name)) continue;
+        snprintf(text, sizeof text, "%s=%s", r->name, r->value);
+        if (mr_bindings_parse(b, text, err) != MR_OK) return mr_fail_in(err, "%.200s:%u", pipeline->file, r->line);
+    }
+    return MR_OK;
+}
+
+mr_status mr_run_put_roles(const mr_run_settings *s, const mr_pipeline *pipeline, mr_params *p, mr_error *err) {
     mr_bindings b = {0};
     for (size_t i = 0; i < s->role.count; i++) MR_TRY(mr_bindings_parse(&b, s->role.items[i], err));
+    if (pipeline) MR_TRY(add_file_roles(pipeline, &b, err));
     if (!b.count) return MR_OK;
     mr_buf *to = mr_params_open(p, "roles");
     mr_pack_map(to, (uint32_t)b.count);
@@ -100,11 +124,8 @@ static mr_status put_roles(const settings *s, mr_params *p, mr_error *err) {
     return MR_OK;
 }
 
-static mr_status put_arguments(const settings *s, mr_params *p, mr_error *err) {
+static void put_components(const settings *s, mr_buf *to) {
     uint32_t count = 0;
-    mr_params_text(p, "dataset", s->dataset);
-    if (s->version) mr_params_u64(p, "version", (uint64_t)s->version);
-    mr_buf *to = mr_params_open(p, "components");
     size_t at = mr_pack_open_array(to);
     for (; component_at(s, count); count++) {
         mr_pack_map(to, 2);
@@ -114,12 +135,54 @@ static mr_status put_arguments(const settings *s, mr_params *p, mr_error *err) {
         put_options(s, component_at(s, count), to);
     }
     mr_pack_patch(to, at, count);
-    mr_params_u64(p, "batch_size", (uint64_t)s->batch_size);
-    mr_params_u64(p, "seed", (uint64_t)s->seed);
-    mr_params_text(p, "name", s->name);
+}
+
+/* A flag that is as it is by default leaves the word to the file. */
+static int64_t either(int64_t flag, int64_t usual, int64_t of_file) { return flag == usual && of_file >= 0 ? of_file : flag; }
+
+static mr_status put_arguments(const settings *s, const mr_pipeline *pipeline, mr_params *p, mr_error *err) {
+    static const mr_pipeline none = {.name = "", .dataset = "", .batch_size = -1, .seed = -1};
+    const mr_pipeline *file = pipeline ? pipeline : &none;
+    bool usual = !strcmp(s->dataset, "prompts");
+    mr_params_text(p, "dataset", usual && *file->dataset ? file->dataset : s->dataset);
+    if (s->version) mr_params_u64(p, "version", (uint64_t)s->version);
+    mr_buf *to = mr_params_open(p, "components");
+    if (pipeline) mr_pipeline_put_steps(pipeline, &s->set, to);
+    else put_components(s, to);
+    mr_params_u64(p, "batch_size", (uint64_t)either(s->batch_size, 32, file->batch_size));
+    mr_params_u64(p, "seed", (uint64_t)either(s->seed, 1, file->seed));
+    mr_params_text(p, "name", *s->name ? s->name : file->name);
     if (s->priority != 100) mr_params_u64(p, "priority", (uint64_t)s->priority);
     mr_params_text(p, "key", s->key);
-    return put_roles(s, p, err);
+    return mr_run_put_roles(s, pipeline, p, err);
+}
+
+/* The pipeline of the flags, checked as far as it can be here; *out is NULL without one. */
+static mr_status read_pipeline(const settings *s, mr_arena *arena, mr_pipeline *room, const mr_pipeline **out, mr_error *err) {
+    char path[PATH_MAX];
+    mr_json *catalogue = NULL;
+    mr_error ignored;
+    *out = NULL;
+    if (!s->pipeline[0]) return MR_OK;
+    if (s->component.count) return mr_fail(err, MR_E_USAGE, "--pipeline names the components: leave --component out");
+    MR_TRY(mr_pipeline_find(s->pipeline, path, err));
+    char *name = mr_arena_copy(arena, path, strlen(path));
+    if (!name) return mr_fail(err, MR_E_MEMORY, "out of memory");
+    MR_TRY(mr_pipeline_read(name, arena, room, err));
+    MR_TRY(mr_pipeline_check_sets(room, &s->set, err));
+    *out = room;
+    if (mr_catalog_local(&catalogue, &ignored) != MR_OK) return MR_OK; /* the broker checks all the same */
+    mr_status status = mr_pipeline_check(room, catalogue, err);
+    mr_json_free(&catalogue);
+    return status;
+}
+
+static void tell_left_out(mr_span reply) {
+    mr_unpack map, v;
+    mr_span text = {0};
+    mr_unpack_init(&map, reply);
+    if (mr_unpack_find(&map, "left_out", &v) == MR_OK && mr_unpack_str(&v, 4096, &text, NULL) == MR_OK && text.len)
+        fprintf(stderr, "left out: %.*s\n", MR_SPAN_ARG(text));
 }
 
 static mr_status submit(mr_cli *cli, mr_client *c, mr_params *p, mr_buf *reply, uint64_t *id, mr_error *err) {
@@ -130,6 +193,7 @@ static mr_status submit(mr_cli *cli, mr_client *c, mr_params *p, mr_buf *reply, 
     if (mr_unpack_find(&map, "run", &v) != MR_OK || mr_unpack_u64(&v, UINT64_MAX, id, NULL) != MR_OK)
         return mr_fail(err, MR_E_PROTOCOL, "the broker's answer has no number of the run");
     mr_buf_put(reply, body.data, body.len);
+    tell_left_out(body);
     return MR_OK;
 }
 
@@ -168,24 +232,52 @@ bool mr_run_is_later(const void *config) {
     return s->at[0] || s->every[0] || s->cron[0];
 }
 
+static mr_status check_sets(const settings *s, mr_error *err) {
+    for (size_t i = 0; !s->pipeline[0] && i < s->set.count; i++) MR_TRY(check_set(s, s->set.items[i], err));
+    return MR_OK;
+}
+
+mr_status mr_run_submit(mr_cli *cli, const mr_run_settings *s, mr_params *p, mr_error *err) {
+    mr_stop stop;
+    if (mr_run_is_later(s)) return schedule(cli, s, p, err);
+    MR_TRY(mr_stop_init(&stop, err));
+    mr_status status = submit_and_follow(cli, s, p, &stop, err);
+    mr_stop_close(&stop);
+    return status;
+}
+
 mr_status mr_run_command(mr_cli *cli, const void *config, mr_error *err) {
     const settings *s = config;
+    mr_pipeline room;
+    const mr_pipeline *pipeline;
     mr_params p;
-    mr_stop stop;
-    for (size_t i = 0; i < s->set.count; i++) MR_TRY(check_set(s, s->set.items[i], err));
-    if (mr_run_is_later(config)) {
-        mr_params_init(&p);
-        mr_status later = put_arguments(s, &p, err);
-        if (later == MR_OK) later = schedule(cli, s, &p, err);
-        mr_params_free(&p);
-        return later;
-    }
-    MR_TRY(mr_stop_init(&stop, err));
+    MR_TRY(check_sets(s, err));
+    mr_arena *arena = mr_arena_new(NULL, ARENA_MAX);
+    if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
     mr_params_init(&p);
-    mr_status status = put_arguments(s, &p, err);
-    if (status == MR_OK) status = submit_and_follow(cli, s, &p, &stop, err);
+    mr_status status = read_pipeline(s, arena, &room, &pipeline, err);
+    if (status == MR_OK) status = put_arguments(s, pipeline, &p, err);
+    if (status == MR_OK) status = mr_run_submit(cli, s, &p, err);
     mr_params_free(&p);
-    mr_stop_close(&stop);
+    mr_arena_free(&arena);
+    return status;
+}
+
+/* Everything that `run` would refuse is refused here too, and nothing is made. */
+mr_status mr_run_check(mr_cli *cli, const mr_run_settings *s, mr_params *p, mr_error *err) {
+    mr_buf reply;
+    mr_pipeline room;
+    const mr_pipeline *pipeline;
+    mr_arena *arena = mr_arena_new(NULL, ARENA_MAX);
+    if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
+    mr_buf_init(&reply, NULL, 1 << 20);
+    mr_status status = read_pipeline(s, arena, &room, &pipeline, err);
+    if (status == MR_OK) status = put_arguments(s, pipeline, p, err);
+    mr_params_bool(p, "check", true);
+    if (status == MR_OK) status = mr_client_ask(cli, MR_CMD_RUN, p, &reply, err);
+    if (status == MR_OK) tell_left_out(mr_buf_span(&reply));
+    mr_buf_free(&reply);
+    mr_arena_free(&arena);
     return status;
 }
 
@@ -197,6 +289,7 @@ const mr_cli_command mr_cli_run = {
               "the run. Exit codes: 0 the run succeeded, 17 it failed, 14 it was cancelled, 130 interrupted.",
     .example =
         "millrace run\n"
+        "millrace run --pipeline standard\n"
         "millrace run --dataset wine --component context_learner --set context_learner.min_cluster_size=8\n",
     .options = mr_run_options,
     .config_size = sizeof(settings),

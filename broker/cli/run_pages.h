@@ -14,6 +14,7 @@ typedef struct mr_run_pages {
     mr_cli *cli;
     mr_client *client;
     uint64_t run, after, limit;
+    int64_t step;    /* of this step alone; -1: of all */
     mr_arena *arena; /* of the page */
     mr_span reply;   /* the page's bytes */
     mr_list list;
@@ -22,14 +23,17 @@ typedef struct mr_run_pages {
 
 typedef struct mr_run_step {
     char component[128], shape[16], state[16];
+    char id[128]; /* in its pipeline; the component's name when it has none */
     uint64_t dead;
+    uint32_t inputs;
+    char (*input)[256]; /* what it was given, each as a line */
 } mr_run_step;
 
 /* Connects; free it with close, always. */
 mr_status mr_run_pages_open(mr_run_pages *p, mr_cli *cli, uint64_t run, mr_error *err) MR_MUST_CHECK;
 void mr_run_pages_close(mr_run_pages *p);
-/* Back to the first page. */
-void mr_run_pages_rewind(mr_run_pages *p);
+/* Back to the first page, of that step alone. */
+void mr_run_pages_rewind(mr_run_pages *p, uint32_t step);
 /* Reads the next page of results, with their bytes; of all components when `component` is empty. */
 mr_status mr_run_pages_next(mr_run_pages *p, const char *component, mr_error *err) MR_MUST_CHECK;
 /* The result of a row of the page; empty when it has none. */

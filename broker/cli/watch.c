@@ -20,7 +20,8 @@ static void draw(screen *s, const mr_list *steps) {
         uint64_t done = mr_list_u64(steps, i, "done"), total = mr_list_u64(steps, i, "total");
         mr_bar(done, total, bar, BAR);
         mr_buf_clear(&line);
-        mr_list_text(steps, i, "component", &line);
+        mr_list_text(steps, i, "id", &line);
+        if (!line.len) mr_list_text(steps, i, "component", &line);
         fprintf(stderr, "\r\033[K  %-26.*s %s %llu/%llu", (int)line.len, (const char *)line.data, bar,
                 (unsigned long long)done, (unsigned long long)total);
         mr_buf_clear(&line);

@@ -44,6 +44,7 @@ typedef struct mr_step_plan {
     uint32_t levels;      /* 1 for map and whole; with merges 2 and more */
     uint32_t counts[MR_LEVELS_MAX]; /* batches or merge nodes of each level; counts[levels - 1] is 1 unless map */
     uint32_t deadline_ms; /* of one attempt */
+    uint64_t needs;       /* bit i: begins when step i of the run, which comes before it, has succeeded */
 } mr_step_plan;
 
 enum { MR_FAN_IN = 32 };
@@ -239,6 +240,7 @@ typedef struct mr_level_view {
 typedef struct mr_step_view {
     const mr_step_plan *plan;
     mr_run_state state;
+    bool waiting; /* for the steps that it needs */
     mr_level_view level[MR_LEVELS_MAX];
 } mr_step_view;
 

@@ -88,7 +88,7 @@ void mr_result(mr_core *core, const mr_event *event) {
         answer(core, event, MR_STALE);
     else if (event->as.result.status != MR_OK)
         failed(core, event, worker, w);
-    else if (w || todo)
+    else if ((w || todo) && !step->waiting)
         commit(core, event, step, w);
     else /* given up, or a merge whose children are not all there, which nobody was asked for */
         answer(core, event, mr_step_mergeable(step, key->level, key->index) ? MR_STALE : MR_REFUSED);

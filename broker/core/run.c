@@ -14,7 +14,11 @@ mr_step *mr_step_of_key(const mr_run *run, const mr_work_key *key) {
 
 /* ---- planning ---- */
 
-static mr_status check_step(const mr_run_plan *plan, const mr_step_plan *step, mr_error *err) {
+static mr_status check_step(const mr_run_plan *plan, uint32_t number, mr_error *err) {
+    const mr_step_plan *step = &plan->step[number];
+    if (step->needs >> number)
+        return mr_fail(err, MR_E_INVALID, "run %llu, step %s: it may need only steps that come before it",
+                       (unsigned long long)plan->run, step->component);
     if (strnlen(step->component, MR_NAME_MAX) == MR_NAME_MAX || step->shape > MR_STEP_WHOLE)
         return mr_fail(err, MR_E_INVALID, "run %llu: a step has no valid name or shape",
                        (unsigned long long)plan->run);
@@ -39,7 +43,7 @@ static mr_status check_plan(const mr_core *core, const mr_run_plan *plan, mr_err
                        MR_PRIORITY_MAX);
     if (plan->stream && plan->steps != 1)
         return mr_fail(err, MR_E_INVALID, "run %llu is a stream of %u steps; a stream has one", id, plan->steps);
-    for (uint32_t i = 0; i < plan->steps; i++) MR_TRY(check_step(plan, &plan->step[i], err));
+    for (uint32_t i = 0; i < plan->steps; i++) MR_TRY(check_step(plan, i, err));
     return MR_OK;
 }
 
@@ -174,13 +178,19 @@ static void leave_live(mr_core *core, const mr_step *step) {
 
 static void describe(const mr_step *step, char *out, size_t size) {
     uint32_t dead = dead_of(step);
-    if (!dead) return;
+    if (!dead) {
+        if (*step->reason) snprintf(out, size, "%s was not run: %s", step->plan.component, step->reason);
+        return;
+    }
     snprintf(out, size, "%u of %llu batches of %s failed; the first: %s", dead,
              (unsigned long long)count_of(step), step->plan.component, step->reason);
 }
 
+static void let_next_begin(mr_core *core, mr_run *run);
+
 static void end_step(mr_core *core, mr_step *step, mr_run_state state) {
     step->state = state;
+    step->waiting = false;
     leave_live(core, step);
     drop_works(core, step);
     mr_action *a = mr_act(core, MR_ACT_STEP_FINISHED);
@@ -190,6 +200,7 @@ static void end_step(mr_core *core, mr_step *step, mr_run_state state) {
     char text[sizeof a->text + 128] = "";
     describe(step, text, sizeof text);
     mr_sentence(a->text, sizeof a->text, text);
+    let_next_begin(core, step->run);
 }
 
 /* A top that is done is not enough: a batch below it may be computed again because its stored bytes were damaged. */
@@ -201,13 +212,53 @@ static bool all_levels_done(const mr_step *step) {
 
 /* A map step ends when each batch is done or dead; with merges, all of them or one dead batch decides. */
 static void check_step_end(mr_core *core, mr_step *step) {
-    if (step->state != MR_RUN_RUNNING || !step->run->opened || step->run->open) return;
+    if (step->state != MR_RUN_RUNNING || step->waiting || !step->run->opened || step->run->open) return;
     uint32_t dead = dead_of(step);
     if (all_levels_done(step))
         end_step(core, step, MR_RUN_SUCCEEDED);
     else if (step->plan.shape == MR_STEP_MAP ? step->level[0].done.count + dead == step->plan.counts[0]
                                              : dead > 0)
         end_step(core, step, MR_RUN_FAILED);
+}
+
+/* What a step needs: a step that has not succeeded yet; NULL when there is none. A failed one comes first. */
+static const mr_step *missing(const mr_step *step) {
+    const mr_step *found = NULL;
+    for (uint32_t i = 0; i < step->number; i++) {
+        const mr_step *other = &step->run->step[i];
+        if (!(step->plan.needs >> i & 1) || other->state == MR_RUN_SUCCEEDED) continue;
+        if (other->state != MR_RUN_RUNNING) return other;
+        if (!found) found = other;
+    }
+    return found;
+}
+
+static void begin_step(mr_core *core, mr_step *step) {
+    step->waiting = false;
+    mr_share_open(core, step);
+    core->live[core->lives++] = step;
+    check_step_end(core, step);
+}
+
+static void cannot_begin(mr_core *core, mr_step *step, const mr_step *needed) {
+    char text[sizeof step->reason + 32];
+    snprintf(text, sizeof text, "it needs %s (step %u), which failed", needed->plan.component, needed->number);
+    step->why = needed->why;
+    mr_sentence(step->reason, sizeof step->reason, text);
+    end_step(core, step, MR_RUN_FAILED);
+}
+
+/* The steps that wait for nothing any more begin; those that wait for what failed end. What is begun or ended here may
+ * in turn end others, always later ones, whose turn comes in this pass or has come in the one inside. */
+static void let_next_begin(mr_core *core, mr_run *run) {
+    if (run->state != MR_RUN_RUNNING) return;
+    for (uint32_t i = 0; i < run->steps; i++) {
+        mr_step *step = &run->step[i];
+        if (!step->waiting) continue;
+        const mr_step *needed = missing(step);
+        if (!needed) begin_step(core, step);
+        else if (needed->state != MR_RUN_RUNNING) cannot_begin(core, step, needed);
+    }
 }
 
 void mr_step_done(mr_core *core, mr_step *step, uint32_t level, uint32_t index) {
@@ -310,11 +361,8 @@ mr_status mr_run_opened(mr_core *core, uint64_t id, mr_error *err) {
     if (!run) return MR_E_INVALID;
     if (run->opened || run->state != MR_RUN_RUNNING) return MR_OK;
     run->opened = true;
-    for (uint32_t i = 0; i < run->steps; i++) {
-        mr_share_open(core, &run->step[i]);
-        core->live[core->lives++] = &run->step[i];
-    }
-    for (uint32_t i = 0; i < run->steps; i++) check_step_end(core, &run->step[i]);
+    for (uint32_t i = 0; i < run->steps; i++) run->step[i].waiting = true;
+    let_next_begin(core, run);
     mr_run_settle(core, run);
     return MR_OK;
 }

@@ -98,6 +98,7 @@ struct mr_step {
     mr_share *share;
     mr_limit *limit[MR_RULES]; /* the rules that it is under; NULL: none */
     mr_run_state state;
+    bool waiting;            /* for the steps that it needs: not yet among core.live */
     mr_level level[MR_LEVELS_MAX];
     uint32_t first_new; /* batches from here on came since the step was planned here, and so did their attempts */
     uint64_t since;     /* the first attempt since then */

@@ -49,7 +49,7 @@ bool mr_core_step_at(const mr_core *core, uint64_t run_id, uint32_t number, mr_s
     const mr_run *run = mr_run_by_id(core, run_id);
     if (!run || number >= run->steps) return false;
     const mr_step *step = &run->step[number];
-    *out = (mr_step_view){.plan = &step->plan, .state = step->state};
+    *out = (mr_step_view){.plan = &step->plan, .state = step->state, .waiting = step->waiting};
     for (uint32_t k = 0; k < step->plan.levels; k++)
         out->level[k] =
             (mr_level_view){step->plan.counts[k], step->level[k].done.count, step->level[k].dead, 0};

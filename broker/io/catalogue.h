@@ -1,5 +1,4 @@
-/* catalogue.h: what the connected workers' components are: the descriptors that came with their hellos, as JSON, and the
- * checking of a run's options against them before anything is planned. */
+/* catalogue.h: what the connected workers' components are: the descriptors that came with their hellos, as JSON. */
 #ifndef MR_BROKER_IO_CATALOGUE_H
 #define MR_BROKER_IO_CATALOGUE_H
 
@@ -29,9 +28,5 @@ const mr_json *mr_catalogue_component(const mr_catalogue *c, const char *name);
 const char *mr_catalogue_nearest(const mr_catalogue *c, const char *name);
 /* The newest document, or "[]". */
 mr_span mr_catalogue_text(const mr_catalogue *c);
-
-/* `given`: a msgpack map of option name to text. Appends a JSON object of every option with its value as canonical
- * text, defaults included. Errors: E_USAGE unknown option (with the nearest), E_INVALID a value. */
-mr_status mr_catalogue_options(const mr_json *component, mr_unpack *given, mr_buf *out, mr_error *err) MR_MUST_CHECK;
 
 #endif

@@ -4,6 +4,7 @@
 #include "broker/io/call_args.h"
 #include "broker/io/intake.h"
 #include "broker/io/query.h"
+#include "common/option_json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static void live_steps(mr_broker *b, uint64_t run, mr_query_job *job) {
     for (uint32_t i = 0; i < MR_STEPS_MAX && mr_core_step_at(b->core, run, i, &v); i++) {
         mr_live_step *live = &job->live[i];
         live->state = v.state;
+        live->waiting = v.waiting;
         for (uint32_t l = 0; l < v.plan->levels; l++) {
             live->done += v.level[l].done;
             live->total += v.level[l].count;
@@ -150,13 +152,16 @@ static void cancel_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *ca
 
 /* ---- run ---- */
 
-static void pack_planned(const mr_run_info *info, bool existed, mr_buf *out) {
+static void pack_planned(const mr_plan_job *job, mr_buf *out) {
     static const char *const names[] = {"step", "component", "version", "batches", "merges"};
-    mr_pack_map(out, 5);
+    const mr_run_info *info = job->info;
+    mr_pack_map(out, 6);
     mr_pack_text(out, "run");
     mr_pack_u64(out, info->run);
     mr_pack_text(out, "existed"); /* it was submitted before under the same key */
-    mr_pack_bool(out, existed);
+    mr_pack_bool(out, job->existed);
+    mr_pack_text(out, "left_out"); /* optional steps that this data set has no columns for */
+    mr_pack_text(out, job->left_out);
     mr_pack_text(out, "version");
     mr_pack_u64(out, info->version);
     mr_pack_text(out, "rows");
@@ -197,8 +202,14 @@ static void plan_done(mr_broker *b, mr_job *head) {
     mr_plan_job *job = (mr_plan_job *)head;
     mr_buf out;
     mr_buf_init(&out, NULL, REPLY_MAX);
-    if (head->status == MR_OK) {
-        pack_planned(job->info, job->existed, &out);
+    if (head->status == MR_OK && job->check) {
+        mr_pack_map(&out, 2);
+        mr_pack_text(&out, "steps");
+        mr_pack_u64(&out, job->steps);
+        mr_pack_text(&out, "left_out");
+        mr_pack_text(&out, job->left_out);
+    } else if (head->status == MR_OK) {
+        pack_planned(job, &out);
         if (!job->existed) head->status = mr_broker_adopt(b, job, &head->error);
     } else if (mr_status_of((int)head->status)->retryable) {
         mr_broker_find_runs(b);
@@ -254,7 +265,7 @@ static mr_status step_options(const mr_json *c, mr_plan_job *job, mr_plan_step_r
     mr_buf json;
     mr_unpack_init(&given, options.len ? options : (mr_span){&empty_map, 1});
     mr_buf_init(&json, NULL, 256 * 1024);
-    mr_status s = mr_catalogue_options(c, &given, &json, err);
+    mr_status s = mr_option_json(c, &given, &json, err);
     if (s == MR_OK) {
         char *copy = mr_arena_copy(job->arena, json.data, json.len);
         step->options = (mr_span){(const uint8_t *)copy, json.len};
@@ -283,7 +294,17 @@ static mr_status read_step(mr_broker *b, mr_unpack *u, mr_plan_job *job, mr_plan
     if (!c)
         return mr_fail(err, MR_E_NOT_FOUND, "there is no component '%s': 'millrace components' lists them", step->component);
     MR_TRY(describe_step(c, job, step, err));
-    return step_options(c, job, step, options, err);
+    MR_TRY(step_options(c, job, step, options, err));
+    return mr_chain_read(map, c, &step->chain, err);
+}
+
+/* What is wrong with a step that is written in a file begins with where. */
+static mr_status read_step_at(mr_broker *b, mr_unpack *u, mr_plan_job *job, mr_plan_step_request *step, mr_error *err) {
+    mr_unpack item = *u, after = *u;
+    mr_status s = read_step(b, u, job, step, err);
+    if (s == MR_OK || mr_unpack_skip(&after, NULL) != MR_OK) return s;
+    mr_span at = mr_arg_text((mr_span){item.at, (size_t)(after.at - item.at)}, "at");
+    return at.len ? mr_fail_in(err, "%.*s", MR_SPAN_ARG(at)) : s;
 }
 
 static mr_status read_components(mr_broker *b, mr_span args, mr_plan_job *job, mr_error *err) {
@@ -291,7 +312,7 @@ static mr_status read_components(mr_broker *b, mr_span args, mr_plan_job *job, m
     uint32_t n = 0;
     if (mr_arg_find(args, "components", &u)) MR_TRY(mr_unpack_array(&u, MR_STEPS_MAX, &n, err));
     if (n == 0) return mr_fail(err, MR_E_INVALID, "run: name at least one component");
-    for (; job->steps < n; job->steps++) MR_TRY(read_step(b, &u, job, &job->step[job->steps], err));
+    for (; job->steps < n; job->steps++) MR_TRY(read_step_at(b, &u, job, &job->step[job->steps], err));
     return MR_OK;
 }
 
@@ -376,6 +397,7 @@ static void plan_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call
         return;
     }
     job->stream = call->command == MR_CMD_STREAM_OPEN;
+    job->check = mr_arg_flag(call->args, "check");
     mr_peer_client(peer, job->client);
     job->head.work = mr_plan_work;
     job->head.done = plan_done;

@@ -1,5 +1,6 @@
 #include "broker/io/loader.h"
 
+#include "broker/io/chain.h"
 #include "broker/io/task_block.h"
 #include "broker/io/window.h"
 #include "common/clock.h"
@@ -35,6 +36,7 @@ typedef struct loader {
     mr_task_blocks tasks;
     cached *by_key, *oldest;
     size_t kept; /* bytes */
+    mr_chain_cache given;
 } loader;
 
 static const mr_pg_statement read_partials = {
@@ -190,6 +192,21 @@ static mr_status load_partials(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint3
     return s;
 }
 
+/* The input with what other steps give to it. */
+static mr_status add_given(mr_desk *desk, mr_pg *pg, const mr_load_job *load, mr_bytes **input, mr_error *err) {
+    loader *l = desk->state;
+    mr_bytes *bare = *input;
+    mr_buf buf;
+    if (!mr_chain_gives(load->info, &load->key)) return MR_OK;
+    *input = NULL;
+    mr_buf_init(&buf, NULL, input_max);
+    mr_status s = mr_chain_wrap(pg, load->info, &load->key, mr_bytes_span(bare), &l->given, &buf, err);
+    if (s == MR_OK) s = finish(desk, &buf, input, err);
+    mr_buf_free(&buf);
+    mr_bytes_drop(bare);
+    return s;
+}
+
 static mr_status load_task(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out, mr_error *err) {
     loader *l = desk->state;
     return mr_task_read(pg, &l->tasks, job->key.run, index, l->options.inline_max, out, err);
@@ -209,6 +226,7 @@ void mr_load_work(mr_desk *desk, mr_job *job) {
     while (load->loaded < load->count && job->status == MR_OK) {
         uint32_t i = load->loaded;
         job->status = load_of(load)(desk, pg, load, load->key.index + i, &load->bytes[i], &job->error);
+        if (job->status == MR_OK) job->status = add_given(desk, pg, load, &load->bytes[i], &job->error);
         load->loaded += job->status == MR_OK;
     }
 }
@@ -224,6 +242,7 @@ void mr_load_job_free(mr_load_job *job) {
 static void stop(mr_desk *desk) {
     loader *l = desk->state;
     while (l->oldest) cache_forget(l, l->oldest);
+    mr_chain_cache_free(&l->given);
     mr_window_free(&l->window);
     mr_task_blocks_free(&l->tasks);
     mr_redis_free(&l->redis);

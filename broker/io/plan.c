@@ -38,10 +38,10 @@ static const mr_pg_statement make_task_partition = {
 
 static const mr_pg_statement insert_step = {
     "plan_step",
-    "insert into millrace.run_step (run_id, step, component, version, shape, options, columns, batch_rows, deadline_ms)"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-    9,
-    {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT, MR_PG_INT4, MR_PG_INT2, MR_PG_JSONB, MR_PG_INT4, MR_PG_INT4, MR_PG_INT4}};
+    "insert into millrace.run_step (run_id, step, component, version, shape, options, columns, batch_rows, deadline_ms, name)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    10,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT, MR_PG_INT4, MR_PG_INT2, MR_PG_JSONB, MR_PG_INT4, MR_PG_INT4, MR_PG_INT4, MR_PG_TEXT}};
 
 typedef struct dataset {
     int64_t id;
@@ -122,13 +122,35 @@ static mr_status check_columns(const mr_plan_job *job, uint32_t has, mr_error *e
         uint32_t missing = job->step[i].columns & ~has;
         if (!missing) continue;
         const char *role = first_role(missing);
+        const char *at = job->step[i].chain.at, *colon = *at ? ": " : "";
         if (missing == MR_COL_FEATURES)
-            return mr_fail(err, MR_E_INVALID, "'%s' needs features, but the data set '%s' has no number columns that are no role",
-                           job->step[i].component, job->dataset);
-        return mr_fail(err, MR_E_INVALID, "'%s' needs the column '%s', which the data set '%s' does not have: bind it with --role %s=COLUMN",
-                       job->step[i].component, role, job->dataset, role);
+            return mr_fail(err, MR_E_INVALID, "%s%s'%s' needs features, but the data set '%s' has no number columns that are no role",
+                           at, colon, job->step[i].component, job->dataset);
+        return mr_fail(err, MR_E_INVALID, "%s%s'%s' needs the column '%s', which the data set '%s' does not have: bind it with --role %s=COLUMN",
+                       at, colon, job->step[i].component, role, job->dataset, role);
     }
     return MR_OK;
+}
+
+static void tell_left_out(mr_plan_job *job, const mr_plan_step_request *step, uint32_t missing) {
+    size_t n = strlen(job->left_out);
+    snprintf(job->left_out + n, sizeof job->left_out - n, "%s%s (no %s)", n ? ", " : "",
+             step->chain.name[0] ? step->chain.name : step->component, first_role(missing));
+}
+
+/* Takes out the optional steps that cannot run on this data set. Those that need them do without. */
+static mr_status leave_out(mr_plan_job *job, uint32_t has, mr_error *err) {
+    uint32_t place[MR_STEPS_MAX], kept = 0;
+    for (uint32_t i = 0; i < job->steps; i++) {
+        uint32_t missing = job->step[i].columns & ~has;
+        bool gone = missing && job->step[i].chain.optional;
+        if (gone) tell_left_out(job, &job->step[i], missing);
+        place[i] = gone ? MR_STEPS_MAX : kept;
+        if (!gone && kept != i) job->step[kept] = job->step[i];
+        if (!gone) mr_chain_moved(&job->step[kept++].chain, place, i);
+    }
+    job->steps = kept;
+    return kept ? MR_OK : mr_fail(err, MR_E_INVALID, "the data set '%s' has no columns for any step: %s", job->dataset, job->left_out);
 }
 
 /* Steps that cut the version in the same way get the same columns, so that one segment serves them all. */
@@ -231,7 +253,9 @@ static mr_status put_step(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, in
     mr_pg_put_int4(p, (int32_t)(job->stream ? step->columns : segment_columns(job, i, has)));
     mr_pg_put_int4(p, (int32_t)plan.batch_rows);
     mr_pg_put_int4(p, (int32_t)step->deadline_ms);
-    return mr_pg_exec(pg, &insert_step, p, NULL, err);
+    mr_pg_put_text(p, step->chain.name);
+    MR_TRY(mr_pg_exec(pg, &insert_step, p, NULL, err));
+    return mr_chain_put(pg, &step->chain, run, i, err);
 }
 
 static mr_status put_fire(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, int64_t run, mr_error *err) {
@@ -249,11 +273,15 @@ static mr_status find_rows(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, mr_vers
     dataset d = {0};
     if (job->stream && job->steps != 1)
         return mr_fail(err, MR_E_INVALID, "a stream runs one component, not %u: open one for each", job->steps);
+    if (job->stream && job->step[0].chain.needs)
+        return mr_fail(err, MR_E_INVALID, "a stream's component is given nothing by other runs: leave 'needs' out");
     if (job->stream) return MR_OK;
     mr_pg_params_clear(p);
     MR_TRY(read_dataset(pg, p, job, &d, err));
     MR_TRY(columns_of(job, &d, has, err));
+    MR_TRY(leave_out(job, *has, err));
     MR_TRY(check_columns(job, *has, err));
+    MR_TRY(mr_chain_resolve(pg, job, d.id, err));
     if (job->version) return mr_version_find(pg, d.id, (int64_t)job->version, v, err);
     return mr_version_make(pg, d.id, d.is_table, v, err);
 }
@@ -326,8 +354,8 @@ void mr_plan_work(mr_desk *desk, mr_job *head) {
     if (s == MR_OK) s = mr_pg_begin(pg, err);
     if (s == MR_OK) {
         s = plan(pg, &p, job, &m, err);
-        if (s == MR_OK) s = mr_pg_commit(pg, &outcome, err);
-        if (s != MR_OK) mr_pg_rollback(pg);
+        if (s == MR_OK && !job->check) s = mr_pg_commit(pg, &outcome, err);
+        if (s != MR_OK || job->check) mr_pg_rollback(pg);
     }
     if (outcome != MR_PG_ROLLED_BACK) s = adopt(desk, &m, outcome == MR_PG_COMMITTED, &job->info, err);
     mr_pg_params_free(&p);

@@ -2,6 +2,7 @@
 #ifndef MR_BROKER_IO_PLAN_H
 #define MR_BROKER_IO_PLAN_H
 
+#include "broker/io/chain.h"
 #include "broker/io/desk.h"
 #include "broker/io/lease.h"
 #include "broker/io/run_info.h"
@@ -12,6 +13,7 @@ typedef struct mr_plan_step_request {
     char component[MR_NAME_MAX + 1];
     uint32_t version, shape, columns, columns_wanted, batch_rows, deadline_ms;
     mr_span options; /* JSON object, in the job's arena */
+    mr_chain_request chain;
 } mr_plan_step_request;
 
 typedef struct mr_plan_job {
@@ -34,6 +36,8 @@ typedef struct mr_plan_job {
     mr_plan_step_request step[MR_STEPS_MAX];
     mr_run_info *info;     /* out, given: the committed run */
     bool existed;          /* out: it was submitted before under that key */
+    bool check;            /* plan it, and leave nothing behind */
+    char left_out[256];    /* out: the optional steps that the data set has no columns for; "": none */
 } mr_plan_job;
 
 /* Errors: E_NOT_FOUND no such data set or version; E_INVALID no rows, a column that a component needs is not there, a role

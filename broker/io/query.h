@@ -12,6 +12,7 @@ enum { MR_QUERY_REPLY_MAX = 48 * 1024 * 1024 };
 typedef struct mr_live_step {
     uint64_t done, total, dead, in_hand;
     mr_run_state state;
+    bool waiting;
 } mr_live_step;
 
 typedef struct mr_query_job {
@@ -52,6 +53,8 @@ mr_status mr_query_pack_list(mr_buf *out, const mr_pg_result *r, const mr_query_
                              mr_error *err) MR_MUST_CHECK;
 /* The commands that are more than one statement. */
 typedef mr_status mr_query_fn(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error *err);
+/* `chain`, a member of run_show: what each step of a run was given, and where it came from. */
+mr_status mr_query_pack_chain(mr_pg *pg, uint64_t run, mr_buf *out, mr_error *err) MR_MUST_CHECK;
 mr_query_fn mr_query_prompt, mr_query_dead_show, mr_query_run_show, mr_query_artifact, mr_query_doctor, mr_query_task;
 
 typedef struct mr_reader {

@@ -105,7 +105,7 @@ enum { RUN_MEMBERS = 16 };
 static const mr_pg_statement read_run_steps = {
     "q_run_steps",
     "select s.step, s.component, s.version, s.shape, s.batch_rows,"
-    " (select count(*) from millrace.attempt_failure f where f.run_id = s.run_id and f.step = s.step)"
+    " (select count(*) from millrace.attempt_failure f where f.run_id = s.run_id and f.step = s.step), s.name"
     " from millrace.run_step s where s.run_id = $1 order by s.step",
     1, {MR_PG_INT8}};
 
@@ -138,30 +138,31 @@ static void pack_step(mr_query_job *job, mr_pg_row *row, uint64_t rows, const mr
     mr_live_step live = {0};
     if (step < job->live_steps) live = job->live[step];
     else counts_at_end(counts, step, &live);
-    mr_pack_array(&job->reply, 10);
+    mr_pack_array(&job->reply, 11);
     mr_pack_u64(&job->reply, step);
     mr_pack_str(&job->reply, mr_pg_text(row, 1));
     mr_pack_i64(&job->reply, mr_pg_int(row, 2));
     mr_pack_text(&job->reply, shapes[shape >= 0 && shape <= 2 ? shape : 0]);
-    mr_pack_text(&job->reply, step_states[live.state]);
+    mr_pack_text(&job->reply, live.waiting ? "waiting" : step_states[live.state]);
     mr_pack_u64(&job->reply, live.done);
     mr_pack_u64(&job->reply, total_of(rows, (uint32_t)mr_pg_int(row, 4), shape));
     mr_pack_u64(&job->reply, live.dead);
     mr_pack_u64(&job->reply, live.in_hand);
     mr_pack_i64(&job->reply, mr_pg_int(row, 5));
+    mr_pack_str(&job->reply, mr_pg_text(row, 6));
 }
 
 static mr_status pack_steps(mr_pg *pg, mr_query_job *job, uint64_t run, uint64_t rows, const mr_json *counts, mr_error *err) {
     static const char *const names[] = {"step", "component", "version", "shape", "state", "done", "total", "dead", "in_hand",
-                                        "failures"};
+                                        "failures", "id"};
     mr_pg_result *r = NULL;
     MR_TRY(one_id(pg, &read_run_steps, run, &r, err));
     mr_status s = MR_OK;
     mr_pack_text(&job->reply, "steps");
     mr_pack_map(&job->reply, 2);
     mr_pack_text(&job->reply, "columns");
-    mr_pack_array(&job->reply, 10);
-    for (int i = 0; i < 10; i++) mr_pack_text(&job->reply, names[i]);
+    mr_pack_array(&job->reply, 11);
+    for (int i = 0; i < 11; i++) mr_pack_text(&job->reply, names[i]);
     mr_pack_text(&job->reply, "rows");
     mr_pack_array(&job->reply, mr_pg_rows(r));
     for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
@@ -186,9 +187,10 @@ mr_status mr_query_run_show(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_erro
         s = mr_fail(err, MR_E_NOT_FOUND, "there is no run %llu: 'millrace runs' lists them", (unsigned long long)id);
     } else {
         if (mr_json_parse(mr_pg_text(&row, RUN_MEMBERS), PART_MAX, 4, &counts, &ignored) != MR_OK) counts = NULL;
-        mr_pack_map(&job->reply, RUN_MEMBERS + 1);
+        mr_pack_map(&job->reply, RUN_MEMBERS + 2);
         mr_query_pack_members(&job->reply, &row, run_columns);
         s = pack_steps(pg, job, id, (uint64_t)mr_pg_int(&row, 4), counts, err);
+        if (s == MR_OK) s = mr_query_pack_chain(pg, id, &job->reply, err);
         if (s == MR_OK) s = mr_pg_row_status(&row, err);
     }
     mr_json_free(&counts);

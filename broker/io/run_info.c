@@ -1,5 +1,6 @@
 #include "broker/io/run_info.h"
 
+#include "broker/io/chain.h"
 #include "common/json.h"
 
 #include <stdio.h>
@@ -178,6 +179,7 @@ mr_status mr_run_info_read(mr_pg *pg, uint64_t run, mr_run_info **out, mr_error 
     mr_pg_put_int8(&p, (int64_t)run);
     mr_status s = read_head(pg, info, &p, err);
     if (s == MR_OK) s = read_all_steps(pg, info, &p, err);
+    if (s == MR_OK) s = mr_chain_read_run(pg, info, err);
     mr_pg_params_free(&p);
     if (s != MR_OK) mr_run_info_drop(info);
     else *out = info;

@@ -4,10 +4,21 @@
 #define MR_BROKER_IO_RUN_INFO_H
 
 #include "broker/core/core.h"
+#include "common/given.h"
 #include "common/pg.h"
 #include "common/rows.h"
 
 #include <stdatomic.h>
+
+/* What a step is given by another (broker/io/chain.h). */
+typedef struct mr_run_input {
+    mr_use use;
+    const char *component, *artifact;
+    uint64_t from_run; /* 0: this run */
+    uint32_t from_step;
+    bool hashed;
+    mr_hash hash;
+} mr_run_input;
 
 typedef struct mr_run_info {
     atomic_uint owners;
@@ -25,6 +36,8 @@ typedef struct mr_run_info {
     mr_step_plan plan[MR_STEPS_MAX];
     uint32_t columns[MR_STEPS_MAX]; /* what the segments of a step hold */
     mr_span options[MR_STEPS_MAX];  /* msgpack map of option name to text */
+    uint32_t inputs[MR_STEPS_MAX];
+    const mr_run_input *input[MR_STEPS_MAX];
 } mr_run_info;
 
 /* E_NOT_FOUND when there is no such run. */

@@ -100,6 +100,7 @@ static const mr_command_arg run_args[] = {
     {"name", MR_ARG_TEXT, false},
     {"priority", MR_ARG_U32, false},
     {"key", MR_ARG_TEXT, false},
+    {"check", MR_ARG_BOOL, false},
 };
 static const mr_command_arg runs_args[] = {
     {"limit", MR_ARG_U32, false},
@@ -275,11 +276,16 @@ const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
      .args = sessions_args, .arg_count = 2,
      .doc = "Lists prompt sessions."},
     {.name = "run", .number = MR_CMD_RUN, .role = MR_ROLE_PRODUCER, .handled = MR_HANDLED_CORE,
-     .args = run_args, .arg_count = 9,
+     .args = run_args, .arg_count = 10,
      .doc = "Plans a run over the newest version of a data set (made when rows have changed); answered after "
             "COMMIT with its id. `components`: maps of name and options (name to text); `roles`: role to "
             "column; `priority`: 1 to 1000, higher first, 100 when not given; `key`: the same submission under "
-            "the same key answers the first run."},
+            "the same key answers the first run; `check`: everything is checked and nothing is made. Further "
+            "members of a component, none of which must be there: `id`; `optional`, left out when the data set "
+            "lacks a column that it must have; `at`, where it is written, which errors begin with; `needs`, a "
+            "list of maps that say where from (`step`: a place before it in the list; `newest`: a component; "
+            "`run` and `of`; or `hash`), `artifact` and `use` (input, features, model); without it what the "
+            "descriptor depends on is taken from the steps before."},
     {.name = "runs", .number = MR_CMD_RUNS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
      .args = runs_args, .arg_count = 2,
      .doc = "Lists runs."},

@@ -127,6 +127,13 @@ void harness_set(harness *h, const char *options) { harness_expect(h, harness_tr
 
 /* ---- runs ---- */
 
+void harness_give(harness *h, mr_use use, const char *component, const char *artifact, mr_span bytes) {
+    assert_true(h->givens < MR_GIVENS);
+    h->given[h->givens++] = (mr_given){.use = use, .component = component, .artifact = artifact, .hash = mr_hash_of(bytes),
+                                       .bytes = bytes};
+    if (use == MR_USE_FEATURES) h->reducer = mr_component_find(component);
+}
+
 static mr_status run(harness *h, const mr_artifact *model, uint32_t batch_rows, uint64_t seed) {
     forget(h);
     mr_local local = {.component = h->component,
@@ -134,7 +141,10 @@ static mr_status run(harness *h, const mr_artifact *model, uint32_t batch_rows, 
                       .mem = h->mem,
                       .seed = seed,
                       .batch_rows = batch_rows,
-                      .model = model};
+                      .model = model,
+                      .given = h->given,
+                      .given_count = h->givens,
+                      .reducer = h->reducer};
     return mr_run_local(&local, &h->batch, &h->results, &h->err);
 }
 

@@ -28,6 +28,9 @@ typedef struct harness {
     mr_json **docs; /* each result as JSON, made when asked for */
     size_t doc_count;
     mr_error err; /* of the last harness_try */
+    mr_given given[MR_GIVENS];
+    uint32_t givens;
+    const mr_component *reducer;
 } harness;
 
 /* Where rows come from, one of: a file (relative names lie in the shared data folder), CSV or JSONL text, a
@@ -44,6 +47,9 @@ void harness_free(harness *h);
 void harness_set(harness *h, const char *options);
 /* As harness_set, for a set that may be refused. */
 mr_status harness_try_set(harness *h, const char *options);
+
+/* The runs to come are given this by another component, as by a step of the same run; the bytes are borrowed. */
+void harness_give(harness *h, mr_use use, const char *component, const char *artifact, mr_span bytes);
 
 /* Runs it; what an earlier run gave is forgotten. */
 void harness_run(harness *h, uint32_t batch_rows, uint64_t seed);

@@ -296,6 +296,37 @@ static void autocorrelation_is_corrected_on_request(void **state) {
     harness_free(&h);
 }
 
+/* The effect that is cited is the doubly robust one of the causal result, with where it comes from. */
+static void test_a_causal_result_is_cited_and_another_is_refused(void **state) {
+    (void)state;
+    static const char rows[] = "x,t,y\n1,0,2\n2,0,3\n3,0,5\n4,0,6\n5,0,8\n2,1,5\n3,1,6\n4,1,8\n5,1,9\n6,1,11\n";
+    harness causal, h;
+    harness_text(&causal, "causal_inference_analyzer", "x,treatment,outcome\n1,0,2\n2,0,3\n3,0,5\n4,0,6\n5,0,8\n2,1,5\n3,1,6\n"
+                                                       "4,1,8\n5,1,9\n6,1,11\n", NULL);
+    harness_set(&causal, "");
+    harness_run(&causal, 4096, 1);
+    harness_text(&h, NAME, rows, "outcome=y");
+    harness_set(&h, "");
+    harness_run(&h, 4096, 1);
+    assert_null(strstr((const char *)harness_bytes(&h, 0).data, "doubly robust"));
+    harness_give(&h, MR_USE_INPUT, "causal_inference_analyzer", "", harness_bytes(&causal, 0));
+    harness_run(&h, 4096, 1);
+    const mr_json *cited = mr_json_member(harness_doc(&h, 0), "causal");
+    const mr_json *effects = mr_json_member(harness_doc(&causal, 0), "effects");
+    double effect = 0, expected = 1;
+    assert_true(mr_json_number(mr_json_member(cited, "effect"), &effect));
+    assert_true(mr_json_number(mr_json_member(mr_json_item(effects, 3), "effect"), &expected));
+    assert_true(effect == expected);
+    h.given[0].run = 7;
+    harness_run(&h, 4096, 1);
+    int64_t run = 0;
+    assert_true(mr_json_integer(mr_json_member(mr_json_member(harness_doc(&h, 0), "causal_from"), "run"), &run) && run == 7);
+    h.given[0].bytes = mr_span_of("\x80");
+    assert_int_equal(harness_try(&h, 4096, 1), MR_E_INVALID);
+    harness_free(&h);
+    harness_free(&causal);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trends_and_outliers_agree_with_scipy),
@@ -306,6 +337,7 @@ int main(void) {
         cmocka_unit_test(heavy_tails_name_no_rows),
         cmocka_unit_test(recommendations_are_ranked_by_effect_and_support),
         cmocka_unit_test(autocorrelation_is_corrected_on_request),
+        cmocka_unit_test(test_a_causal_result_is_cited_and_another_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

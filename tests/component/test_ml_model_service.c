@@ -259,6 +259,53 @@ static void test_bad_input_is_refused_with_its_reason(void **state) {
     refused(ten, "outcome=y", "target=score", "no row has a score");
 }
 
+/* Trained on what the reducer makes of the rows: the same as on a table of its scores, and without a dependence on how the
+ * rows were cut. */
+static void test_reduced_features_take_the_place_of_the_columns(void **state) {
+    (void)state;
+    enum { ROWS = 60, WIDTH = 5 };
+    double x[ROWS * WIDTH], y[ROWS];
+    mr_rng rng;
+    mr_rng_seed(&rng, 11);
+    for (size_t i = 0; i < ROWS; i++) {
+        for (size_t j = 0; j < WIDTH; j++) x[i * WIDTH + j] = mr_rng_normal(&rng) + (j ? x[i * WIDTH] : 0);
+        y[i] = 2 * x[i * WIDTH] + 0.1 * mr_rng_normal(&rng);
+    }
+    harness reducer, h, direct;
+    harness_numbers(&reducer, "dimensionality_reducer", x, ROWS, WIDTH);
+    harness_set(&reducer, "components=2");
+    harness_run(&reducer, 4096, 1);
+    mr_buf model;
+    mr_buf_init(&model, NULL, 1 << 20);
+    mr_span bytes = harness_artifact(&reducer, 0, "model");
+    mr_buf_put(&model, bytes.data, bytes.len);
+    harness_numbers(&h, "ml_model_service", x, ROWS, WIDTH);
+    h.batch.columns |= MR_COL_OUTCOME;
+    h.batch.number[MR_NUM_OUTCOME] = y;
+    harness_set(&h, "model=ridge");
+    harness_give(&h, MR_USE_FEATURES, "dimensionality_reducer", "model", mr_buf_span(&model));
+    harness_run(&h, 4096, 1);
+    assert_int_equal(mr_json_count(mr_json_member(harness_doc(&h, 0), "columns")), 2);
+    harness_apply(&reducer, mr_buf_span(&model), 4096, 1);
+    double scores[ROWS * 2];
+    const mr_json *data = mr_json_member(mr_json_member(harness_doc(&reducer, 0), "scores"), "data");
+    for (size_t i = 0; i < sizeof scores / sizeof *scores; i++)
+        assert_true(mr_json_number(mr_json_item(data, i), &scores[i]));
+    static const char *const names[] = {"scores_1", "scores_2"};
+    mr_batch same = h.batch;
+    same.features = scores;
+    same.width = 2;
+    same.feature_names = names;
+    harness_batch(&direct, "ml_model_service", &same);
+    harness_set(&direct, "model=ridge");
+    harness_run(&direct, 4096, 1);
+    assert_true(mr_span_eq(harness_bytes(&h, 0), harness_bytes(&direct, 0)));
+    harness_free(&direct);
+    harness_free(&h);
+    harness_free(&reducer);
+    mr_buf_free(&model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ridge_is_that_of_sklearn),
@@ -268,6 +315,7 @@ int main(void) {
         cmocka_unit_test(test_any_batches_give_the_same_bytes),
         cmocka_unit_test(test_a_stored_model_predicts_and_a_broken_one_is_refused),
         cmocka_unit_test(test_bad_input_is_refused_with_its_reason),
+        cmocka_unit_test(test_reduced_features_take_the_place_of_the_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 #include "broker/io/catalogue.h"
+#include "common/option_json.h"
 #include "tests/unit/io_rig.h"
 
 #include <setjmp.h>
@@ -89,7 +90,7 @@ static mr_status options(const char *catalogue, const char *component, const cha
     mr_buf_init(&json, NULL, 1 << 20);
     rig_pack(&pack, "%s", given);
     mr_unpack_init(&u, mr_buf_span(&pack));
-    mr_status s = mr_catalogue_options(mr_catalogue_component(&c, component), &u, &json, err);
+    mr_status s = mr_option_json(mr_catalogue_component(&c, component), &u, &json, err);
     if (out) {
         mr_buf_put(&json, "", 1);
         *out = strdup((const char *)json.data);

@@ -28,6 +28,19 @@ static void put_words(mr_buf *b, const char *name, const char *const *words) {
     mr_pack_patch(b, at, n);
 }
 
+static void put_dependencies(mr_buf *b, const mr_dependency *d) {
+    uint32_t n = 0;
+    mr_pack_text(b, "depends_on");
+    size_t at = mr_pack_open_array(b);
+    for (; d && d[n].component; n++) {
+        mr_pack_map(b, 3);
+        put_pair(b, "component", d[n].component);
+        put_pair(b, "artifact", d[n].artifact ? d[n].artifact : "");
+        put_pair(b, "use", mr_use_names[d[n].use]);
+    }
+    mr_pack_patch(b, at, n);
+}
+
 static void put_columns(mr_buf *b, const char *name, uint32_t bits) {
     uint32_t n = 0;
     mr_pack_text(b, name);
@@ -95,7 +108,7 @@ static void put_component(mr_buf *b, const mr_component *c) {
     put_columns(b, "columns_wanted", c->columns_wanted);
     put_count(b, "batch_rows", c->batch_rows);
     put_words(b, "capabilities", c->capabilities);
-    put_words(b, "depends_on", c->depends_on);
+    put_dependencies(b, c->depends_on);
     put_options(b, c->options);
     put_outputs(b, c->outputs);
     put_count(b, "deadline_ms", c->deadline_ms);
@@ -153,6 +166,12 @@ static void put_roles(mr_buf *out, const char *title, uint32_t bits) {
     mr_buf_text(out, "\n");
 }
 
+static void put_dependency_lines(mr_buf *out, const mr_dependency *d) {
+    for (; d && d->component; d++)
+        mr_buf_printf(out, "takes from %s in the same run: %s%s, as %s\n", d->component, d->artifact ? "its artifact " : "its result",
+                      d->artifact ? d->artifact : "", mr_use_names[d->use]);
+}
+
 /* "integer 1..100", "choice a|b". */
 static void type_text(const mr_option *o, char *out, size_t size) {
     size_t n = (size_t)snprintf(out, size, "%s", o->type == MR_OPT_CHOICE ? "" : option_types[o->type]);
@@ -183,6 +202,7 @@ void mr_catalogue_describe(const mr_component *c, mr_buf *out) {
                   c->memory_mb);
     put_roles(out, "columns it needs", c->columns);
     put_roles(out, "columns it uses when they are there", c->columns_wanted & ~c->columns);
+    put_dependency_lines(out, c->depends_on);
     mr_buf_text(out, c->options && c->options->name ? "options (--set NAME=VALUE):\n" : "no options\n");
     put_option_table(out, c->options);
     mr_text_table t;

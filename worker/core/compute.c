@@ -58,6 +58,12 @@ typedef struct task {
     mr_span options, input;
 } task;
 
+/* What other steps gave, and the model among it. */
+typedef struct given_things {
+    mr_given items[MR_GIVENS];
+    mr_artifact model;
+} given_things;
+
 /* ---- memory: what does not go through the arena is held by the address space ---- */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -172,24 +178,47 @@ static mr_status run_merge(const task *t, mr_call *call, mr_outcome *out, mr_err
     return status;
 }
 
-static mr_status run_process(compute *c, const task *t, mr_call *call, mr_outcome *out, mr_error *err) {
+static mr_status run_process(const task *t, mr_arena *arena, mr_call *call, mr_outcome *out, mr_error *err) {
     mr_batch batch;
+    uint32_t wanted = t->component->columns | t->component->columns_wanted;
+    if (call->reducer) wanted |= call->reducer->columns | call->reducer->columns_wanted;
+    MR_TRY(mr_segment_decode(t->input, wanted, arena, &batch, err));
+    call->batch = &batch;
+    mr_status status = mr_run_call(call, out);
+    if (status != MR_OK) *err = out->err;
+    return status;
+}
+
+/* What came with the input: what the component is to read, a model to apply, or what makes the features. */
+static mr_status take_given(const compute *c, task *t, mr_arena *arena, given_things *things, mr_call *call, mr_error *err) {
+    MR_TRY(mr_given_unwrap(t->input, arena, &t->input, things->items, &call->given_count, err));
+    call->given = things->items;
+    if (t->job.level) return MR_OK;
+    const mr_given *model = mr_given_find(call->given, call->given_count, MR_USE_MODEL, NULL);
+    const mr_given *features = mr_given_find(call->given, call->given_count, MR_USE_FEATURES, NULL);
+    if (model) {
+        things->model = (mr_artifact){model->artifact, model->bytes};
+        call->model = &things->model;
+    }
+    for (size_t i = 0; features && i < c->count; i++)
+        if (!strcmp(c->table[i]->name, features->component)) call->reducer = c->table[i];
+    if (!features || call->reducer) return MR_OK;
+    return mr_fail(err, MR_E_NOT_FOUND, "this worker has no component '%s', which makes the features", features->component);
+}
+
+static mr_status run_input(compute *c, task *t, mr_call *call, mr_outcome *out, mr_error *err) {
+    given_things things;
     mr_arena *large = t->job.apart ? mr_arena_new(NULL, 8 * t->input.len + (1 << 20)) : NULL;
     mr_arena *arena = t->job.apart ? large : c->rows;
     if (!arena) return mr_fail(err, MR_E_MEMORY, "no memory for the rows");
     mr_arena_reset(arena);
-    uint32_t wanted = t->component->columns | t->component->columns_wanted;
-    mr_status status = mr_segment_decode(t->input, wanted, arena, &batch, err);
-    call->batch = &batch;
-    if (status == MR_OK) {
-        status = mr_run_call(call, out);
-        if (status != MR_OK) *err = out->err;
-    }
+    mr_status status = take_given(c, t, arena, &things, call, err);
+    if (status == MR_OK) status = t->job.level ? run_merge(t, call, out, err) : run_process(t, arena, call, out, err);
     mr_arena_free(&large);
     return status;
 }
 
-static mr_status run_task(compute *c, const task *t, mr_outcome *out, mr_error *err) {
+static mr_status run_task(compute *c, task *t, mr_outcome *out, mr_error *err) {
     MR_TRY(keep_config(c, t, err));
     if (t->job.apart || c->kept.calls++ % LIMIT_EVERY == 0) limit_memory(c, t);
     mr_call call = {
@@ -202,7 +231,7 @@ static mr_status run_task(compute *c, const task *t, mr_outcome *out, mr_error *
         .last = t->job.last,
         .deadline_ms = t->job.deadline_ms,
         .watch = {.stop = &c->given->stop[c->next % MR_BOX_JOBS], .progress = tell_progress, .log = tell_log, .self = c}};
-    return t->job.level ? run_merge(t, &call, out, err) : run_process(c, t, &call, out, err);
+    return run_input(c, t, &call, out, err);
 }
 
 /* ---- the answer ---- */

@@ -13,6 +13,10 @@ mr_arena *mr_ctx_arena(mr_ctx *ctx) { return ctx->arena; }
 mr_rng *mr_ctx_rng(mr_ctx *ctx) { return &ctx->rng; }
 uint64_t mr_ctx_seed(const mr_ctx *ctx) { return ctx->seed; }
 
+const mr_given *mr_ctx_given(const mr_ctx *ctx, const char *component) {
+    return mr_given_find(ctx->given, ctx->given_count, MR_USE_INPUT, component);
+}
+
 mr_status mr_tick(mr_ctx *ctx) {
     if (ctx->stopped != MR_OK) return ctx->stopped;
     if (ctx->watch.stop)

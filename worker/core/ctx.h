@@ -25,6 +25,8 @@ struct mr_ctx {
     mr_status stopped; /* what mr_tick has returned; it stays */
     mr_error refusal;
     mr_watch watch;
+    const mr_given *given; /* to read */
+    uint32_t given_count;
 };
 
 #endif

@@ -55,6 +55,9 @@ static mr_call call_of(const walk *w, uint32_t level, uint32_t index, bool last)
                      .last = last,
                      .deadline_ms = run->deadline_ms,
                      .model = run->model,
+                     .given = run->given,
+                     .given_count = run->given_count,
+                     .reducer = run->reducer,
                      .watch = run->watch};
 }
 

@@ -16,6 +16,9 @@ typedef struct mr_local {
     uint32_t batch_rows;      /* the run's batch size, at least 1; a component may ask for larger ones */
     uint32_t deadline_ms;     /* of each call; 0: the component's own */
     const mr_artifact *model; /* set: apply it to each batch instead */
+    const mr_given *given;    /* by other steps, and `reducer`: as in mr_call */
+    uint32_t given_count;
+    const mr_component *reducer;
     mr_watch watch;
 } mr_local;
 

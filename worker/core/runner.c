@@ -1,6 +1,7 @@
 #include "worker/core/runner.h"
 
 #include "common/clock.h"
+#include "worker/core/reduce.h"
 
 #include <string.h>
 
@@ -81,6 +82,11 @@ static mr_status explain(const mr_call *call, const mr_ctx *ctx, mr_status statu
     return mr_fail(err, status, "%s: %s", name, mr_status_of((int)status)->text);
 }
 
+/* A merge component reads what it was given once, where all its rows come together. */
+static bool may_read(const mr_call *call) {
+    return call->component->shape != MR_MERGE || call->model || (call->partials && call->last);
+}
+
 /* The out's bytes and artifacts change hands. */
 static void give(mr_out *out, mr_outcome *outcome) {
     outcome->bytes = out->bytes;
@@ -97,7 +103,9 @@ static mr_status run_in(const mr_call *call, mr_arena *arena, mr_outcome *outcom
                   .arena = arena,
                   .seed = call->seed,
                   .watch = call->watch,
-                  .deadline_ns = start_ns + (uint64_t)deadline_ms * 1000000};
+                  .deadline_ns = start_ns + (uint64_t)deadline_ms * 1000000,
+                  .given = call->given,
+                  .given_count = may_read(call) ? call->given_count : 0};
     mr_rng_stream(&ctx.rng, call->seed ^ name_hash(call->component->name), call->level, call->index);
     mr_out out;
     mr_out_init(&out, call->component, call->mem, gives_partial(call));
@@ -125,6 +133,7 @@ static mr_status check(const mr_call *call, mr_error *err) {
 }
 
 mr_status mr_run_call(const mr_call *call, mr_outcome *out) {
+    if (call->reducer && call->batch) return mr_run_reduced(call, out);
     *out = (mr_outcome){0};
     mr_buf_init(&out->bytes, call->mem, 0);
     out->status = check(call, &out->err);

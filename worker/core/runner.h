@@ -19,6 +19,9 @@ typedef struct mr_call {
     const mr_span *partials;
     uint32_t partial_count;
     const mr_artifact *model;
+    const mr_given *given; /* by other steps; what is to be read reaches `process`, and of a merge component the last merge */
+    uint32_t given_count;
+    const mr_component *reducer; /* set: `given` has features for the batch, which this component made */
     mr_watch watch;
 } mr_call;
 

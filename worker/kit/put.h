@@ -27,4 +27,19 @@ static inline void mr_put_contrasts(mr_out *out, const char *field, const mr_con
     mr_out_close(out);
 }
 
+/* Where something came from that another step gave: a map of component, artifact (nil: its result), run (nil: the same
+ * run) and hash. */
+static inline void mr_put_given(mr_out *out, const char *field, const mr_given *g) {
+    char hex[MR_HASH_HEX];
+    mr_hash_hex(&g->hash, hex);
+    mr_out_open_map(out, field);
+    mr_out_text(out, "component", "%s", g->component);
+    if (*g->artifact) mr_out_text(out, "artifact", "%s", g->artifact);
+    else mr_out_nil(out, "artifact");
+    if (g->run) mr_out_integer(out, "run", (int64_t)g->run);
+    else mr_out_nil(out, "run");
+    mr_out_text(out, "hash", "%s", hex);
+    mr_out_close(out);
+}
+
 #endif

@@ -623,6 +623,7 @@ const mr_component mr_component_ml_model_service = {
     .columns = MR_COL_FEATURES,
     .columns_wanted = MR_COL_LABEL | MR_COL_SUCCESS | MR_COL_OUTCOME | MR_COL_SCORE,
     .capabilities = (const char *const[]){"regression", "classification", "prediction", NULL},
+    .depends_on = (const mr_dependency[]){{"dimensionality_reducer", "model", MR_USE_FEATURES}, {0}},
     .options = options,
     .config_size = sizeof(model_config),
     .outputs = outputs,

@@ -1,6 +1,7 @@
 /* pattern_significance_analyzer: which patterns go with success? Itemsets of the rows' items and label,
  * feature columns, and the label as a whole, each tested against success, all corrected together. Batches
- * give exact counts and sums and their packed rows, so no cut into batches can change the result.
+ * give exact counts and sums and their packed rows, so no cut into batches can change the result. Given the list that
+ * pattern_discovery leaves, it tests the itemsets of that list and mines none of its own.
  * docs/components/pattern_significance_analyzer.md */
 #include "worker/component.h"
 #include "worker/kit/columns.h"
@@ -9,9 +10,11 @@
 #include "worker/kit/itemviews.h"
 #include "worker/kit/patternlines.h"
 #include "worker/kit/power.h"
+#include "worker/kit/put.h"
 #include "worker/kit/traits.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +128,9 @@ typedef struct analysis {
     mr_itemrows rows;
     mr_patterns patterns;
     bool cut;
+    const mr_given *list; /* of patterns, by another step; NULL: the frequent itemsets are mined here */
+    uint64_t passed;      /* patterns of the list that cannot be tested */
+    char source[48];      /* " of run 7", when it was another run */
     tested *tests;
     size_t count, significant, constant, rough; /* rough: chi-square with an expected count under 5 */
     mr_mem mem;
@@ -219,6 +225,15 @@ static mr_status mine(analysis *a) {
     uint32_t least = mr_least_count(a->c->min_support, (uint64_t)a->c->min_count, (uint32_t)n);
     return mr_fpgrowth(&sets, least, (uint32_t)a->c->max_length, &(mr_ticker){tick, a->ctx}, &a->patterns,
                        &a->cut, a->err);
+}
+
+/* The itemsets of the list, counted in these rows. */
+static mr_status read_list(analysis *a) {
+    mr_itemsets sets;
+    if (!a->rows.rows)
+        return mr_fail(a->err, MR_E_INVALID, "there is no item column; bind one (item=COLUMN) to test itemsets in it");
+    MR_TRY(make_sets(a, &sets));
+    return mr_pattern_lines(a->list->bytes, &a->rows, &sets, &(mr_ticker){tick, a->ctx}, &a->patterns, &a->passed, a->err);
 }
 
 static mr_status adjust(analysis *a) {
@@ -388,6 +403,12 @@ static void state_findings(const analysis *a, mr_out *out) {
                        "%zu of the chi-square tests: an expected count under 5, so p is rough; "
                        "test=fisher is exact for two by two tables",
                        a->rough);
+    if (a->list)
+        mr_out_finding(out, 0.7,
+                       "the itemsets are those that %s found (its artifact %s%s): %u were tested in %u rows; %llu of "
+                       "its patterns were not: other kinds, or with an item that is in no row",
+                       a->list->component, a->list->artifact, a->source, a->patterns.count, a->rows.rows,
+                       (unsigned long long)a->passed);
     if (a->cut)
         mr_out_finding(out, 0.2, "longer frequent itemsets than max_length=%lld were not tested",
                        (long long)a->c->max_length);
@@ -407,6 +428,7 @@ static void put_result(analysis *a, mr_out *out) {
     mr_out_open_list(out, "tests");
     for (size_t i = 0; i < a->count && i < (size_t)a->c->top; i++) put_test(a, &a->tests[i], out);
     mr_out_close(out);
+    if (a->list) mr_put_given(out, "patterns_from", a->list);
     for (size_t i = 0, k = 0; i < a->count && k < FINDINGS_SHOWN; i++)
         if (a->tests[i].adjusted[a->c->correction] < a->c->alpha && ++k) finding(a, &a->tests[i], out);
     state_findings(a, out);
@@ -449,7 +471,10 @@ static mr_status merge_all(analysis *a, const mr_partials *partials, mr_out *out
     if (!partials->last) return pack(&a->traits, &a->rows, mr_out_partial_buf(out), a->err);
     mr_buf_init(&a->words, &a->mem, MR_PARTIAL_MAX);
     MR_TRY(pack(&a->traits, &a->rows, &a->words, a->err)); /* the bound holds here too, for any batches */
-    MR_TRY(mine(a));
+    a->list = mr_ctx_given(a->ctx, "pattern_discovery");
+    if (a->list && a->list->run)
+        snprintf(a->source, sizeof a->source, " of run %llu", (unsigned long long)a->list->run);
+    MR_TRY(a->list ? read_list(a) : mine(a));
     MR_TRY(test_all(a));
     put_result(a, out);
     return MR_OK;
@@ -459,43 +484,6 @@ static mr_status merge(mr_ctx *ctx, const void *options, const mr_partials *part
     mr_error err = {0};
     analysis a = {.c = options, .ctx = ctx, .mem = mr_arena_mem(mr_ctx_arena(ctx)), .err = &err};
     mr_status status = merge_all(&a, partials, out);
-    return err.status == MR_OK ? status : refuse(ctx, &err);
-}
-
-/* ---- apply: the patterns that pattern_discovery found, tested on these rows ---- */
-
-static mr_status test_given(analysis *a, mr_span patterns, const mr_batch *b, mr_out *out) {
-    mr_itemsets sets;
-    uint64_t passed;
-    mr_names none = {0, NULL};
-    if (!(b->columns & MR_COL_ITEM))
-        return mr_fail(a->err, MR_E_INVALID,
-                       "there is no item column; bind one (item=COLUMN) to test itemsets in it");
-    mr_itemrows_init(&a->rows, mr_ctx_arena(a->ctx), MR_ITEMROWS_PLAIN);
-    mr_buf_init(&a->words, &a->mem, MR_PARTIAL_MAX);
-    mr_batch items = *b;
-    items.columns &= ~(uint32_t)MR_COL_LABEL;
-    items.width = 0;
-    MR_TRY(mr_traits_init(&a->traits, mr_ctx_arena(a->ctx), none, a->err));
-    MR_TRY(add_rows(a->ctx, &items, &a->traits, &a->rows, a->err));
-    MR_TRY(mr_itemrows_sort(&a->rows, a->err));
-    MR_TRY(make_sets(a, &sets));
-    MR_TRY(mr_pattern_lines(patterns, &a->rows, &sets, &(mr_ticker){tick, a->ctx}, &a->patterns, &passed,
-                            a->err));
-    MR_TRY(test_all(a));
-    put_result(a, out);
-    mr_out_finding(out, 0.7,
-                   "%u itemsets of the list were tested in %u rows; %llu of its patterns were not: other "
-                   "kinds, or with an item that is in no row",
-                   a->patterns.count, a->rows.rows, (unsigned long long)passed);
-    return MR_OK;
-}
-
-static mr_status apply(mr_ctx *ctx, const void *options, const mr_artifact *artifact, const mr_batch *b,
-                       mr_out *out) {
-    mr_error err = {0};
-    analysis a = {.c = options, .ctx = ctx, .mem = mr_arena_mem(mr_ctx_arena(ctx)), .err = &err};
-    mr_status status = test_given(&a, artifact->bytes, b, out);
     return err.status == MR_OK ? status : refuse(ctx, &err);
 }
 
@@ -565,6 +553,8 @@ static const mr_field outputs[] = {
      "difference, odds "
      "ratio, Cramer's V, Cohen's d, intervals",
      MR_FOLD_NONE},
+    {"patterns_from", MR_FIELD_MAP, NULL, "where the tested itemsets come from, when not from here: component, artifact, run, hash",
+     MR_FOLD_NONE},
     {0}};
 
 /* Fisher's "lady tasting tea": 3 of 4 and 1 of 4; R: fisher.test gives p = 0.485714285714286. */
@@ -585,7 +575,7 @@ static const mr_example examples[] = {
     {0}};
 
 static const char *const capabilities[] = {"exact tests", "multiple testing", "effect sizes", NULL};
-static const char *const depends_on[] = {"pattern_discovery", NULL};
+static const mr_dependency depends_on[] = {{"pattern_discovery", "patterns", MR_USE_INPUT}, {0}};
 
 const mr_component mr_component_pattern_significance_analyzer = {
     .name = "pattern_significance_analyzer",
@@ -593,7 +583,7 @@ const mr_component mr_component_pattern_significance_analyzer = {
     .kind = MR_VALIDATOR,
     .shape = MR_MERGE,
     .tier = 3,
-    .version = 1,
+    .version = 2,
     .columns = MR_COL_SUCCESS,
     .columns_wanted = MR_COL_FEATURES | MR_COL_LABEL | MR_COL_ITEM,
     .batch_rows = 4096,
@@ -607,5 +597,4 @@ const mr_component mr_component_pattern_significance_analyzer = {
     .memory_mb = 1024,
     .process = process,
     .merge = merge,
-    .apply = apply,
 };
