@@ -271,9 +271,9 @@ static mr_status set_use(const char *component, const mr_chain_request *c, mr_ne
                        n->artifact, n->component, d ? ", it reads " : "", d ? d->artifact[0] ? d->artifact : "the result" : "");
     if (n->use != MR_USE_INPUT && !n->artifact[0])
         return mr_fail(err, MR_E_INVALID, "'%s': a result is no %s; name the artifact", component, mr_use_names[n->use]);
-    if (n->use == MR_USE_MODEL && (!c->applies || strcmp(component, n->component) != 0))
-        return mr_fail(err, MR_E_INVALID, c->applies ? "'%s' applies its own models, not those of '%s'"
-                                                     : "'%s' has no model to apply (this one is of '%s')", component, n->component);
+    if (n->use == MR_USE_MODEL && !c->applies) return mr_fail(err, MR_E_INVALID, "'%s' cannot apply what it left to rows", component);
+    if (n->use == MR_USE_MODEL && strcmp(component, n->component) != 0)
+        return mr_fail(err, MR_E_INVALID, "'%s' applies its own models, not those of '%s'", component, n->component);
     return MR_OK;
 }
 

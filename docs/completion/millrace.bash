@@ -9,17 +9,17 @@ _millrace() {
         prompts,--source) words=" any user synthetic api" ;;
         keys,--role) words=" viewer producer operator admin worker" ;;
     *) case $command in
-        '') words="--help --version up down status doctor ingest sample run stream submit task runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead repair pause resume limits schedules migrate keys audit config completion help" ;;
+        '') words="--help --version up down status doctor ingest sample run apply pipelines pipeline runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead pause resume limits schedules migrate keys audit config completion help" ;;
         up) words="--help --workers --foreground --broker --json --config --timeout --home" ;;
         down) words="--help --broker --json --config --timeout --home" ;;
         status) words="--help --broker --json --config --timeout --home" ;;
         doctor) words="--help --broker --json --config --timeout --home" ;;
         ingest) words="--help --map --table --types --max-chars --source --verbose --duplicates --update --broker --json --config --timeout --home" ;;
         sample) words="--help --rows --seed --output --broker --json --config --timeout --home" ;;
-        run) words="--help --component --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home" ;;
-        stream) words="--help --component --set --seed --name --priority --key --broker --json --config --timeout --home open close" ;;
-        submit) words="--help --input --matrix --wait --single --window --key --verbose --broker --json --config --timeout --home" ;;
-        task) words="--help --id --body --broker --json --config --timeout --home" ;;
+        run) words="--help --component --pipeline --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home" ;;
+        apply) words="--help --model --dataset --version --set --role --batch-size --seed --name --priority --key --wait --detach --broker --json --config --timeout --home" ;;
+        pipelines) words="--help --broker --json --config --timeout --home list show" ;;
+        pipeline) words="--help --component --pipeline --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home check" ;;
         runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;
         results) words="--help --component --batches --full --limit --after --broker --json --config --timeout --home" ;;
         report) words="--help --output --broker --json --config --timeout --home" ;;
@@ -35,11 +35,10 @@ _millrace() {
         artifacts) words="--help --run --output --limit --after --broker --json --config --timeout --home list get" ;;
         tail) words="--help --count --topic --broker --json --config --timeout --home" ;;
         dead) words="--help --run --component --search --all --reason --limit --after --broker --json --config --timeout --home list show replay discard" ;;
-        repair) words="--help --run --limit --after --broker --json --config --timeout --home list run" ;;
         pause) words="--help --reason --broker --json --config --timeout --home list component run client" ;;
         resume) words="--help --reason --broker --json --config --timeout --home list component run client" ;;
         limits) words="--help --concurrent --rate --burst --broker --json --config --timeout --home list set remove" ;;
-        schedules) words="--help --component --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home list add remove" ;;
+        schedules) words="--help --component --pipeline --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home list add remove" ;;
         migrate) words="--help --to --yes --broker --json --config --timeout --home status up down" ;;
         keys) words="--help --role --folder --output --broker --json --config --timeout --home list create revoke rotate" ;;
         audit) words="--help --refused --limit --after --broker --json --config --timeout --home" ;;
