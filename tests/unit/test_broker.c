@@ -57,7 +57,7 @@ static void rows_go_in_batches_go_out_and_results_are_acknowledged_when_committe
     snprintf(text, sizeof text, "{\"id\": %llu}", (unsigned long long)run);
     assert_int_equal(rig_call(&client, MR_CMD_RUN_SHOW, text), MR_OK);
     rig_said(&client, "\"state\":\"succeeded\"");
-    rig_said(&client, "[0,\"echo\",1,\"map\",\"succeeded\",5,5,0,0,1]");
+    rig_said(&client, "[0,\"echo\",1,\"map\",\"succeeded\",5,5,0,0,1,\"\"]");
     assert_int_equal(rig_call(&client, MR_CMD_STATUS, "{}"), MR_OK);
     rig_said(&client, "\"committed\":5");
     rig_stop_broker(&s, &client);

@@ -196,7 +196,7 @@ static void a_run_shows_its_steps_as_they_were_at_its_end(void **state) {
     assert_int_equal(ask(&q, MR_CMD_RUN_SHOW, "{\"id\": %llu}", (unsigned long long)info->run), MR_OK);
     said(&q, "\"state\":\"succeeded\"");
     said(&q, "\"seed\":7");
-    said(&q, "[0,\"component_0\",1,\"merge\",\"succeeded\",6,4,0,0,3]");
+    said(&q, "[0,\"component_0\",1,\"merge\",\"succeeded\",6,4,0,0,3,\"\"]");
     assert_int_equal(ask(&q, MR_CMD_RUN_SHOW, "{\"id\": 999999}"), MR_E_NOT_FOUND);
     mr_run_info_drop(info);
     stop_reader(&q);
