@@ -66,7 +66,7 @@ typedef struct mr_artifact {
 } mr_artifact;
 
 /* What it takes from another component, when both are steps of one run or a pipeline says so. Only of a component that
- * gives one result (not a map). */
+ * gives one result (not a map). What makes features (MR_USE_FEATURES) gives the matrix field `scores` when it is applied. */
 typedef struct mr_dependency {
     const char *component;
     const char *artifact; /* which one it takes; NULL: the result */

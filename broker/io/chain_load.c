@@ -101,8 +101,8 @@ static mr_status check_bytes(const mr_run_input *in, uint64_t run, mr_pg_row *ro
     MR_TRY(mr_pg_row_status(row, err));
     mr_hash hash = mr_hash_of(bytes);
     if (!mr_span_eq(stored, mr_hash_span(&hash)) || (in->hashed && !mr_hash_eq(&hash, &in->hash)))
-        return mr_fail(err, MR_E_CORRUPT, "what step %u (%s) of run %llu left does not match its hash: run it again", in->from_step,
-                       in->component, (unsigned long long)run);
+        return mr_fail(err, MR_E_CORRUPT, "what step %u (%s) of run %llu left does not match its hash: 'millrace repair run %llu' computes it again", in->from_step,
+                       in->component, (unsigned long long)run, (unsigned long long)run);
     mr_buf_init(&copy, NULL, bytes.len + 1);
     mr_buf_put(&copy, bytes.data, bytes.len);
     *out = mr_buf_status(&copy) == MR_OK ? mr_bytes_of_buf(&copy) : NULL;

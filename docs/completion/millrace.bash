@@ -9,7 +9,7 @@ _millrace() {
         prompts,--source) words=" any user synthetic api" ;;
         keys,--role) words=" viewer producer operator admin worker" ;;
     *) case $command in
-        '') words="--help --version up down status doctor ingest sample run apply pipelines pipeline runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead pause resume limits schedules migrate keys audit config completion help" ;;
+        '') words="--help --version up down status doctor ingest sample run apply pipelines pipeline runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead repair pause resume limits schedules migrate keys audit config completion help" ;;
         up) words="--help --workers --foreground --broker --json --config --timeout --home" ;;
         down) words="--help --broker --json --config --timeout --home" ;;
         status) words="--help --broker --json --config --timeout --home" ;;
@@ -35,6 +35,7 @@ _millrace() {
         artifacts) words="--help --run --output --limit --after --broker --json --config --timeout --home list get" ;;
         tail) words="--help --count --topic --broker --json --config --timeout --home" ;;
         dead) words="--help --run --component --search --all --reason --limit --after --broker --json --config --timeout --home list show replay discard" ;;
+        repair) words="--help --run --limit --after --broker --json --config --timeout --home list run" ;;
         pause) words="--help --reason --broker --json --config --timeout --home list component run client" ;;
         resume) words="--help --reason --broker --json --config --timeout --home list component run client" ;;
         limits) words="--help --concurrent --rate --burst --broker --json --config --timeout --home list set remove" ;;

@@ -6,34 +6,33 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME = 96, WIDTH_MAX = 65536 };
+enum { NAME = 32, WIDTH_MAX = 65536 };
 
-/* The matrix of a result's field; *there is false when the field holds none. */
-static mr_status read_matrix(mr_span result, const char *field, mr_span *data, uint64_t *rows, uint64_t *cols, bool *there,
-                             mr_error *err) {
-    mr_unpack map, value, member;
-    uint32_t count;
-    mr_unpack_init(&map, result);
-    *there = mr_unpack_find(&map, field, &value) == MR_OK && value.at < value.end && *value.at != 0xc0;
-    if (!*there) return MR_OK;
-    member = value;
-    MR_TRY(mr_unpack_map(&member, 8, &count, err));
-    if (mr_unpack_find(&value, "rows", &member) != MR_OK) return mr_fail(err, MR_E_CORRUPT, "the matrix '%s' has no rows", field);
-    MR_TRY(mr_unpack_u64(&member, UINT32_MAX, rows, err));
-    if (mr_unpack_find(&value, "cols", &member) != MR_OK) return mr_fail(err, MR_E_CORRUPT, "the matrix '%s' has no cols", field);
-    MR_TRY(mr_unpack_u64(&member, WIDTH_MAX, cols, err));
-    if (mr_unpack_find(&value, "data", &member) != MR_OK) return mr_fail(err, MR_E_CORRUPT, "the matrix '%s' has no data", field);
-    MR_TRY(mr_unpack_bin(&member, SIZE_MAX, data, err));
-    if (data->len == *rows * *cols * sizeof(double)) return MR_OK;
-    return mr_fail(err, MR_E_CORRUPT, "the matrix '%s' has not the size that it says", field);
+static const char field[] = "scores";
+
+static mr_status no_scores(const mr_call *call, mr_error *err) {
+    return mr_fail(err, MR_E_INVALID, "%s, applied to the rows, gives no matrix '%s' with a row for each", call->reducer->name, field);
 }
 
-static mr_status name_columns(const char *field, uint32_t width, mr_arena *arena, const char ***out, mr_error *err) {
+/* The matrix: rows x *cols values, each float64. */
+static mr_status read_scores(const mr_call *call, mr_span result, mr_span *data, uint64_t *cols, mr_error *err) {
+    mr_unpack map, value, member;
+    uint64_t rows;
+    mr_unpack_init(&map, result);
+    if (mr_unpack_find(&map, field, &value) != MR_OK || mr_unpack_find(&value, "rows", &member) != MR_OK ||
+        mr_unpack_u64(&member, UINT32_MAX, &rows, NULL) != MR_OK || mr_unpack_find(&value, "cols", &member) != MR_OK ||
+        mr_unpack_u64(&member, WIDTH_MAX, cols, NULL) != MR_OK || mr_unpack_find(&value, "data", &member) != MR_OK ||
+        mr_unpack_bin(&member, SIZE_MAX, data, NULL) != MR_OK)
+        return no_scores(call, err);
+    return rows == call->batch->rows && *cols && data->len == rows * *cols * sizeof(double) ? MR_OK : no_scores(call, err);
+}
+
+static mr_status name_columns(uint32_t width, mr_arena *arena, const char ***out, mr_error *err) {
     const char **names = mr_arena_alloc(arena, width, sizeof *names);
     for (uint32_t j = 0; names && j < width; j++) {
         char text[NAME];
-        int n = snprintf(text, sizeof text, "%.64s_%u", field, j + 1);
-        names[j] = mr_arena_copy(arena, text, (size_t)n + 1);
+        int n = snprintf(text, sizeof text, "%s_%u", field, j + 1);
+        names[j] = mr_arena_copy(arena, text, (size_t)n);
         if (!names[j]) names = NULL;
     }
     *out = names;
@@ -41,25 +40,19 @@ static mr_status name_columns(const char *field, uint32_t width, mr_arena *arena
 }
 
 static mr_status replace_features(const mr_call *call, mr_span result, mr_arena *arena, mr_batch *out, mr_error *err) {
-    for (const mr_field *f = call->reducer->outputs; f->name; f++) {
-        mr_span data;
-        uint64_t rows, cols;
-        bool there;
-        if (f->type != MR_FIELD_MATRIX) continue;
-        MR_TRY(read_matrix(result, f->name, &data, &rows, &cols, &there, err));
-        if (!there || rows != call->batch->rows || cols == 0) continue;
-        const char **names;
-        MR_TRY(name_columns(f->name, (uint32_t)cols, arena, &names, err));
-        double *features = mr_arena_alloc(arena, rows * cols + 1, sizeof *features);
-        if (!features) return mr_fail(err, MR_E_MEMORY, "no memory for the features of %u rows", call->batch->rows);
-        memcpy(features, data.data, data.len);
-        *out = *call->batch;
-        out->features = features;
-        out->feature_names = names;
-        out->width = (uint32_t)cols;
-        return MR_OK;
-    }
-    return mr_fail(err, MR_E_INVALID, "%s, applied to the rows, gives no matrix with a row for each", call->reducer->name);
+    mr_span data;
+    uint64_t cols;
+    const char **names;
+    MR_TRY(read_scores(call, result, &data, &cols, err));
+    MR_TRY(name_columns((uint32_t)cols, arena, &names, err));
+    double *features = mr_arena_alloc(arena, call->batch->rows * cols, sizeof *features);
+    if (!features) return mr_fail(err, MR_E_MEMORY, "no memory for the features of %u rows", call->batch->rows);
+    memcpy(features, data.data, data.len);
+    *out = *call->batch;
+    out->features = features;
+    out->feature_names = names;
+    out->width = (uint32_t)cols;
+    return MR_OK;
 }
 
 static mr_status apply_reducer(const mr_call *call, mr_outcome *out, mr_error *err) {

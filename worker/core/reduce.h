@@ -6,7 +6,7 @@
 #include "worker/core/runner.h"
 
 /* As mr_run_call, for a call with `reducer` and a batch. The model is the artifact in `given` that is used for features;
- * the features become the first matrix among what applying it gives, named after that field and its columns from 1. */
+ * the features become the matrix `scores` that applying it gives, named scores_1, scores_2, ... */
 mr_status mr_run_reduced(const mr_call *call, mr_outcome *out);
 
 #endif
