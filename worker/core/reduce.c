@@ -45,7 +45,7 @@ static mr_status replace_features(const mr_call *call, mr_span result, mr_arena 
     const char **names;
     MR_TRY(read_scores(call, result, &data, &cols, err));
     MR_TRY(name_columns((uint32_t)cols, arena, &names, err));
-    double *features = mr_arena_alloc(arena, call->batch->rows * cols, sizeof *features);
+    double *features = mr_arena_alloc(arena, call->batch->rows * cols + 1, sizeof *features);
     if (!features) return mr_fail(err, MR_E_MEMORY, "no memory for the features of %u rows", call->batch->rows);
     memcpy(features, data.data, data.len);
     *out = *call->batch;
