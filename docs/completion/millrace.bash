@@ -9,7 +9,7 @@ _millrace() {
         prompts,--source) words=" any user synthetic api" ;;
         keys,--role) words=" viewer producer operator admin worker" ;;
     *) case $command in
-        '') words="--help --version up down status doctor ingest sample run apply pipelines pipeline runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead repair pause resume limits schedules migrate keys audit config completion help" ;;
+        '') words="--help --version up down status doctor ingest sample run apply pipelines pipeline stream submit task runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead repair pause resume limits schedules migrate keys audit config completion help" ;;
         up) words="--help --workers --foreground --broker --json --config --timeout --home" ;;
         down) words="--help --broker --json --config --timeout --home" ;;
         status) words="--help --broker --json --config --timeout --home" ;;
@@ -20,6 +20,9 @@ _millrace() {
         apply) words="--help --model --dataset --version --set --role --batch-size --seed --name --priority --key --wait --detach --broker --json --config --timeout --home" ;;
         pipelines) words="--help --broker --json --config --timeout --home list show" ;;
         pipeline) words="--help --component --pipeline --set --dataset --version --batch-size --seed --role --name --priority --key --at --every --cron --wait --detach --broker --json --config --timeout --home check" ;;
+        stream) words="--help --component --set --seed --name --priority --key --broker --json --config --timeout --home open close" ;;
+        submit) words="--help --input --matrix --wait --single --window --key --verbose --broker --json --config --timeout --home" ;;
+        task) words="--help --id --body --broker --json --config --timeout --home" ;;
         runs) words="--help --limit --after --broker --json --config --timeout --home list show" ;;
         results) words="--help --component --batches --full --limit --after --broker --json --config --timeout --home" ;;
         report) words="--help --output --broker --json --config --timeout --home" ;;
