@@ -147,9 +147,9 @@ static void send_work(mr_broker *b, const mr_action *a) {
 }
 
 static void send_step(mr_broker *b, const mr_action *a) {
+    flush_work(b); /* the peer may be gone after it */
     mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
     mr_live_run *run = mr_broker_run(b, a->key.run);
-    flush_work(b);
     if (!peer || !run) return;
     const mr_run_info *info = run->info;
     mr_wire m = {.type = MR_MSG_STEP};
@@ -191,10 +191,10 @@ static void ack(mr_broker *b, const mr_action *a) {
 }
 
 static void cancel_attempt(mr_broker *b, const mr_action *a) {
+    flush_work(b); /* a cancel must not overtake its work, and the peer may be gone after it */
     mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
     mr_wire m = {.type = MR_MSG_CANCEL};
     m.as.cancel = (mr_wire_cancel){.attempts = &a->attempt, .attempt_count = 1};
-    flush_work(b); /* a cancel must not overtake its work */
     if (peer) mr_broker_send(b, peer, &m, NULL);
 }
 
@@ -473,11 +473,13 @@ static void run_finished(mr_broker *b, const mr_action *a) {
         forget_run(b, a->key.run);
         return;
     }
+    const mr_live_run *run = mr_broker_run(b, a->key.run);
     mr_run_end_job *job = mr_new(NULL, 1, sizeof *job);
     if (!job) return; /* found again, and ended, at the next start */
     job->head.work = mr_run_end_work;
     job->head.done = run_end_done;
     job->run = a->key.run;
+    job->life = run ? run->info->life : 0;
     job->state = a->state;
     snprintf(job->reason, sizeof job->reason, "%s", a->text);
     counts_json(b, a->key.run, job->counts, sizeof job->counts);

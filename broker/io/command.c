@@ -131,7 +131,8 @@ static void cancel_done(mr_broker *b, mr_job *head) {
 
 static void cancel_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err) {
     uint64_t id = mr_arg_number(call->args, "id", 0);
-    if (!mr_broker_run(b, id)) {
+    const mr_live_run *run = mr_broker_run(b, id);
+    if (!run) {
         mr_fail(err, MR_E_NOT_FOUND, "no run %llu is running: 'millrace runs' shows the state of each", (unsigned long long)id);
         return;
     }
@@ -143,6 +144,7 @@ static void cancel_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *ca
     job->head.work = mr_run_end_work;
     job->head.done = cancel_done;
     job->run = id;
+    job->life = run->info->life;
     job->state = MR_RUN_CANCELLED;
     job->peer = peer->number;
     job->call = call->call;

@@ -17,9 +17,11 @@ static bool is_running(const mr_broker *b, uint64_t run) {
 static void recovered(mr_broker *b, mr_job *head) {
     mr_recover_job *job = (mr_recover_job *)head;
     bool running = is_running(b, job->run);
-    bool leaving =
-        !running && mr_broker_run(b, job->run); /* the word that its last end is written is on the way */
+    bool there = mr_broker_run(b, job->run) != NULL;
+    /* The word that its last end is written is on the way, or came while this was read. */
+    bool leaving = !running && (there || job->known);
     if (mr_status_of((int)head->status)->retryable || (head->status == MR_OK && leaving)) {
+        job->known = there;
         mr_broker_try_again(b, head);
         return;
     }
@@ -34,6 +36,7 @@ static void recovered(mr_broker *b, mr_job *head) {
 static void recover(mr_broker *b, uint64_t run) {
     mr_recover_job *job = is_running(b, run) ? NULL : mr_recover_job_new(run);
     if (!job) return;
+    job->known = mr_broker_run(b, run) != NULL;
     job->head.work = mr_recover_work;
     job->head.done = recovered;
     mr_desk_give(&b->planner, &job->head);

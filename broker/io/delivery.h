@@ -64,6 +64,7 @@ mr_status mr_planner_start(mr_desk *desk, void (*due)(struct mr_broker *, mr_job
 typedef struct mr_recover_job {
     mr_job head;
     uint64_t run;
+    bool known;        /* it was not yet forgotten when this was handed to a desk: its end may be younger than what is read */
     bool ended;        /* out: it has ended meanwhile; then there is nothing else */
     mr_run_info *info; /* out, given */
     mr_buf done, dead; /* out: 8 bytes a batch, as mr_packed_key; dead ones with their status behind */

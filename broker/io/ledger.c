@@ -78,13 +78,13 @@ static const mr_pg_statement insert_failure = {
     9,
     {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BOOL}};
 
+/* Of the life that the broker knows: one that is written again, because the answer to its COMMIT was lost, must not end the
+ * life that a replay has begun since. */
 static const mr_pg_statement insert_run_end = {
     "ledger_run_end",
-    "insert into millrace.run_ending (run_id, life, state, reason, counts)"
-    " select $1, coalesce((select max(life) from millrace.run_reopen where run_id = $1), 0), $2, $3, $4"
-    " on conflict do nothing",
-    4,
-    {MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT, MR_PG_JSONB}};
+    "insert into millrace.run_ending (run_id, life, state, reason, counts) values ($1, $2, $3, $4, $5) on conflict do nothing",
+    5,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT, MR_PG_TEXT, MR_PG_JSONB}};
 
 /* ---- a group of commits ---- */
 
@@ -419,6 +419,7 @@ void mr_run_end_work(mr_desk *desk, mr_job *job) {
     mr_pg_params p;
     mr_pg_params_init(&p, NULL, 8192);
     mr_pg_put_int8(&p, (int64_t)e->run);
+    mr_pg_put_int4(&p, e->life);
     mr_pg_put_text(&p, run_state_word(e->state));
     mr_pg_put_text(&p, e->reason);
     mr_pg_put_jsonb(&p, mr_span_of(e->counts[0] ? e->counts : "[]"));

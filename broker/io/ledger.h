@@ -52,6 +52,7 @@ typedef struct mr_failure_job {
 typedef struct mr_run_end_job {
     mr_job head;
     uint64_t run;
+    int32_t life; /* which of its lives ends */
     mr_run_state state;
     char reason[256];
     char counts[2048]; /* JSON */

@@ -12,7 +12,8 @@ static const mr_pg_statement read_run = {
     "run_read",
     "select coalesce(r.version_id, 0), coalesce(v.row_count, millrace.task_count(r.id)), r.seed, coalesce(d.id, 0),"
     " coalesce(d.name, ''), coalesce(d.kind, ''), coalesce(d.columns, '[]'), r.roles, r.priority, r.client,"
-    " r.version_id is null, not exists (select 1 from millrace.stream_end e where e.run_id = r.id)"
+    " r.version_id is null, not exists (select 1 from millrace.stream_end e where e.run_id = r.id),"
+    " coalesce((select max(o.life) from millrace.run_reopen o where o.run_id = r.id), 0)"
     " from millrace.run r left join millrace.dataset_version v on v.id = r.version_id"
     " left join millrace.dataset d on d.id = v.dataset_id"
     " where r.id = $1",
@@ -117,6 +118,7 @@ static mr_status read_head(mr_pg *pg, mr_run_info *info, mr_pg_params *p, mr_err
         snprintf(info->client, sizeof info->client, "%.*s", MR_SPAN_ARG(mr_pg_text(&row, 9)));
         info->stream = mr_pg_bool(&row, 10);
         info->open = info->stream && mr_pg_bool(&row, 11);
+        info->life = (int32_t)mr_pg_int(&row, 12);
     }
     if (s == MR_OK) s = mr_pg_row_status(&row, err);
     mr_pg_result_free(&r);

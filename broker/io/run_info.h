@@ -31,6 +31,7 @@ typedef struct mr_run_info {
     mr_table_schema schema; /* of a table */
     mr_bindings bindings;
     uint32_t priority;
+    int32_t life; /* how often it was reopened when this was read */
     char client[MR_NAME_MAX + 1];
     uint32_t steps;
     mr_step_plan plan[MR_STEPS_MAX];

@@ -327,6 +327,20 @@ static void a_run_ends_once(void **state) {
     stop_desk(&d, false);
 }
 
+static void an_end_that_is_written_again_does_not_end_the_next_life(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    mr_run_end_job *first = end_run(&d, MR_RUN_FAILED);
+    rig_sql(d.r, "insert into millrace.run_reopen (run_id, life, client) select id, 1, 'c' from millrace.run");
+    mr_run_end_job *again = end_run(&d, MR_RUN_FAILED); /* as when the answer to its COMMIT was lost */
+    assert_int_equal(again->head.status, MR_OK);
+    assert_true(again->existed);
+    assert_int_equal(rig_number(d.r, "select count(*) from millrace.run_end"), 0);
+    mr_free(NULL, first, 1, sizeof *first);
+    mr_free(NULL, again, 1, sizeof *again);
+    stop_desk(&d, false);
+}
+
 static void a_failed_attempt_is_a_row(void **state) {
     desk_of d;
     start_desk(&d, state);
@@ -376,6 +390,7 @@ int main(void) {
         cmocka_unit_test(results_wait_for_a_database_that_is_away),
         cmocka_unit_test(what_the_database_did_not_take_before_the_end_goes_back_to_be_sent_again),
         cmocka_unit_test(a_run_ends_once),
+        cmocka_unit_test(an_end_that_is_written_again_does_not_end_the_next_life),
         cmocka_unit_test(a_failed_attempt_is_a_row),
         cmocka_unit_test(ends_and_failures_are_fenced_too),
     };
