@@ -4,94 +4,129 @@
 #include <stdio.h>
 #include <string.h>
 
-bool sim_rule_applies(const sim_world *w, const mr_rule *rule, const mr_work_key *key) {
-    const sim_run_row *run = &w->run[key->run - 1];
-    char number[24];
-    snprintf(number, sizeof number, "%llu", (unsigned long long)key->run);
-    return !strcmp(rule->name, rule->of == MR_RULE_COMPONENT ? run->step[key->step].component
-                               : rule->of == MR_RULE_CLIENT  ? run->client
-                                                             : number);
+static uint32_t spec_of(sim_world *w, uint64_t run) {
+    const sim_spec *s = sim_spec_of_run(w, run);
+    MR_ASSERT(s);
+    return (uint32_t)(s - w->spec);
 }
 
-void sim_rule_told(sim_world *w, sim_rule *rule) {
-    rule->tokens = 1;
-    rule->at_ms = w->now;
+static bool applies(sim_world *w, const mr_rule *rule, const mr_work_key *key) {
+    const sim_spec *s = sim_spec_of_run(w, key->run);
+    char text[24];
+    if (rule->of == MR_RULE_COMPONENT) snprintf(text, sizeof text, "c%u", s->step[key->step].component);
+    else if (rule->of == MR_RULE_CLIENT) snprintf(text, sizeof text, "cli@%s", s->client);
+    else snprintf(text, sizeof text, "%llu", (unsigned long long)key->run);
+    return !strcmp(rule->name, text);
 }
 
-void sim_not_out(sim_world *w, uint32_t peer, uint64_t attempt) {
-    for (uint32_t i = 0; i < w->lives; i++)
-        if (w->live[i].peer == peer && (!attempt || w->live[i].attempt == attempt))
-            w->live[i--] = w->live[--w->lives];
+static bool holds(const mr_rule *r) { return r->paused || r->max_concurrent || r->per_second > 0; }
+
+static void hold(sim_world *w, sim_broker *b, uint32_t i, const mr_rule *rule) {
+    bool same = b->rule[i].set && rule->burst == b->rule[i].rule.burst &&
+                !(rule->per_second < b->rule[i].rule.per_second) && !(rule->per_second > b->rule[i].rule.per_second);
+    b->rule[i].rule = *rule;
+    b->rule[i].set = holds(rule);
+    if (same) return; /* its rate goes on */
+    b->rule[i].tokens = 1;
+    b->rule[i].at_ms = sim_ms(w);
 }
 
-static void check_rate(sim_world *w, sim_rule *r) {
-    double earned = (double)(w->now - r->at_ms) / 1000 * r->rule.per_second;
-    r->tokens = r->tokens + earned < r->rule.burst ? r->tokens + earned : r->rule.burst;
-    r->at_ms = w->now;
-    if (r->tokens < 1 - 1e-6) sim_broken(w, "the rate of %s was exceeded", r->rule.name);
-    r->tokens--;
+/* What is asked for is what the table says, whatever the core was told. */
+void sim_rule_told(sim_world *w, sim_broker *b, const mr_rule *rule) {
+    for (uint32_t i = 0; i < SIM_RULES; i++) {
+        mr_rule *now = &w->rule[i].now;
+        if (now->of != rule->of || strcmp(now->name, rule->name)) continue;
+        mr_rule told = *rule;
+        if (w->variant == SIM_ONE_MORE || w->variant == SIM_TWICE_AS_FAST) {
+            told.max_concurrent = rule->max_concurrent && w->variant == SIM_ONE_MORE ? rule->max_concurrent - 1
+                                                                                     : rule->max_concurrent;
+            told.per_second = w->variant == SIM_TWICE_AS_FAST ? rule->per_second / 2 : rule->per_second;
+        }
+        hold(w, b, i, &told);
+    }
 }
 
-static void check_rule(sim_world *w, sim_rule *r) {
+/* A broker that starts has read the rules now: these hold, told or not. */
+void sim_check_rules_read(sim_world *w, sim_broker *b) {
+    for (uint32_t i = 0; b && i < SIM_RULES; i++)
+        if (w->rule[i].now.name[0]) hold(w, b, i, &w->rule[i].now);
+}
+
+void sim_not_out(sim_broker *b, uint32_t peer, uint64_t attempt) {
+    for (uint32_t i = 0; i < b->lives; i++)
+        if (b->live[i].peer == peer && (!attempt || b->live[i].attempt == attempt)) b->live[i--] = b->live[--b->lives];
+}
+
+static void check_rate(sim_world *w, sim_broker *b, uint32_t i) {
+    const mr_rule *rule = &b->rule[i].rule;
+    uint64_t now = sim_ms(w);
+    double tokens = b->rule[i].tokens + (double)(now - b->rule[i].at_ms) / 1000 * rule->per_second;
+    b->rule[i].tokens = tokens < rule->burst ? tokens : rule->burst;
+    b->rule[i].at_ms = now;
+    if (b->rule[i].tokens < 1 - 1e-6) sim_broken(w, "the rate of %s was exceeded", rule->name);
+    b->rule[i].tokens--;
+}
+
+static void check_rule(sim_world *w, sim_broker *b, uint32_t i) {
+    const mr_rule *rule = &b->rule[i].rule;
     uint32_t out = 0;
-    for (uint32_t i = 0; i < w->lives; i++) out += sim_rule_applies(w, &r->rule, &w->live[i].key);
-    if (r->rule.paused) sim_broken(w, "%s is paused and work of it was sent", r->rule.name);
-    if (r->rule.max_concurrent && out > r->rule.max_concurrent)
-        sim_broken(w, "%u attempts of %s are out; the limit is %u", out, r->rule.name,
-                   r->rule.max_concurrent);
-    if (r->rule.per_second > 0) check_rate(w, r);
+    for (uint32_t k = 0; k < b->lives; k++) out += applies(w, rule, &b->live[k].key);
+    if (rule->paused) sim_broken(w, "%s is paused and work of it was sent", rule->name);
+    if (rule->max_concurrent && out > rule->max_concurrent)
+        sim_broken(w, "%u attempts of %s are out; the limit is %u", out, rule->name, rule->max_concurrent);
+    if (rule->per_second > 0) check_rate(w, b, i);
 }
 
 /* ---- priorities ---- */
 
-static bool under_a_rule(const sim_world *w, const mr_work_key *key) {
+static bool under_a_rule(sim_world *w, const sim_broker *b, const mr_work_key *key) {
     for (uint32_t i = 0; i < SIM_RULES; i++)
-        if (w->rule[i].set && sim_rule_applies(w, &w->rule[i].rule, key)) return true;
+        if (b->rule[i].set && applies(w, &b->rule[i].rule, key)) return true;
     return false;
 }
 
 /* The longest that anybody of this priority has waited since it was served last. */
-static uint64_t longest_wait(const sim_world *w, uint32_t priority) {
-    uint64_t longest = 0;
-    for (uint32_t r = 0; r < SIM_RUNS; r++)
-        for (uint32_t s = 0; s < w->run[r].steps && w->run[r].priority == priority && w->run[r].submitted;
-             s++) {
-            uint64_t since = w->run[r].since_ms;
-            for (uint32_t k = 0; k < SIM_RUNS; k++) /* its share: the same component, client and priority */
-                if (w->run[k].priority == priority && !strcmp(w->run[k].client, w->run[r].client) &&
-                    w->run[k].sent_ms[s] > since)
-                    since = w->run[k].sent_ms[s];
-            if (w->now - since > longest) longest = w->now - since;
+static uint64_t longest_wait(const sim_world *w, const sim_broker *b, uint32_t priority) {
+    uint64_t longest = 0, now = sim_ms(w);
+    for (uint32_t r = 0; r < SIM_SPECS; r++)
+        for (uint32_t s = 0; s < w->spec[r].steps && w->spec[r].priority == priority && b->since_ms[r]; s++) {
+            uint64_t since = b->since_ms[r];
+            for (uint32_t k = 0; k < SIM_SPECS; k++) /* its share: the same component, client and priority */
+                for (uint32_t t = 0; t < w->spec[k].steps; t++)
+                    if (w->spec[k].priority == priority && !strcmp(w->spec[k].client, w->spec[r].client) &&
+                        w->spec[k].step[t].component == w->spec[r].step[s].component && b->sent_ms[k][t] > since)
+                        since = b->sent_ms[k][t];
+            if (now - since > longest) longest = now - since;
         }
     return longest;
 }
 
-static bool offers(const sim_world *w, uint32_t peer, const mr_work_key *key) {
-    for (uint32_t i = 0; i < SIM_WORKERS; i++)
-        if (w->worker[i].peer == peer)
-            return w->worker[i].components >> sim_component_of(&w->run[key->run - 1].step[key->step]) & 1;
-    return false;
+static bool offers(sim_world *w, const sim_broker *b, uint32_t peer, const mr_work_key *key) {
+    const sim_spec *s = sim_spec_of_run(w, key->run);
+    return b->offers[peer] >> s->step[key->step].component & 1;
 }
 
-static void check_order(sim_world *w, const mr_action *a) {
-    uint32_t priority = w->run[a->key.run - 1].priority;
-    for (size_t i = 0; i < w->blobs.count; i++) {
-        const sim_handle *h = &w->blobs.item[i];
-        if (!h->open || h->sent) continue;
-        uint32_t higher = w->run[h->key.run - 1].priority;
-        if (higher <= priority || !offers(w, a->peer, &h->key) || under_a_rule(w, &h->key)) continue;
-        if (longest_wait(w, priority) / SIM_AGE_MS + priority < higher)
+static void check_order(sim_world *w, sim_broker *b, const mr_action *a) {
+    uint32_t priority = w->spec[spec_of(w, a->key.run)].priority;
+    uint64_t waited = UINT64_MAX;
+    for (uint32_t i = 0; i < b->inputs; i++) {
+        const sim_input *in = &b->input[i];
+        if (!in->loaded || in->sent) continue;
+        uint32_t higher = w->spec[spec_of(w, in->key.run)].priority;
+        if (higher <= priority || !offers(w, b, a->peer, &in->key) || under_a_rule(w, b, &in->key)) continue;
+        if (waited == UINT64_MAX) waited = longest_wait(w, b, priority);
+        if (waited / SIM_AGE_MS + 1 + priority < higher)
             sim_broken(w, "work of priority %u was sent before ready work of priority %u", priority, higher);
     }
 }
 
-void sim_check_send(sim_world *w, const mr_action *a) {
-    MR_ASSERT(w->lives < SIM_LIVE);
-    check_order(w, a);
-    w->blobs.item[a->handle].sent = true;
-    w->live[w->lives++] = (sim_live){a->attempt, a->peer, a->key};
-    w->run[a->key.run - 1].sent_ms[a->key.step] = w->now;
+void sim_check_send(sim_world *w, sim_broker *b, const mr_action *a) {
+    MR_ASSERT(b->lives < SIM_LIVES);
+    check_order(w, b, a);
+    b->live[b->lives++] = (sim_live){a->attempt, a->peer, a->key};
+    b->sent_ms[spec_of(w, a->key.run)][a->key.step] = sim_ms(w);
     for (uint32_t i = 0; i < SIM_RULES; i++)
-        if (w->rule[i].set && sim_rule_applies(w, &w->rule[i].rule, &a->key)) check_rule(w, &w->rule[i]);
-    if (sim_node_of(w, &a->key)->dead) sim_broken(w, "a batch that was given up was sent again");
+        if (b->rule[i].set && applies(w, &b->rule[i].rule, &a->key)) check_rule(w, b, i);
+    const sim_node *node = sim_node_of(w, &a->key);
+    if (node->dead && !node->rows) sim_broken(w, "a batch that was given up was sent again");
 }

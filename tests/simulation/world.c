@@ -1,64 +1,42 @@
-/* world.c: time, chance, what is kept, and the course of one schedule. */
+/* world.c: what a seed says, and the course of one schedule. */
 #include "tests/simulation/world.h"
+
+#include "worker/core/link.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-bool sim_chance(sim_world *w, double p) { return mr_rng_unit(&w->rng) < p; }
+enum { LOOK_US = 100000, STOP_MS = 30000 };
 
-uint64_t sim_between(sim_world *w, uint64_t low, uint64_t high) {
-    return low + mr_rng_below(&w->rng, high - low + 1);
-}
+bool sim_chance(sim_world *w, double p) { return p > 0 && mr_rng_unit(&w->rng) < p; }
 
-/* ---- the agenda: a binary heap by time, then order ---- */
+uint64_t sim_between(sim_world *w, uint64_t low, uint64_t high) { return low + mr_rng_below(&w->rng, high - low + 1); }
 
-static bool before(const sim_item *a, const sim_item *b) {
-    return a->at != b->at ? a->at < b->at : a->order < b->order;
-}
+bool sim_faulty(const sim_world *w) { return w->now < (uint64_t)SIM_FAULTS_MS * 1000; }
 
-static void swap(sim_item *a, sim_item *b) {
-    sim_item t = *a;
-    *a = *b;
-    *b = t;
-}
-
-void sim_at(sim_world *w, uint64_t delay, sim_item item) {
-    if (w->items == w->cap) {
-        w->cap = w->cap ? w->cap * 2 : 256;
-        w->heap = realloc(w->heap, w->cap * sizeof *w->heap);
-        MR_ASSERT(w->heap);
-    }
-    item.at = w->now + delay;
-    if (!item.order) item.order = ++w->order;
-    size_t i = w->items++;
-    w->heap[i] = item;
-    for (; i > 0 && before(&w->heap[i], &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-        swap(&w->heap[i], &w->heap[(i - 1) / 2]);
-}
-
-bool sim_next(sim_world *w, sim_item *out) {
-    if (!w->items) return false;
-    *out = w->heap[0];
-    w->heap[0] = w->heap[--w->items];
-    for (size_t i = 0, least;; i = least) {
-        least = i;
-        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < w->items; child++)
-            if (before(&w->heap[child], &w->heap[least])) least = child;
-        if (least == i) break;
-        swap(&w->heap[i], &w->heap[least]);
-    }
-    w->now = out->at;
-    return true;
-}
+sim_process *sim_broker_process(sim_world *w, uint32_t index) { return &w->process[index]; }
+sim_process *sim_worker_process(sim_world *w, uint32_t index) { return &w->process[SIM_BROKERS + index]; }
 
 /* ---- reporting ---- */
+
+const char *sim_variant_text(sim_variant variant) {
+#define TEXT(name, text) text,
+    static const char *const texts[] = {SIM_VARIANTS_OF(TEXT)};
+    return texts[variant];
+}
+
+const char *sim_counter_name(sim_counter counter) {
+#define NAME(name) #name,
+    static const char *const names[] = {SIM_COUNTERS_OF(NAME)};
+    return names[counter];
+}
 
 void sim_broken(sim_world *w, const char *fmt, ...) {
     if (w->broken) return;
     w->broken = true;
-    int n = snprintf(w->report->text, sizeof w->report->text, "at %llu ms: ", (unsigned long long)w->now);
+    int n = snprintf(w->report->text, sizeof w->report->text, "at %llu ms: ", (unsigned long long)sim_ms(w));
     va_list args;
     va_start(args, fmt);
     vsnprintf(w->report->text + n, sizeof w->report->text - (size_t)n, fmt, args);
@@ -66,127 +44,82 @@ void sim_broken(sim_world *w, const char *fmt, ...) {
     if (w->trace) printf("BROKEN %s\n", w->report->text);
 }
 
-void sim_trace(const sim_world *w, const sim_item *i) {
-    static const char *const names[SIM_KINDS] = {
-        "B hello", "B credit", "B result", "B release", "B heartbeat", "B bye",
-        "W welcome", "W again", "W step", "W work", "W ack", "W cancel",
-        "W job done", "W resend", "W beat", "W crash", "W start", "W pause",
-        "D loaded", "D commit", "D resolve", "D run ended", "D dead", "D down", "D up",
-        "B tick", "B crash", "B start", "B submit", "B cancel", "B rule", "B replay"};
-    if (!w->trace || i->kind == B_TICK || i->kind == W_BEAT || i->kind == B_HEARTBEAT) return;
-    printf("%8llu %-11s worker=%u session=%u key=%llu/%u/%u/%u attempt=%llu status=%d verdict=%d\n",
-           (unsigned long long)i->at, names[i->kind], i->worker, i->session, (unsigned long long)i->key.run,
-           i->key.step, i->key.level, i->key.index, (unsigned long long)i->attempt, (int)i->status,
-           (int)i->verdict);
-}
-
-/* ---- handles ---- */
-
-uint64_t sim_handle_new(sim_handles *h, uint64_t value, const mr_work_key *key) {
-    if (h->count == h->cap) {
-        h->cap = h->cap ? h->cap * 2 : 256;
-        h->item = realloc(h->item, h->cap * sizeof *h->item);
-        MR_ASSERT(h->item);
-    }
-    h->item[h->count] = (sim_handle){.value = value, .key = *key, .open = true};
-    return h->count++;
-}
-
-uint64_t sim_handle_close(sim_world *w, sim_handles *h, uint64_t handle, const char *what) {
-    if (handle >= h->count || !h->item[handle].open) {
-        sim_broken(w, "%s %llu was given back twice, or never given", what, (unsigned long long)handle);
-        return 0;
-    }
-    h->item[handle].open = false;
-    return h->item[handle].value;
-}
-
-/* ---- the computation ---- */
-
-sim_node *sim_node_of(sim_world *w, const mr_work_key *key) {
-    return &w->run[key->run - 1].node[key->step][key->level][key->index];
-}
-
-uint64_t sim_batch_input(const mr_work_key *key) {
-    return mr_mix64(key->run * 1000003 + key->step * 4099 + (uint64_t)key->index + 1);
-}
-
-uint64_t sim_compute(uint64_t input) { return mr_mix64(input ^ 0x5eed); }
-
-bool sim_merge_input(sim_world *w, const mr_work_key *key, bool expected, uint64_t *input) {
-    uint32_t first, count;
-    mr_plan_children(&w->run[key->run - 1].step[key->step], key->level, key->index, &first, &count);
-    *input = mr_mix64(count);
-    for (uint32_t i = 0; i < count; i++) {
-        mr_work_key child = {key->run, key->step, key->level - 1, first + i};
-        const sim_node *node = sim_node_of(w, &child);
-        if (!expected && !node->rows) return false;
-        *input = mr_mix64(*input ^ (expected ? node->expected : node->value));
-    }
-    return true;
-}
-
-uint32_t sim_component_of(const mr_step_plan *step) { return (uint32_t)(step->component[1] - '0'); }
-
-static void expect(sim_world *w, mr_work_key key) {
-    uint64_t input = sim_batch_input(&key);
-    if (key.level > 0) sim_merge_input(w, &key, true, &input);
-    sim_node_of(w, &key)->expected = sim_compute(input);
+void sim_trace(const sim_world *w, const char *fmt, ...) {
+    if (!w->trace) return;
+    const sim_process *p = sim_self();
+    printf("%10.3f ms %c%u ", (double)w->now / 1000, p ? "bwc"[p->role] : '-', p ? p->index : 0);
+    va_list args;
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    printf("\n");
+    fflush(stdout);
 }
 
 /* ---- what a seed says ---- */
 
-static void draw_run(sim_world *w, uint64_t id) {
-    sim_run_row *run = &w->run[id - 1];
-    uint32_t batches = (uint32_t)sim_between(w, 1, 90);
-    run->rows = (uint64_t)batches * 32 - sim_between(w, 0, 31);
-    run->steps = (uint32_t)sim_between(w, 1, SIM_STEPS);
-    run->priority = (uint32_t[]){100, 100, 150, 1000}[sim_between(w, 0, 3)];
-    snprintf(run->client, sizeof run->client, "k%u", (unsigned)sim_between(w, 0, 1));
-    for (uint32_t s = 0; s < run->steps; s++) {
-        mr_step_plan *step = &run->step[s];
-        *step = (mr_step_plan){.version = 1, .shape = (mr_step_shape)sim_between(w, 0, 2),
-                               .deadline_ms = SIM_DEADLINE_MS};
-        snprintf(step->component, sizeof step->component, "c%u", s % SIM_COMPONENTS);
-        MR_ASSERT(mr_plan_step(run->rows, 32, step, NULL) == MR_OK);
-        for (uint32_t k = 0; k < step->levels; k++)
-            for (uint32_t i = 0; i < step->counts[k]; i++) expect(w, (mr_work_key){id, s, k, i});
+static uint64_t some_time(sim_world *w, uint64_t from_ms, uint64_t to_ms) {
+    return sim_between(w, from_ms * 1000, to_ms * 1000);
+}
+
+static void draw_spec(sim_world *w, uint32_t i) {
+    sim_spec *s = &w->spec[i];
+    uint32_t batches = (uint32_t)sim_between(w, 1, 70);
+    s->rows = (uint64_t)batches * SIM_BATCH_ROWS - sim_between(w, 0, SIM_BATCH_ROWS - 1);
+    s->seed = 1000 + i;
+    s->ended_life = -1;
+    s->priority = (uint32_t[]){100, 100, 150, 1000}[sim_between(w, 0, 3)];
+    snprintf(s->client, sizeof s->client, "k%u", (unsigned)sim_between(w, 0, 1));
+    uint32_t first = (uint32_t)sim_between(w, 0, SIM_COMPONENTS - 1);
+    s->steps = (uint32_t)sim_between(w, 1, SIM_STEPS);
+    for (uint32_t k = 0; k < s->steps; k++) {
+        static const mr_step_shape shapes[SIM_COMPONENTS] = {MR_STEP_MAP, MR_STEP_MERGE, MR_STEP_WHOLE, MR_STEP_MERGE};
+        sim_step *step = &s->step[k];
+        step->component = (first + k) % SIM_COMPONENTS;
+        step->plan = (mr_step_plan){.version = 1, .shape = shapes[step->component], .deadline_ms = SIM_DEADLINE_MS};
+        MR_ASSERT(mr_plan_step(s->rows, SIM_BATCH_ROWS, &step->plan, NULL) == MR_OK);
+        MR_ASSERT(step->plan.levels <= SIM_LEVELS && step->plan.counts[0] <= SIM_NODES);
     }
-    if (sim_chance(w, 0.15)) {
-        uint32_t s = (uint32_t)sim_between(w, 0, run->steps - 1);
-        run->poisoned = true;
-        run->node[s][0][sim_between(w, 0, run->step[s].counts[0] - 1)].poison = true;
+    if (sim_chance(w, 0.2)) {
+        uint32_t k = (uint32_t)sim_between(w, 0, s->steps - 1);
+        s->poisoned = true;
+        s->to_replay = sim_chance(w, 0.6);
+        s->node[k][0][sim_between(w, 0, s->step[k].plan.counts[0] - 1)].poison = true;
     }
-    sim_at(w, sim_between(w, 0, 4000), (sim_item){.kind = B_SUBMIT, .key.run = id});
-    if (sim_chance(w, 0.15))
-        sim_at(w, sim_between(w, 500, 9000), (sim_item){.kind = B_CANCEL, .key.run = id});
+    s->submit_at_us = some_time(w, 0, 4000);
+    if (sim_chance(w, 0.15)) s->cancel_at_us = some_time(w, 500, 9000);
+    sim_expect(w, i);
 }
 
 static void draw_worker(sim_world *w, uint32_t i) {
     sim_worker *me = &w->worker[i];
+    uint32_t number = SIM_BROKERS + i;
     me->slots = (uint32_t)sim_between(w, 1, 6);
-    me->components =
-        i == 0 ? (1u << SIM_COMPONENTS) - 1 : (uint32_t)sim_between(w, 1, (1u << SIM_COMPONENTS) - 1);
+    me->components = i == 0 ? (1u << SIM_COMPONENTS) - 1 : (uint32_t)sim_between(w, 1, (1u << SIM_COMPONENTS) - 1);
     me->slowness = sim_chance(w, 0.2) ? 10 : 1;
-    me->keeps = sim_chance(w, 0.5);
-    sim_at(w, sim_between(w, 0, 500), (sim_item){.kind = W_START, .worker = i});
-    for (uint64_t n = sim_between(w, 0, 3); n > 0; n--)
-        sim_at(w, sim_between(w, 500, SIM_FAULTS_MS), (sim_item){.kind = W_CRASH, .worker = i});
+    sim_at(w, some_time(w, 0, 500), (sim_item){.kind = SIM_START, .a = number});
     for (uint64_t n = sim_between(w, 0, 2); n > 0; n--)
-        sim_at(w, sim_between(w, 500, SIM_FAULTS_MS), (sim_item){.kind = W_PAUSE, .worker = i});
+        sim_at(w, some_time(w, 500, SIM_FAULTS_MS), (sim_item){.kind = SIM_KILL, .a = number});
+    for (uint64_t n = sim_between(w, 0, 1); n > 0; n--)
+        sim_at(w, some_time(w, 500, SIM_FAULTS_MS), (sim_item){.kind = SIM_PAUSE, .a = number});
+    if (sim_chance(w, 0.2)) sim_at(w, some_time(w, 500, SIM_FAULTS_MS), (sim_item){.kind = SIM_TERM, .a = number});
 }
 
-/* Set at some time and taken back at a later one. */
+static void draw_broker(sim_world *w, uint32_t i) {
+    sim_at(w, i ? some_time(w, 0, 3000) : 0, (sim_item){.kind = SIM_START, .a = i});
+    for (uint64_t n = sim_between(w, 0, 2); n > 0; n--)
+        sim_at(w, some_time(w, 300, SIM_FAULTS_MS), (sim_item){.kind = SIM_KILL, .a = i});
+    if (sim_chance(w, 0.4)) sim_at(w, some_time(w, 300, SIM_FAULTS_MS), (sim_item){.kind = SIM_TERM, .a = i});
+    if (sim_chance(w, 0.4)) sim_at(w, some_time(w, 300, SIM_FAULTS_MS), (sim_item){.kind = SIM_PAUSE, .a = i});
+}
+
+/* Set at some time and taken back at a later one; each of its own kind or name. */
 static void draw_rule(sim_world *w, uint32_t i) {
-    mr_rule *rule = &w->rule[i].rule;
-    /* Each of its own kind or name, so that no two are of the same thing. */
+    sim_rule *r = &w->rule[i];
+    mr_rule *rule = &r->rule;
     rule->of = i == 0 ? MR_RULE_RUN : i == 1 ? MR_RULE_CLIENT : MR_RULE_COMPONENT;
-    if (rule->of == MR_RULE_RUN)
-        snprintf(rule->name, sizeof rule->name, "%u", (unsigned)sim_between(w, 1, SIM_RUNS));
-    else if (rule->of == MR_RULE_CLIENT)
-        snprintf(rule->name, sizeof rule->name, "k%u", (unsigned)sim_between(w, 0, 1));
-    else
-        snprintf(rule->name, sizeof rule->name, "c%u", i - 2);
+    if (rule->of == MR_RULE_CLIENT) snprintf(rule->name, sizeof rule->name, "cli@k%u", (unsigned)sim_between(w, 0, 1));
+    if (rule->of == MR_RULE_COMPONENT) snprintf(rule->name, sizeof rule->name, "c%u", i - 2);
     rule->paused = sim_chance(w, 0.4);
     if (sim_chance(w, 0.5)) rule->max_concurrent = (uint32_t)sim_between(w, 1, 4);
     if (sim_chance(w, 0.4)) {
@@ -194,96 +127,166 @@ static void draw_rule(sim_world *w, uint32_t i) {
         rule->burst = (uint32_t)sim_between(w, 1, 8);
     }
     if (sim_chance(w, 0.5) || (!rule->paused && !rule->max_concurrent && rule->per_second <= 0)) return;
-    uint64_t from = sim_between(w, 0, SIM_FAULTS_MS / 2);
-    sim_at(w, from, (sim_item){.kind = B_RULE, .rule = i});
-    sim_at(w, from + sim_between(w, 200, SIM_FAULTS_MS / 2), (sim_item){.kind = B_RULE, .rule = i, .failing = true});
+    r->from_us = some_time(w, 1, SIM_FAULTS_MS / 2);
+    r->until_us = r->from_us + some_time(w, 200, SIM_FAULTS_MS / 2);
+}
+
+static void several(sim_world *w, uint64_t most, sim_kind kind) {
+    for (uint64_t n = sim_between(w, 0, most); n > 0; n--) sim_at(w, some_time(w, 300, SIM_FAULTS_MS), (sim_item){.kind = kind});
+}
+
+static void draw_network(sim_world *w) {
+    static const double rates[] = {0, 0.01, 0.05, 0.2};
+    double *p[] = {&w->p_lose, &w->p_twice, &w->p_overtake, &w->p_load_fails, &w->p_unknown, &w->p_error};
+    for (size_t i = 0; i < sizeof p / sizeof *p; i++) *p[i] = rates[sim_between(w, 0, 3)];
+    w->p_crash = w->p_error / 4;
+    w->p_stall = sim_chance(w, 0.5) ? 0.001 : 0;
+    w->p_break = sim_chance(w, 0.3) ? 0.0005 : 0;
+    w->p_full = sim_chance(w, 0.3) ? 0.2 : 0;
+    w->p_starve = sim_chance(w, 0.3) ? 0.05 : 0;
+    w->p_stuck = sim_chance(w, 0.3) ? 0.005 : 0;
+    w->p_load_stuck = sim_chance(w, 0.1) ? 0.01 : 0;
 }
 
 static void draw(sim_world *w) {
-    static const double rates[] = {0, 0.01, 0.05, 0.2};
-    double *p[] = {&w->p_lose, &w->p_duplicate, &w->p_error, &w->p_load_fails, &w->p_unknown};
-    for (size_t i = 0; i < sizeof p / sizeof *p; i++) *p[i] = rates[sim_between(w, 0, 3)];
-    w->p_starve = sim_chance(w, 0.3) ? 0.05 : 0;
-    w->p_stuck = sim_chance(w, 0.3) ? 0.005 : 0;
-    w->p_swallow = sim_chance(w, 0.2) ? 0.01 : 0;
+    w->db.slow = 1;
+    w->brokers = 1;
+    draw_network(w);
     for (uint32_t i = 0; i < SIM_RULES; i++) draw_rule(w, i);
-    for (uint64_t id = 1; id <= SIM_RUNS; id++) draw_run(w, id);
+    for (uint32_t i = 0; i < SIM_SPECS; i++) draw_spec(w, i);
     for (uint32_t i = 0; i < SIM_WORKERS; i++) draw_worker(w, i);
-    sim_at(w, 0, (sim_item){.kind = B_START});
-    for (uint64_t n = sim_between(w, 0, 3); n > 0; n--)
-        sim_at(w, sim_between(w, 300, SIM_FAULTS_MS), (sim_item){.kind = B_CRASH});
-    for (uint64_t n = sim_between(w, 0, 2); n > 0; n--)
-        sim_at(w, sim_between(w, 300, SIM_FAULTS_MS), (sim_item){.kind = D_DOWN});
+    for (uint32_t i = 0; i < w->brokers; i++) draw_broker(w, i);
+    several(w, 4, SIM_LINK_FAULT);
+    several(w, 2, SIM_DB_DOWN);
+    several(w, 2, SIM_DB_SLOW);
+    several(w, 1, SIM_DB_FULL);
+    several(w, 4, SIM_DB_KILL);
+    sim_at(w, LOOK_US, (sim_item){.kind = SIM_LOOK});
 }
 
-/* ---- the end ---- */
+static void people(sim_world *w) {
+    static const sim_role roles[] = {SIM_BROKER, SIM_WORKER, SIM_CLIENT};
+    static const uint32_t counts[] = {SIM_BROKERS, SIM_WORKERS, SIM_CLIENTS};
+    uint32_t n = 0;
+    for (uint32_t r = 0; r < 3; r++)
+        for (uint32_t i = 0; i < counts[r]; i++, n++)
+            w->process[n] = (sim_process){.role = roles[r], .number = n, .index = i, .life = 1};
+}
 
-static bool all_quiet(const sim_world *w) {
-    for (uint32_t i = 0; i < SIM_RUNS; i++)
-        if (!w->run[i].ended || w->run[i].replay) return false;
-    for (uint32_t i = 0; i < SIM_WORKERS; i++) {
-        const sim_worker *me = &w->worker[i];
-        if (!me->up || w->now < me->paused_until || me->helds) return false;
-        for (uint32_t k = 0; k < SIM_JOBS; k++)
-            if (me->job[k].busy) return false;
+/* ---- the course ---- */
+
+static bool worker_quiet(sim_world *w, uint32_t i) {
+    const sim_process *p = sim_worker_process(w, i);
+    const sim_worker *me = &w->worker[i];
+    if (!p->up || p->dying || p->paused_until > w->now || !me->links || !sim_jobs_quiet(me)) return false;
+    for (uint32_t k = 0; k < me->links; k++) {
+        mr_link_stats s;
+        mr_link_stats_get(me->link[k], &s);
+        if (s.items || s.held || !s.open) return false;
     }
-    mr_core_stats s = {0};
-    if (w->broker_up) mr_core_stats_get(w->core, &s);
-    return w->broker_up && !w->database_down && w->now > SIM_FAULTS_MS && s.loading <= w->swallowed &&
-           !s.ready && !s.sent && !s.committing;
+    return true;
 }
 
-static void check_row(sim_world *w, const mr_work_key *key, bool wanted) {
-    const sim_node *node = sim_node_of(w, key);
-    if (node->rows && node->value != node->expected) sim_broken(w, "a row is not what the computation gives");
-    if (wanted && !node->rows)
-        sim_broken(w, "run %llu succeeded without the row of %u/%u/%u", (unsigned long long)key->run,
-                   key->step, key->level, key->index);
-}
-
-static void check_run(sim_world *w, uint64_t id) {
-    sim_run_row *run = &w->run[id - 1];
-    if (run->state == MR_RUN_SUCCEEDED && run->poisoned)
-        sim_broken(w, "a run with a batch that always fails succeeded");
-    if (run->state == MR_RUN_FAILED && !run->poisoned)
-        sim_broken(w, "run %llu failed", (unsigned long long)id);
-    if (run->state == MR_RUN_CANCELLED && !run->cancelled) sim_broken(w, "a run was cancelled by nobody");
-    for (uint32_t s = 0; s < run->steps; s++) {
-        bool poison = false;
-        for (uint32_t i = 0; i < run->step[s].counts[0]; i++) poison |= run->node[s][0][i].poison;
-        for (uint32_t k = 0; k < run->step[s].levels; k++)
-            for (uint32_t i = 0; i < run->step[s].counts[k]; i++) {
-                bool map = run->step[s].shape == MR_STEP_MAP && !run->node[s][k][i].poison;
-                bool wanted = run->state != MR_RUN_CANCELLED && (!poison || map);
-                check_row(w, &(mr_work_key){id, s, k, i}, wanted);
-            }
-    }
-}
-
-static void check_end(sim_world *w) {
-    for (uint64_t id = 1; id <= SIM_RUNS; id++) check_run(w, id);
+static bool broker_quiet(const sim_world *w, uint32_t i) {
+    const sim_process *p = &w->process[i];
+    const sim_broker *b = p->program;
     mr_core_stats s;
-    mr_core_stats_get(w->core, &s);
-    if (s.loading > w->swallowed || w->lives || s.ready || s.sent || s.committing || s.waiting_retry || s.runs)
-        sim_broken(w, "slots leak: %u loading, %u ready, %u sent, %u committing, %u waiting, %u runs",
-                   s.loading, s.ready, s.sent, s.committing, s.waiting_retry, s.runs);
-    for (size_t i = 0; i < w->blobs.count; i++)
-        if (w->blobs.item[i].open) sim_broken(w, "an input was never unloaded");
-    for (size_t i = 0; i < w->bodies.count; i++)
-        if (w->bodies.item[i].open) sim_broken(w, "a body was neither committed nor dropped");
-    if (w->results_in != w->acks_out)
-        sim_broken(w, "%llu results, %llu answers", (unsigned long long)w->results_in,
-                   (unsigned long long)w->acks_out);
+    if (!p->up || p->dying || p->paused_until > w->now || !b || !b->core) return false;
+    mr_core_stats_get(b->core, &s);
+    return (!s.loading || b->stuck) && !s.ready && !s.sent && !s.committing && !s.runs;
+}
+
+static bool all_quiet(sim_world *w) {
+    if (sim_faulty(w) || w->db.down || w->process[SIM_BROKERS + SIM_WORKERS].threads) return false;
+    for (uint32_t i = 0; i < SIM_SPECS; i++)
+        if (!w->spec[i].run || w->spec[i].ended_life < w->spec[i].life) return false;
+    for (uint32_t i = 0; i < SIM_WORKERS; i++)
+        if (!worker_quiet(w, i)) return false;
+    for (uint32_t i = 0; i < w->brokers; i++)
+        if (!broker_quiet(w, i)) return false;
+    return true;
+}
+
+static bool all_down(const sim_world *w) {
+    for (uint32_t i = 0; i < SIM_PROCESSES; i++)
+        if (w->process[i].threads) return false;
+    return true;
 }
 
 static void take(sim_world *w, const sim_item *item) {
-    sim_trace(w, item);
-    if (item->kind >= W_WELCOME && item->kind <= W_PAUSE)
-        sim_worker_take(w, item);
-    else if (item->kind >= D_LOADED && item->kind <= D_UP)
-        sim_database_take(w, item);
-    else
-        sim_broker_take(w, item);
+    w->report->count[SIM_C_events]++;
+    if (item->kind == SIM_RESUME) sim_resume(w, item);
+    else if (item->kind == SIM_FRAME_COMES) sim_frame_comes(w, item->p);
+    else if (item->kind == SIM_CONNECT) sim_connect(w, item->a);
+    else if (item->kind == SIM_LINK_FAULT) sim_link_fault(w, item->a);
+    else if (item->kind >= SIM_DB_DOWN && item->kind <= SIM_DB_CLOCK) sim_database_take(w, item);
+    else if (item->kind != SIM_LOOK) sim_process_take(w, item);
+}
+
+/* What is left where, for who reads a trace. */
+static void say_state(const sim_world *w) {
+    for (uint32_t i = 0; i < SIM_SPECS; i++) {
+        const sim_spec *s = &w->spec[i];
+        sim_trace(w, "run %llu: priority %u, %u steps, life %d, ended %d, state %d", (unsigned long long)s->run, s->priority,
+                  s->steps, s->life, s->ended_life, (int)s->state);
+        for (uint32_t k = 0; k < s->steps; k++) {
+            uint32_t rows = 0;
+            for (uint32_t l = 0; l < s->step[k].plan.levels; l++)
+                for (uint32_t n = 0; n < s->step[k].plan.counts[l]; n++) rows += s->node[k][l][n].rows;
+            sim_trace(w, "  step %u, component %u: %u batches, %u rows", k, s->step[k].component, s->step[k].plan.counts[0], rows);
+        }
+    }
+    for (uint32_t i = 0; i < SIM_RULES; i++)
+        sim_trace(w, "rule %s: paused %d, %u at once, %g a second", w->rule[i].now.name, w->rule[i].now.paused,
+                  w->rule[i].now.max_concurrent, w->rule[i].now.per_second);
+    for (uint32_t i = 0; i < w->brokers; i++) {
+        const sim_broker *b = w->process[i].program;
+        mr_core_stats s = {0};
+        if (b && b->core) mr_core_stats_get(b->core, &s);
+        sim_trace(w, "broker %u: %u loading, %u ready, %u sent, %u committing, %u waiting, %u runs, %u workers", i, s.loading,
+                  s.ready, s.sent, s.committing, s.waiting_retry, s.runs, s.workers);
+    }
+    for (uint32_t i = 0; i < SIM_WORKERS; i++)
+        for (uint32_t k = 0; k < w->worker[i].links; k++) {
+            mr_link_stats s;
+            mr_link_stats_get(w->worker[i].link[k], &s);
+            sim_trace(w, "worker %u: open %d, %u items, %u held, %u granted", i, s.open, s.items, s.held, s.granted);
+        }
+}
+
+/* Until all is quiet, and what must be so then is looked at. */
+static void serve(sim_world *w) {
+    sim_item item;
+    while (!w->broken && sim_next(w, &item)) {
+        take(w, &item);
+        if (item.kind != SIM_LOOK) continue;
+        sim_check_recovered(w);
+        if (all_quiet(w)) break;
+        if (sim_ms(w) > SIM_END_MS) say_state(w);
+        if (sim_ms(w) > SIM_END_MS) sim_broken(w, "a run did not end, or a worker holds a result for ever");
+        sim_at(w, LOOK_US, (sim_item){.kind = SIM_LOOK});
+    }
+    if (!w->broken) sim_check_end(w);
+}
+
+/* All are asked to end, and do so in time; after a fault they are killed. */
+static void stop(sim_world *w) {
+    sim_item item;
+    uint64_t until = w->now + (uint64_t)STOP_MS * 1000;
+    w->ending = true;
+    for (uint32_t i = 0; i < SIM_PROCESSES; i++) {
+        if (w->broken || w->process[i].role == SIM_CLIENT) sim_process_kill(w, &w->process[i]);
+        else if (w->process[i].up) sim_process_take(w, &(sim_item){.kind = SIM_TERM, .a = i});
+    }
+    while (!all_down(w) && sim_next(w, &item)) {
+        take(w, &item);
+        if (w->now < until) continue;
+        sim_broken(w, "processes that were asked to end did not");
+        for (uint32_t i = 0; i < SIM_PROCESSES; i++) sim_process_kill(w, &w->process[i]);
+        until = SIM_NEVER;
+    }
+    while (sim_next(w, &item)) /* what is still on its way goes nowhere */
+        if (item.kind == SIM_FRAME_COMES) sim_frame_comes(w, item.p);
 }
 
 void sim_run(uint64_t seed, sim_variant variant, bool trace, sim_report *out) {
@@ -293,21 +296,22 @@ void sim_run(uint64_t seed, sim_variant variant, bool trace, sim_report *out) {
     w->variant = variant;
     w->trace = trace;
     w->report = out;
+    w->spy = mr_arena_new(NULL, 1 << 22);
     mr_rng_stream(&w->rng, seed, 0x51, 0);
+    mr_rng_stream(&w->secrets, seed, 0x52, 0);
+    people(w);
     draw(w);
-    sim_item item;
-    while (!w->broken && sim_next(w, &item)) {
-        out->events++;
-        take(w, &item);
-        if (all_quiet(w)) break;
-        if (w->now > SIM_END_MS) sim_broken(w, "a run did not end, or a worker holds a result for ever");
-    }
-    if (!w->broken) check_end(w);
-    out->end_ms = w->now;
-    sim_core_free(w);
+    sim_enter(w);
+    sim_client_begin(w);
+    serve(w);
+    out->end_ms = sim_ms(w);
+    stop(w);
+    sim_tasks_free(w);
+    sim_database_free(w);
+    sim_network_free(w);
+    sim_enter(NULL);
     out->ok = !w->broken;
+    mr_arena_free(&w->spy);
     free(w->heap);
-    free(w->bodies.item);
-    free(w->blobs.item);
     free(w);
 }

@@ -3,186 +3,333 @@
 #define MR_TESTS_SIMULATION_WORLD_H
 
 #include "broker/core/core.h"
+#include "common/buf.h"
+#include "common/hash.h"
 #include "common/rng.h"
 #include "tests/simulation/sim.h"
 
 enum {
+    SIM_BROKERS = 3,
     SIM_WORKERS = 5,
-    SIM_RUNS = 3,
+    SIM_CLIENTS = 1,
+    SIM_PROCESSES = SIM_BROKERS + SIM_WORKERS + SIM_CLIENTS,
+    SIM_SPECS = 3,
     SIM_STEPS = 4,
     SIM_COMPONENTS = 4,
-    SIM_HELD = 256,
-    SIM_JOBS = 16,
-    SIM_NODES = 160,
+    SIM_NODES = 100,
+    SIM_LEVELS = 4,
     SIM_RULES = 4,
-    SIM_LIVE = 512,
+    SIM_SLOTS = 8,
+    SIM_TASKS = 128,
+    SIM_ATTEMPTS = 1 << 15,
+    SIM_BATCH_ROWS = 32,
     SIM_AGE_MS = 20,
-    SIM_STALL_MS = 4000,
     SIM_LOST_MS = 2000,
     SIM_DEADLINE_MS = 10000,
-    SIM_FAULTS_MS = 15000,
+    SIM_FAULTS_MS = 12000,
     SIM_END_MS = 600000
 };
+#define SIM_NEVER UINT64_MAX
 
-/* What happens at a moment; the letter says where: B the broker, W a worker, D the database side. B_HELLO to
- * B_BYE come from a worker, W_WELCOME to W_CANCEL go to one; W_AGAIN: there is no session, say hello. */
+typedef struct sim_world sim_world;
+typedef struct sim_process sim_process;
+typedef struct sim_task sim_task;
+typedef struct sim_frame sim_frame;
+
+/* ---- the agenda (task.c): what happens at a moment ---- */
+
 typedef enum sim_kind {
-    B_HELLO, B_CREDIT, B_RESULT, B_RELEASE, B_HEARTBEAT, B_BYE,
-    W_WELCOME, W_AGAIN, W_STEP, W_WORK, W_ACK, W_CANCEL,
-    W_JOB_DONE, W_RESEND, W_BEAT, W_CRASH, W_START, W_PAUSE,
-    D_LOADED, D_COMMIT, D_RESOLVE, D_RUN_ENDED, D_DEAD, D_DOWN, D_UP,
-    B_TICK, B_CRASH, B_START, B_SUBMIT, B_CANCEL, B_RULE, B_REPLAY,
-    SIM_KINDS
+    SIM_RESUME,                                            /* task a, at its gen b */
+    SIM_FRAME_COMES, SIM_CONNECT, SIM_LINK_FAULT,          /* network.c */
+    SIM_START, SIM_KILL, SIM_TERM, SIM_PAUSE, SIM_POKE,    /* process.c: process a */
+    SIM_DB_DOWN, SIM_DB_UP, SIM_DB_SLOW, SIM_DB_FULL, SIM_DB_KILL, SIM_DB_LATE, SIM_DB_CLOCK, /* database.c */
+    SIM_LOOK                                               /* world.c: is all quiet? */
 } sim_kind;
 
 typedef struct sim_item {
-    uint64_t at, order;
+    uint64_t at, order; /* at: microseconds */
     sim_kind kind;
-    uint32_t worker, life; /* life: of the process it is for or comes from; an older one's items vanish */
-    uint32_t broker_life;  /* the same for the broker */
-    uint32_t session, peer, work, amount, job, rule;
-    mr_work_key key;
-    uint64_t attempt, value;
-    mr_status status;
-    mr_verdict verdict;
-    mr_run_state state;
-    bool failing;
+    uint32_t a, b;
+    void *p;
 } sim_item;
 
-typedef struct sim_held {
-    mr_work_key key;
-    uint64_t attempt, value;
-    mr_status status;
-} sim_held;
+void sim_at(sim_world *w, uint64_t delay_us, sim_item item);
+bool sim_next(sim_world *w, sim_item *out);
 
-typedef struct sim_job {
-    bool busy, stuck;
-    sim_held work; /* value: the input */
-} sim_job;
+/* ---- processes and their threads (task.c) ---- */
 
-typedef struct sim_worker {
-    bool up, keeps, has_session;
-    uint32_t life, peer, session, slots;
-    uint32_t credit;     /* given and not yet used */
-    uint32_t components; /* bits */
-    uint64_t paused_until;
-    sim_held held[SIM_HELD];
-    uint32_t helds;
-    sim_job job[SIM_JOBS];
-    bool knows[SIM_RUNS][SIM_STEPS];
-    uint64_t up_last, down_last, up_stalled, down_stalled; /* the link: order is kept, and it may stall */
-    double slowness;
-} sim_worker;
+typedef enum sim_role { SIM_BROKER, SIM_WORKER, SIM_CLIENT } sim_role;
+
+struct sim_process {
+    sim_role role;
+    uint32_t number, index, life; /* number: of all processes; index: of its role */
+    bool up, dying;               /* dying: killed; nothing that it still does reaches anybody */
+    bool term, woken, asked;      /* a signal waits; its waker was woken; it was asked to end */
+    uint64_t paused_until, well_since; /* well_since: it started, or was paused last */
+    uint32_t threads;
+    sim_task *poller;             /* in mr_net_poll */
+    void *program;                /* what its role keeps: sim_broker, sim_worker or NULL */
+};
+
+void sim_spawn(sim_world *w, sim_process *p, void *(*run)(void *), void *arg, uint64_t *thread);
+/* The thread that was begun last sees this as its machine's name. */
+void sim_name_thread(sim_world *w, const char *host);
+/* For the thread that runs: waits until then, or until it is woken (true). Between two calls of these nothing else runs. */
+bool sim_block(sim_world *w, uint64_t until_us);
+void sim_sleep(sim_world *w, uint64_t us);
+void sim_wake(sim_world *w, sim_task *t);
+void sim_resume(sim_world *w, const sim_item *item);
+void sim_wake_all(sim_world *w, const sim_process *p);
+void sim_tasks_free(sim_world *w);
+sim_process *sim_self(void); /* whose thread runs; NULL outside of a schedule */
+sim_world *sim_here(void);
+void sim_enter(sim_world *w); /* NULL: leave */
+
+/* Descriptors that are none. */
+enum { SIM_FD = 1 << 20, SIM_FD_SIGNAL = 0, SIM_FD_WAKER, SIM_FD_SLOTS, SIM_FDS };
+int sim_fd(const sim_process *p, int which);
+bool sim_fd_readable(sim_world *w, int fd);
+
+/* ---- network.c ---- */
+
+struct mr_socket;
+typedef struct sim_conn {
+    uint32_t id, socket, broker, broker_life;
+    bool up, told;      /* told: the router still takes it for alive */
+    bool closing;       /* the dealer is closed; what it sent still arrives */
+    uint64_t last[2], stalled[2], cut_until[2], down_us; /* down_us: since when it is not up */
+    uint64_t credit;    /* given and not used, as the messages say */
+    bool session;
+} sim_conn;
+
+void sim_frame_comes(sim_world *w, sim_frame *f);
+void sim_connect(sim_world *w, uint32_t socket);
+/* Somewhere; or that cut is over. */
+void sim_link_fault(sim_world *w, uint32_t healed);
+void sim_network_free(sim_world *w);
+void sim_network_killed(sim_world *w, const sim_process *p);
+bool sim_network_quiet(const sim_world *w);
+void sim_send_ack(sim_world *w, uint32_t conn, uint64_t attempt);
+
+/* ---- the table (tables.c) ---- */
 
 /* One key of the table and what the checker knows of it. */
 typedef struct sim_node {
     uint32_t rows;
-    uint64_t value, expected;
-    uint32_t committing, errors, crashes;
-    bool before;  /* was in the table when this broker started */
-    bool poison;
-    bool dead;    /* a row says that it was given up */
+    uint64_t value, expected, attempt; /* attempt: whose row it is */
+    uint8_t errors, crashes, loads;    /* faults that it has had */
+    bool poison;                       /* each attempt at it fails */
+    bool dead;                         /* a row says that it was given up, and nobody has decided otherwise */
 } sim_node;
 
-typedef struct sim_run_row {
-    bool submitted, ended, cancelled, poisoned;
-    bool replay, was_over; /* replay: it will be replayed; was_over: it had ended once */
-    uint32_t priority;
-    char client[8];
-    uint64_t rows, since_ms, sent_ms[SIM_STEPS];
+typedef struct sim_step {
+    uint32_t component;
+    mr_step_plan plan;
+} sim_step;
+
+/* A run that the client wants, and its row. */
+typedef struct sim_spec {
+    uint64_t rows, seed, run;        /* run: its id once it is committed, else 0 */
+    uint32_t priority, steps;
+    char client[8], client_row[16]; /* client_row: as the table has it */
+    sim_step step[SIM_STEPS];
+    bool poisoned, cancelled, replayed, to_replay;
+    uint64_t submit_at_us, cancel_at_us;
+    int life, ended_life;            /* ended_life: of its last end, -1: none */
     mr_run_state state;
-    mr_step_plan step[SIM_STEPS];
-    uint32_t steps;
-    sim_node node[SIM_STEPS][MR_LEVELS_MAX][SIM_NODES];
-} sim_run_row;
+    uint32_t rows_of_run;            /* runs that were committed for it */
+    uint8_t hash[32];
+    struct {
+        char component[16], options[16];
+        int64_t version, shape, columns, batch_rows, deadline_ms;
+    } step_row[SIM_STEPS];
+    sim_node node[SIM_STEPS][SIM_LEVELS][SIM_NODES];
+} sim_spec;
 
-typedef struct sim_handle {
-    uint64_t value;
-    mr_work_key key;
-    bool open, sent;
-} sim_handle;
-
-/* A rule of the table, which is set once and taken back once. */
+/* A rule that is set at some time and taken back later; `now` is what the table says. */
 typedef struct sim_rule {
     mr_rule rule;
-    bool set, over; /* over: taken back, whenever it may come to be set */
-    double tokens; /* the checker's own count for its rate */
-    uint64_t at_ms;
+    uint64_t from_us, until_us;
+    mr_rule now;
+    int64_t pause_id, limit_id; /* of the rows that count */
 } sim_rule;
 
-/* An attempt that is out, as the checker sees it. */
+typedef struct sim_lease {
+    char owner[128];
+    int64_t epoch;
+    uint64_t expires_us;
+} sim_lease;
+
+typedef struct sim_failure {
+    int64_t id;
+    mr_work_key key;
+    uint64_t attempt;
+    int64_t status;
+    bool dead, settled;
+} sim_failure;
+
+typedef struct sim_op sim_op;
+typedef struct sim_transaction sim_transaction;
+typedef struct sim_lock {
+    uint64_t what, transaction;
+    bool shared;
+} sim_lock;
+
+typedef struct sim_database {
+    bool down, full;
+    uint32_t slow;                /* factor of every statement's time */
+    int64_t clock_us;             /* its clock beside ours */
+    int64_t rule_sequence;
+    uint64_t run_sequence, block_sequence, failure_sequence, transactions;
+    struct mr_pg *connections;
+    sim_transaction *late;
+    sim_lock *lock;
+    uint32_t locks, lock_cap;
+    uint8_t *ended;               /* by transaction: 0 in progress, 1 committed, 2 aborted */
+    size_t ended_cap;
+    sim_lease lease[16];
+    sim_failure *failure;
+    uint32_t failures, failure_cap;
+} sim_database;
+
+void sim_database_take(sim_world *w, const sim_item *item);
+void sim_database_killed(sim_world *w, const sim_process *p);
+void sim_database_free(sim_world *w);
+sim_spec *sim_spec_of_run(sim_world *w, uint64_t run);
+sim_node *sim_node_of(sim_world *w, const mr_work_key *key); /* NULL: of no run that is committed */
+
+/* ---- processes (process.c, broker.c, worker.c, client.c) ---- */
+
+typedef struct sim_job {
+    bool busy, stuck, ended;
+    uint64_t attempt, ends_us, deadline_us;
+    uint32_t component, level, index, last;
+    uint64_t seed, input;
+    mr_work_key key;
+    mr_status status; /* forced end, or MR_OK */
+} sim_job;
+
+typedef struct sim_worker {
+    uint32_t slots, components; /* components: bits */
+    double slowness;
+    struct mr_link *link[SIM_BROKERS];
+    uint32_t links;
+    sim_job job[SIM_SLOTS];
+} sim_worker;
+
+/* An input in a broker's hands. */
+typedef struct sim_input {
+    uint64_t blob;
+    mr_work_key key;
+    uint32_t work;
+    bool loaded, sent;
+} sim_input;
+
 typedef struct sim_live {
     uint64_t attempt;
     uint32_t peer;
     mr_work_key key;
 } sim_live;
 
-typedef struct sim_handles {
-    sim_handle *item;
-    size_t count, cap;
-} sim_handles;
+enum { SIM_INPUTS = 8192, SIM_LIVES = 512, SIM_PEERS = 4096 };
 
-typedef struct sim_world {
-    sim_variant variant;
-    bool trace;
-    sim_report *report;
-    uint64_t now, order;
-    mr_rng rng;
-    sim_item *heap;
-    size_t items, cap;
-
-    double p_lose, p_duplicate, p_error, p_stuck, p_load_fails, p_unknown, p_starve, p_swallow;
-    sim_rule rule[SIM_RULES];
-    sim_live live[SIM_LIVE];
-    uint32_t lives, swallowed; /* swallowed: inputs that this broker asked for and that never come */
-    sim_worker worker[SIM_WORKERS];
-    sim_run_row run[SIM_RUNS];
-
+typedef struct sim_broker {
+    struct mr_broker *program;
     mr_core *core;
-    mr_mem_failing mem;       /* the core's; some events get none and are given again */
-    uint32_t broker_life, next_peer, next_session;
-    bool broker_up, database_down;
-    uint32_t sessions[4096];  /* by peer: its session; 0 none */
-    uint8_t seen_attempts[1 << 18];
-    uint64_t results_in, acks_out;
-    sim_handles bodies, blobs;
-    bool broken;
-} sim_world;
+    mr_mem_failing mem;
+    uint64_t results, answers;
+    bool stuck; /* its loader is: what it loads never comes */
+    sim_input input[SIM_INPUTS];
+    uint32_t inputs;
+    mr_action *action; /* given out by the core and not yet carried out: from action_at to actions */
+    size_t actions, action_at, action_cap;
+    sim_live live[SIM_LIVES];
+    uint32_t lives;
+    uint32_t offers[SIM_PEERS], conn[SIM_PEERS]; /* by peer: components, with bit 31 while the session is open */
+    struct {
+        mr_rule rule;
+        bool set;
+        double tokens;
+        uint64_t at_ms;
+    } rule[SIM_RULES];
+    uint64_t since_ms[SIM_SPECS], sent_ms[SIM_SPECS][SIM_STEPS];
+    bool before[SIM_SPECS][SIM_STEPS][SIM_LEVELS][SIM_NODES]; /* in the table when the run was opened */
+    bool committing[SIM_SPECS][SIM_STEPS][SIM_LEVELS][SIM_NODES];
+} sim_broker;
+
+void sim_process_take(sim_world *w, const sim_item *item);
+void sim_process_kill(sim_world *w, sim_process *p);
+/* By its main thread, at its very end: it will be started again. */
+void sim_process_ended(sim_world *w, sim_process *p);
+void *sim_broker_main(void *process);
+void *sim_worker_main(void *process);
+void sim_client_begin(sim_world *w);
+bool sim_jobs_quiet(const sim_worker *me);
+
+/* ---- check.c: every event and action of every core passes here ---- */
+void sim_check_rules_read(sim_world *w, sim_broker *b);
+void sim_check_ack(sim_world *w, const sim_process *p, uint64_t attempt, uint8_t verdict);
+void sim_check_end(sim_world *w);
+/* Every now and then: what went to a worker that is gone has come back. */
+void sim_check_recovered(sim_world *w);
+void sim_check_job(sim_world *w, const sim_worker *me, const sim_job *job, uint64_t input);
+uint64_t sim_compute(uint64_t input, uint64_t seed, uint32_t component, uint32_t level, uint32_t index);
+uint64_t sim_bytes(mr_span bytes);
+void sim_expect(sim_world *w, uint32_t spec);
+
+/* ---- watch.c: rules, priorities and what is out ---- */
+void sim_rule_told(sim_world *w, sim_broker *b, const mr_rule *rule);
+void sim_check_send(sim_world *w, sim_broker *b, const mr_action *a);
+void sim_not_out(sim_broker *b, uint32_t peer, uint64_t attempt);
 
 /* ---- world.c ---- */
+
+/* What an attempt number was used for. */
+typedef struct sim_attempt {
+    mr_work_key key;
+    bool used, answered_ok;
+    uint8_t status; /* of its result, once there was one */
+    uint32_t sent_conn;
+} sim_attempt;
+
+struct sim_world {
+    sim_variant variant;
+    bool trace, broken, ending;
+    sim_report *report;
+    uint64_t now, order; /* microseconds */
+    mr_rng rng, secrets; /* secrets: what programs draw for themselves */
+    sim_item *heap;
+    size_t items, cap;
+    sim_task *task[SIM_TASKS];
+    sim_task *running;
+    uint32_t brokers;
+
+    double p_lose, p_twice, p_overtake, p_stall, p_break, p_full, p_error, p_crash, p_stuck, p_load_fails, p_load_stuck,
+        p_unknown, p_starve;
+    sim_process process[SIM_PROCESSES];
+    sim_worker worker[SIM_WORKERS];
+    sim_spec spec[SIM_SPECS];
+    sim_rule rule[SIM_RULES];
+    sim_database db;
+    struct mr_socket **socket;
+    uint32_t sockets, socket_cap;
+    sim_conn *conn;
+    uint32_t conns, conn_cap;
+    uint64_t frames_out;
+    sim_attempt attempt[SIM_ATTEMPTS];
+    mr_arena *spy;
+};
+
+#define SIM_COUNT(w, name) ((w)->report->count[SIM_C_##name]++)
+static inline uint64_t sim_ms(const sim_world *w) { return w->now / 1000; }
 bool sim_chance(sim_world *w, double p);
 uint64_t sim_between(sim_world *w, uint64_t low, uint64_t high);
-/* An item that comes again (a paused worker's) keeps its place in the order. */
-void sim_at(sim_world *w, uint64_t delay, sim_item item);
-bool sim_next(sim_world *w, sim_item *out);
 void sim_broken(sim_world *w, const char *fmt, ...) MR_PRINTF(2, 3);
-void sim_trace(const sim_world *w, const sim_item *item);
-uint64_t sim_handle_new(sim_handles *h, uint64_t value, const mr_work_key *key);
-/* Closes it; what was not open is a fault. */
-uint64_t sim_handle_close(sim_world *w, sim_handles *h, uint64_t handle, const char *what);
-sim_node *sim_node_of(sim_world *w, const mr_work_key *key);
-uint64_t sim_batch_input(const mr_work_key *key);
-uint64_t sim_compute(uint64_t input);
-/* The input of a merge from its children: from the table, or as expected. False: a child is missing. */
-bool sim_merge_input(sim_world *w, const mr_work_key *key, bool expected, uint64_t *input);
-uint32_t sim_component_of(const mr_step_plan *step);
-
-/* ---- watch.c: what is checked of rules, priorities and attempts that are out ---- */
-void sim_rule_told(sim_world *w, sim_rule *rule);
-bool sim_rule_applies(const sim_world *w, const mr_rule *rule, const mr_work_key *key);
-void sim_check_send(sim_world *w, const mr_action *a);
-/* That attempt, or all of that peer (attempt 0), is out no more. */
-void sim_not_out(sim_world *w, uint32_t peer, uint64_t attempt);
-
-/* ---- worker.c ---- */
-void sim_worker_take(sim_world *w, const sim_item *item);
-void sim_to_broker(sim_world *w, uint32_t worker, sim_item item);
-void sim_to_worker(sim_world *w, uint32_t worker, sim_item item);
-
-/* ---- shell.c ---- */
-void sim_broker_take(sim_world *w, const sim_item *item);
-/* The core is gone, and all its memory with it. */
-void sim_core_free(sim_world *w);
-void sim_database_take(sim_world *w, const sim_item *item);
+void sim_trace(const sim_world *w, const char *fmt, ...) MR_PRINTF(2, 3);
+/* False once faults are over. */
+bool sim_faulty(const sim_world *w);
+sim_attempt *sim_attempt_of(sim_world *w, uint64_t attempt);
+sim_process *sim_broker_process(sim_world *w, uint32_t index);
+sim_process *sim_worker_process(sim_world *w, uint32_t index);
 
 #endif
