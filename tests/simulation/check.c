@@ -160,6 +160,8 @@ static uint32_t conn_of(const sim_broker *b, uint32_t number) {
     return conn;
 }
 
+static void take_actions(sim_world *w, sim_broker *b);
+
 /* What the checker makes of an event that the core is about to get. */
 static void event_comes(sim_world *w, sim_broker *b, const mr_event *e) {
     uint32_t *offers = e->peer < SIM_PEERS ? &b->offers[e->peer] : NULL;
@@ -193,8 +195,13 @@ static void event_comes(sim_world *w, sim_broker *b, const mr_event *e) {
 
 mr_status __wrap_mr_core_new(const mr_core_config *config, mr_core **out);
 mr_status __real_mr_core_new(const mr_core_config *config, mr_core **out);
+typedef mr_status (*taker)(mr_core *, uint64_t, const mr_event *, mr_error *);
+mr_status __wrap_mr_core_take(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err);
+mr_status __real_mr_core_take(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err);
 mr_status __wrap_mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err);
 mr_status __real_mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err);
+void __wrap_mr_core_hand_out(mr_core *core);
+void __real_mr_core_hand_out(mr_core *core);
 bool __wrap_mr_core_next_action(mr_core *core, mr_action *out);
 bool __real_mr_core_next_action(mr_core *core, mr_action *out);
 
@@ -210,27 +217,42 @@ mr_status __wrap_mr_core_new(const mr_core_config *config, mr_core **out) {
 static void take_actions(sim_world *w, sim_broker *b);
 
 /* Sometimes the event finds no memory from its n-th allocation on; then it is given again. */
-static mr_status starved(sim_world *w, sim_broker *b, mr_core *core, uint64_t now_ms, const mr_event *event) {
+static mr_status starved(sim_world *w, sim_broker *b, taker real, uint64_t now_ms, const mr_event *event) {
     if (!sim_chance(w, w->p_starve)) return MR_E_MEMORY;
     b->mem.fail_at = b->mem.count + sim_between(w, 1, 4);
-    mr_status status = __real_mr_core_step(core, now_ms, event, NULL);
+    mr_status status = real(b->core, now_ms, event, NULL);
     b->mem.fail_at = 0;
     if (status == MR_E_MEMORY) SIM_COUNT(w, no_memory);
     return status;
 }
 
-mr_status __wrap_mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) {
+static mr_status take(taker real, mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) {
     sim_world *w = sim_here();
     sim_broker *b = w ? my_broker() : NULL;
-    if (!b) return __real_mr_core_step(core, now_ms, event, err);
+    if (!b) return real(core, now_ms, event, err);
     if (w->variant == SIM_DEAF_TO_GONE && event->type == MR_EV_PEER_GONE) return MR_OK;
     event_comes(w, b, event);
-    mr_status s = starved(w, b, core, now_ms, event);
-    if (s == MR_E_MEMORY) s = __real_mr_core_step(core, now_ms, event, err);
-    if (w->variant == SIM_CREDIT_TWICE && event->type == MR_EV_CREDIT) s = __real_mr_core_step(core, now_ms, event, err);
+    mr_status s = starved(w, b, real, now_ms, event);
+    if (s == MR_E_MEMORY) s = real(core, now_ms, event, err);
+    if (w->variant == SIM_CREDIT_TWICE && event->type == MR_EV_CREDIT) s = real(core, now_ms, event, err);
     take_actions(w, b);
     if (s != MR_OK) sim_broken(w, "the core refused event %d: %s", (int)event->type, err ? err->text : "");
     return s;
+}
+
+mr_status __wrap_mr_core_take(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) {
+    return take(__real_mr_core_take, core, now_ms, event, err);
+}
+
+mr_status __wrap_mr_core_step(mr_core *core, uint64_t now_ms, const mr_event *event, mr_error *err) {
+    return take(__real_mr_core_step, core, now_ms, event, err);
+}
+
+void __wrap_mr_core_hand_out(mr_core *core) {
+    sim_world *w = sim_here();
+    sim_broker *b = w ? my_broker() : NULL;
+    __real_mr_core_hand_out(core);
+    if (b) take_actions(w, b);
 }
 
 /* ---- actions ---- */

@@ -28,6 +28,7 @@ struct mr_pg {
     size_t answers, answer_cap, answer_at;
     mr_pg_result *stream;
     uint32_t stream_at;
+    mr_status copied;
 };
 
 sim_transaction *sim_transaction_of(mr_pg *pg) { return &pg->t; }
@@ -48,7 +49,7 @@ static void end(sim_world *w, sim_transaction *t, bool committed) {
         for (size_t i = 0; i < t->ops && !w->broken; i++) sim_apply(w, &t->op[i]);
     w->db.ended[t->id] = committed ? 1 : 2;
     unlock(w, t->id);
-    t->open = t->failed = false;
+    t->open = t->failed = t->explicit = false;
     t->ops = 0;
 }
 
@@ -384,6 +385,7 @@ mr_status mr_pg_begin(mr_pg *pg, mr_error *err) {
     if (!travel(w, pg)) return lost(w, pg, err);
     MR_ASSERT(!pg->t.open);
     begin(w, &pg->t);
+    pg->t.explicit = true;
     return MR_OK;
 }
 
@@ -450,7 +452,7 @@ mr_status mr_pg_pipeline_sync(mr_pg *pg, mr_error *err) {
     mr_status s = MR_OK;
     if (!usable(w, pg)) return lost(w, pg, err);
     if (pg->t.failed) end(w, &pg->t, false);
-    else if (pg->t.open) s = commit(w, pg, &outcome, &why);
+    else if (pg->t.open && !pg->t.explicit) s = commit(w, pg, &outcome, &why);
     *add_answer(pg) = (answer){.status = s, .sync = true};
     return MR_OK;
 }
@@ -478,18 +480,34 @@ mr_status mr_pg_pipeline_end(mr_pg *pg, mr_error *err) {
     return lost(sim_here(), pg, err);
 }
 
-/* ---- pg.h: COPY ---- */
+/* ---- pg.h: COPY, into the table of results alone ---- */
 
-mr_status mr_pg_copy_begin(mr_pg *pg, const char *sql, mr_error *err) { return mr_pg_run(pg, sql, err); }
+mr_status mr_pg_copy_begin(mr_pg *pg, const char *sql, mr_error *err) {
+    pg->sqlstate[0] = 0;
+    if (strncmp(sql, "copy millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, ", 86))
+        return mr_pg_run(pg, sql, err);
+    return travel(sim_here(), pg) ? MR_OK : lost(sim_here(), pg, err);
+}
+
+mr_status mr_pg_copy_rows(mr_pg *pg, const mr_buf *rows, mr_error *err) {
+    sim_world *w = sim_here();
+    MR_TRY(mr_buf_status(rows));
+    SIM_COUNT(w, copy);
+    if (!usable(w, pg)) return lost(w, pg, err);
+    pg->copied = sim_copy_results(w, pg, mr_buf_span(rows));
+    return usable(w, pg) ? MR_OK : lost(w, pg, err); /* what is wrong with a row is told at the end */
+}
 
 mr_status mr_pg_copy_row(mr_pg *pg, const mr_pg_params *row, mr_error *err) {
     (void)row;
-    return mr_pg_run(pg, "copy", err);
+    return mr_pg_run(pg, "copy of one row", err);
 }
 
 mr_status mr_pg_copy_end(mr_pg *pg, uint64_t *rows, mr_error *err) {
-    *rows = 0;
-    return mr_pg_run(pg, "copy", err);
+    sim_world *w = sim_here();
+    if (rows) *rows = pg->t.ops;
+    if (!travel(w, pg)) return lost(w, pg, err);
+    return pg->copied == MR_OK ? MR_OK : mr_fail(err, pg->copied, "copy: %s", pg->sqlstate);
 }
 
-void mr_pg_copy_abort(mr_pg *pg) { (void)pg; }
+void mr_pg_copy_abort(mr_pg *pg) { pg->t.failed = true; }

@@ -31,7 +31,7 @@ struct sim_op {
 struct sim_transaction {
     sim_transaction *next;
     uint64_t id;
-    bool open, failed, snapshot_done;
+    bool open, failed, explicit; /* explicit: it was begun by name, and a sync does not end it */
     sim_op *op;
     size_t ops, cap;
 };
@@ -48,5 +48,8 @@ mr_status sim_refuse(struct mr_pg *pg, mr_status status, const char *sqlstate);
 void sim_apply(sim_world *w, const sim_op *op);
 uint64_t sim_database_now(const sim_world *w);
 mr_pg_result *sim_row_of(const mr_pg_result *all, uint32_t row); /* a result of one row */
+
+/* Binary COPY into the table of results: rows as pg_wire.c writes them. */
+mr_status sim_copy_results(sim_world *w, struct mr_pg *pg, mr_span rows);
 
 #endif

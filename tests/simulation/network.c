@@ -100,37 +100,58 @@ static bool look(sim_world *w, const sim_frame *f, mr_wire *m) {
     return mr_wire_decode(envelope_of(f), w->spy, m, &ignored) == MR_OK;
 }
 
-static bool slipped(sim_world *w, const mr_wire_result *r, uint32_t conn) {
-    sim_attempt *a = sim_attempt_of(w, r->items[0].attempt);
-    if (!a) return false;
-    if (w->variant == SIM_NO_RESEND && a->sent_conn) return true;
-    if (w->variant == SIM_HELD_FORGOTTEN && a->sent_conn && a->sent_conn != conn) return true;
-    a->sent_conn = conn;
-    a->status = (uint8_t)r->items[0].status;
-    return false;
+static uint32_t many(uint32_t count) { return count > 1 ? count : 1; }
+
+/* An item is about one attempt, or about several that follow one another. */
+static bool slipped(sim_world *w, const mr_wire_result_item *r, uint32_t conn) {
+    bool before = false, elsewhere = false;
+    for (uint32_t i = 0; i < many(r->count); i++) {
+        sim_attempt *a = sim_attempt_of(w, r->attempt + i);
+        if (!a) continue;
+        before |= a->sent_conn != 0;
+        elsewhere |= a->sent_conn && a->sent_conn != conn;
+        if (w->variant != SIM_HELD_FORGOTTEN || !a->sent_conn) a->sent_conn = conn;
+        a->status = (uint8_t)r->status;
+    }
+    return (w->variant == SIM_NO_RESEND && before) || (w->variant == SIM_HELD_FORGOTTEN && elsewhere);
 }
 
 /* False: this message does not go out (a variant). */
 static bool sent_up(sim_world *w, const sim_frame *f, uint8_t type) {
     mr_wire m;
+    bool goes = true;
     sim_conn *c = &w->conn[f->conn];
     if (type == MR_MSG_HELLO) c->credit = 0;
     if (type == MR_MSG_FETCH) SIM_COUNT(w, fetch);
-    if (type != MR_MSG_CREDIT && type != MR_MSG_RESULT) return true;
-    if (!look(w, f, &m)) return true;
+    if ((type != MR_MSG_CREDIT && type != MR_MSG_RESULT) || !look(w, f, &m)) return true;
     if (type == MR_MSG_CREDIT) c->credit += m.as.credit.amount;
-    return type != MR_MSG_RESULT || !slipped(w, &m.as.result, f->conn);
+    for (uint32_t i = 0; type == MR_MSG_RESULT && i < m.as.result.item_count; i++) {
+        if (m.as.result.items[i].count > 1) SIM_COUNT(w, span_up);
+        goes &= !slipped(w, &m.as.result.items[i], f->conn);
+    }
+    return goes;
+}
+
+static void work_goes(sim_world *w, sim_conn *c, const mr_wire_work *work) {
+    uint64_t attempts = 0;
+    for (uint32_t i = 0; i < work->item_count; i++) {
+        attempts += many(work->items[i].count);
+        if (work->items[i].count > 1) SIM_COUNT(w, span_down);
+    }
+    if (attempts > c->credit) sim_broken(w, "connection %u was sent more work than its credit", c->id);
+    else c->credit -= attempts;
 }
 
 static void sent_down(sim_world *w, const sim_process *from, const sim_frame *f, uint8_t type) {
     mr_wire m;
-    sim_conn *c = &w->conn[f->conn];
     if ((type != MR_MSG_WORK && type != MR_MSG_ACK) || !look(w, f, &m)) return;
-    for (uint32_t i = 0; type == MR_MSG_ACK && i < m.as.ack.item_count; i++)
-        sim_check_ack(w, from, m.as.ack.items[i].attempt, m.as.ack.items[i].verdict);
-    if (type != MR_MSG_WORK) return;
-    if (m.as.work.item_count > c->credit) sim_broken(w, "connection %u was sent more work than its credit", f->conn);
-    c->credit -= m.as.work.item_count;
+    if (type == MR_MSG_WORK) {
+        work_goes(w, &w->conn[f->conn], &m.as.work);
+        return;
+    }
+    for (uint32_t i = 0; i < m.as.ack.item_count; i++)
+        for (uint32_t k = 0; k < many(m.as.ack.items[i].count); k++)
+            sim_check_ack(w, from, m.as.ack.items[i].attempt + k, m.as.ack.items[i].verdict);
 }
 
 /* ---- on the way ---- */

@@ -56,7 +56,7 @@ typedef enum sim_variant {
     X(commit_unknown_undone) X(commit_late) X(database_restart) X(database_slow) X(database_full) X(backend_killed)      \
     X(lock_wait) X(no_memory) X(load) X(load_failed) X(load_stuck) X(sent) X(result) X(job_crashed) X(job_failed)        \
     X(job_stuck) X(deadline) X(committed) X(stale) X(retry) X(read_back) X(cancelled) X(released) X(failure)             \
-    X(dead) X(fetch) X(worker_lost) X(step_finished) X(run_finished) X(run_found) X(stalled) X(stalled_fatal) X(rule)    \
+    X(dead) X(fetch) X(span_down) X(span_up) X(copy) X(worker_lost) X(step_finished) X(run_finished) X(run_found) X(stalled) X(stalled_fatal) X(rule)    \
     X(call) X(call_again) X(run_cancelled) X(run_replayed) X(submitted_again)
 
 typedef enum sim_counter {

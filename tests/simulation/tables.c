@@ -280,6 +280,37 @@ static mr_status ledger_results(sim_world *w, mr_pg *pg, const mr_pg_params *p, 
     return MR_OK;
 }
 
+/* A row that is there already fails the whole COPY. */
+static mr_status copy_row(sim_world *w, mr_pg *pg, const mr_span *cell) {
+    mr_work_key key = {(uint64_t)number_of(cell[0]), (uint32_t)number_of(cell[1]), (uint32_t)number_of(cell[2]),
+                       (uint32_t)number_of(cell[3])};
+    int rows = 0;
+    mr_pg_result *ignored = result_of(4, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8}, 0);
+    mr_status s = insert_result(w, pg, &key, (uint64_t)number_of(cell[7]), cell[11], ignored, &rows);
+    mr_pg_result_free(&ignored);
+    return s == MR_OK && !rows ? sim_refuse(pg, MR_E_EXISTS, "23505") : s;
+}
+
+mr_status sim_copy_results(sim_world *w, mr_pg *pg, mr_span rows) {
+    const uint8_t *at = rows.data, *end = at + rows.len;
+    while (at < end) {
+        mr_span cell[COLUMNS];
+        MR_ASSERT(number_of((mr_span){at, 2}) == COLUMNS);
+        items all = {at + 2, COLUMNS};
+        for (uint32_t i = 0; i < COLUMNS; i++) cell[i] = next(&all);
+        at = all.at;
+        MR_TRY(copy_row(w, pg, cell));
+    }
+    return MR_OK;
+}
+
+static mr_status ledger_begin(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    (void)w;
+    (void)p;
+    sim_transaction_of(pg)->explicit = true;
+    return changed(out, 0);
+}
+
 static mr_work_key p_key(const mr_pg_params *p) {
     return (mr_work_key){(uint64_t)p_int(p, 0), (uint32_t)p_int(p, 1), (uint32_t)p_int(p, 2), (uint32_t)p_int(p, 3)};
 }
@@ -681,7 +712,7 @@ static const struct {
     const char *name;
     sim_statement run;
 } statements[] = {
-    {"ledger_results", ledger_results}, {"lease_fence", lease_fence}, {"ledger_read_back", ledger_read_back},
+    {"ledger_results", ledger_results}, {"ledger_begin", ledger_begin}, {"lease_fence", lease_fence}, {"ledger_read_back", ledger_read_back},
     {"loader_partials", loader_partials}, {"ledger_failure", ledger_failure}, {"ledger_run_end", ledger_run_end},
     {"lease_renew", lease_renew}, {"schedule_due", schedule_due}, {"schedule_wait", schedule_wait},
     {"audit_insert", nothing}, {"lease_take", lease_take}, {"lease_holder", lease_holder}, {"lease_block", lease_block},
