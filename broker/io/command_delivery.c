@@ -44,17 +44,23 @@ static void recover(mr_broker *b, uint64_t run) {
 
 static void found(mr_broker *b, mr_job *head) {
     mr_unfinished_job *job = (mr_unfinished_job *)head;
-    if (mr_status_of((int)head->status)->retryable) {
+    for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++) recover(b, job->run[i]);
+    bool again = mr_status_of((int)head->status)->retryable || mr_broker_now_ms() < b->find_until_ms;
+    if (again && b->phase != MR_STOPPED) {
         mr_broker_try_again(b, head);
         return;
     }
-    for (uint32_t i = 0; i < job->runs; i++) recover(b, job->run[i]);
+    b->finding = false;
     mr_unfinished_job_free(job);
 }
 
+/* For a while: a commit whose answer was lost may still be under way. */
 void mr_broker_find_runs(mr_broker *b) {
-    mr_unfinished_job *job = mr_new(NULL, 1, sizeof *job);
+    enum { FIND_MS = 30000 };
+    b->find_until_ms = mr_broker_now_ms() + FIND_MS;
+    mr_unfinished_job *job = b->finding ? NULL : mr_new(NULL, 1, sizeof *job);
     if (!job) return;
+    b->finding = true;
     job->head.work = mr_unfinished_work;
     job->head.done = found;
     mr_broker_try_again(b, &job->head);

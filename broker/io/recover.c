@@ -189,6 +189,9 @@ mr_status mr_recover_tell(mr_broker *b, mr_recover_job *job, mr_error *err) {
 
 mr_status mr_unfinished_read(mr_pg *pg, mr_unfinished_job *job, mr_error *err) {
     mr_pg_result *r = NULL;
+    mr_free(NULL, job->run, job->runs, sizeof *job->run); /* of an earlier look */
+    job->run = NULL;
+    job->runs = 0;
     MR_TRY(mr_pg_exec(pg, &unfinished, NULL, &r, err));
     mr_status s = MR_OK;
     uint32_t n = mr_pg_rows(r);
