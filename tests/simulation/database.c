@@ -486,16 +486,21 @@ mr_status mr_pg_copy_begin(mr_pg *pg, const char *sql, mr_error *err) {
     pg->sqlstate[0] = 0;
     if (strncmp(sql, "copy millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, ", 86))
         return mr_pg_run(pg, sql, err);
+    pg->copied = MR_OK;
     return travel(sim_here(), pg) ? MR_OK : lost(sim_here(), pg, err);
 }
 
-mr_status mr_pg_copy_rows(mr_pg *pg, const mr_buf *rows, mr_error *err) {
+mr_status mr_pg_copy_part(mr_pg *pg, mr_span rows, mr_error *err) {
     sim_world *w = sim_here();
-    MR_TRY(mr_buf_status(rows));
     SIM_COUNT(w, copy);
     if (!usable(w, pg)) return lost(w, pg, err);
-    pg->copied = sim_copy_results(w, pg, mr_buf_span(rows));
+    if (pg->copied == MR_OK) pg->copied = sim_copy_results(w, pg, rows);
     return usable(w, pg) ? MR_OK : lost(w, pg, err); /* what is wrong with a row is told at the end */
+}
+
+mr_status mr_pg_copy_rows(mr_pg *pg, const mr_buf *rows, mr_error *err) {
+    MR_TRY(mr_buf_status(rows));
+    return mr_pg_copy_part(pg, mr_buf_span(rows), err);
 }
 
 mr_status mr_pg_copy_row(mr_pg *pg, const mr_pg_params *row, mr_error *err) {

@@ -1,126 +1,12 @@
-/* tables.c: the simulated database's statements, by name, each as its SQL says; and what a committed write changes. The
- * checker's eyes are in sim_apply: nothing comes into a table any other way. */
+/* tables.c: the simulated database's statements, by name, each as its SQL says. */
 #include "tests/simulation/database.h"
 
 #include "broker/io/lease.h"
-#include "common/pg_wire.h"
+#include "tests/simulation/values.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { COLUMNS = 12, OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_FLOAT8 = 701, OID_TIME = 1184 };
-
-/* ---- results out ---- */
-
-static mr_pg_result *result_of(unsigned columns, const unsigned *oids, int changed) {
-    static char names[COLUMNS][4] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"};
-    PGresAttDesc at[COLUMNS] = {0};
-    PGresult *r = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-    MR_ASSERT(r && columns <= COLUMNS);
-    for (unsigned i = 0; i < columns; i++)
-        at[i] = (PGresAttDesc){.name = names[i], .format = 1, .typid = oids[i], .typlen = -1, .atttypmod = changed};
-    MR_ASSERT(PQsetResultAttrs(r, (int)columns, at));
-    return r;
-}
-
-static void set(mr_pg_result *r, int row, int column, const void *bytes, size_t n) {
-    MR_ASSERT(PQsetvalue(r, row, column, (char *)(uintptr_t)bytes, (int)n));
-}
-
-static void set_int(mr_pg_result *r, int row, int column, int64_t v) {
-    uint8_t be[8];
-    for (int i = 0; i < 8; i++) be[i] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
-    set(r, row, column, be, 8);
-}
-
-static void set_text(mr_pg_result *r, int row, int column, const char *text) { set(r, row, column, text, strlen(text)); }
-
-static void set_float(mr_pg_result *r, int row, int column, double v) {
-    int64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    set_int(r, row, column, bits);
-}
-
-static void set_bool(mr_pg_result *r, int row, int column, bool v) { set(r, row, column, v ? "\1" : "\0", 1); }
-
-static mr_status changed(mr_pg_result **out, uint64_t n) {
-    *out = result_of(1, (const unsigned[]){OID_INT8}, (int)n);
-    return MR_OK;
-}
-
-static mr_status one_int(mr_pg_result **out, int64_t v) {
-    *out = result_of(1, (const unsigned[]){OID_INT8}, 1);
-    set_int(*out, 0, 0, v);
-    return MR_OK;
-}
-
-static mr_status one_bool(mr_pg_result **out, bool v) {
-    *out = result_of(1, (const unsigned[]){OID_BOOL}, 1);
-    set_bool(*out, 0, 0, v);
-    return MR_OK;
-}
-
-uint64_t __wrap_mr_pg_changed(const mr_pg_result *r);
-uint64_t __wrap_mr_pg_changed(const mr_pg_result *r) { return PQnfields(r) ? (uint64_t)PQfmod(r, 0) : 0; }
-
-mr_pg_result *sim_row_of(const mr_pg_result *all, uint32_t row) {
-    int n = PQnfields(all);
-    unsigned oids[COLUMNS];
-    for (int i = 0; i < n; i++) oids[i] = PQftype(all, i);
-    mr_pg_result *r = result_of((unsigned)n, oids, 1);
-    for (int i = 0; i < n; i++) set(r, 0, i, PQgetvalue(all, (int)row, i), (size_t)PQgetlength(all, (int)row, i));
-    return r;
-}
-
-/* ---- parameters in ---- */
-
-static mr_span param(const mr_pg_params *p, unsigned i) {
-    MR_ASSERT(i < p->count);
-    return (mr_span){p->bytes.data + p->at[i].at, p->at[i].null ? 0 : p->at[i].len};
-}
-
-static int64_t number_of(mr_span v) {
-    int64_t n = v.len && v.data[0] & 0x80 ? -1 : 0;
-    for (size_t i = 0; i < v.len; i++) n = (int64_t)((uint64_t)n << 8 | v.data[i]);
-    return n;
-}
-
-static int64_t p_int(const mr_pg_params *p, unsigned i) { return number_of(param(p, i)); }
-static bool p_bool(const mr_pg_params *p, unsigned i) { return param(p, i).data[0] != 0; }
-
-static double p_float(const mr_pg_params *p, unsigned i) {
-    int64_t bits = p_int(p, i);
-    double v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
-
-static void p_text(const mr_pg_params *p, unsigned i, char *out, size_t size) {
-    snprintf(out, size, "%.*s", MR_SPAN_ARG(param(p, i)));
-}
-
-/* An array of one dimension; jumps from item to item. */
-typedef struct items {
-    const uint8_t *at;
-    uint32_t count;
-} items;
-
-static items array(const mr_pg_params *p, unsigned i) {
-    mr_span v = param(p, i);
-    if (number_of((mr_span){v.data, 4}) == 0) return (items){0};
-    return (items){v.data + 20, (uint32_t)number_of((mr_span){v.data + 12, 4})};
-}
-
-static mr_span next(items *a) {
-    size_t n = (size_t)number_of((mr_span){a->at, 4});
-    mr_span v = {a->at + 4, n};
-    a->at += 4 + n;
-    return v;
-}
-
-static int64_t next_int(items *a) { return number_of(next(a)); }
 
 /* ---- finding ---- */
 
@@ -156,8 +42,8 @@ static mr_status deadlock(mr_pg *pg) { return sim_refuse(pg, MR_E_CONFLICT, "40P
 static mr_status lease_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char owner[128];
     int row = 0;
-    p_text(p, 0, owner, sizeof owner);
-    *out = result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
+    sim_p_text(p, 0, owner, sizeof owner);
+    *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
     for (uint32_t i = 0; i < MR_PARTITIONS; i++) {
         sim_lease *l = &w->db.lease[i];
         uint64_t now = sim_database_now(w);
@@ -168,10 +54,10 @@ static mr_status lease_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
         op->index = i;
         op->number = l->epoch + 1;
         op->flag = true;
-        op->until_us = now + (uint64_t)(p_float(p, 1) * 1e6);
+        op->until_us = now + (uint64_t)(sim_p_float(p, 1) * 1e6);
         snprintf(op->text, sizeof op->text, "%s", owner);
-        set_int(*out, row, 0, i);
-        set_int(*out, row++, 1, op->number);
+        sim_set_int(*out, row, 0, i);
+        sim_set_int(*out, row++, 1, op->number);
     }
     return MR_OK;
 }
@@ -179,13 +65,13 @@ static mr_status lease_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
 static mr_status lease_holder(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char owner[128];
     (void)pg;
-    p_text(p, 0, owner, sizeof owner);
-    *out = result_of(2, (const unsigned[]){OID_TEXT, OID_TEXT}, 0);
+    sim_p_text(p, 0, owner, sizeof owner);
+    *out = sim_result_of(2, (const unsigned[]){OID_TEXT, OID_TEXT}, 0);
     for (uint32_t i = 0; i < MR_PARTITIONS; i++) {
         const sim_lease *l = &w->db.lease[i];
         if (!l->owner[0] || !strcmp(l->owner, owner) || l->expires_us < sim_database_now(w)) continue;
-        set_text(*out, 0, 0, l->owner);
-        set_text(*out, 0, 1, "00:00:00");
+        sim_set_text(*out, 0, 0, l->owner);
+        sim_set_text(*out, 0, 1, "00:00:00");
         break;
     }
     return MR_OK;
@@ -194,17 +80,17 @@ static mr_status lease_holder(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
 static mr_status lease_block(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     (void)pg;
     (void)p;
-    return one_int(out, w->variant == SIM_REUSE_ATTEMPTS ? 1 : (int64_t)++w->db.block_sequence);
+    return sim_one_int(out, w->variant == SIM_REUSE_ATTEMPTS ? 1 : (int64_t)++w->db.block_sequence);
 }
 
 /* Renews (or releases) what is still this owner's under the epochs that it names. */
 static mr_status lease_change(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out, bool renew) {
     char owner[128];
     uint64_t n = 0;
-    items epochs = array(p, 0);
-    p_text(p, 1, owner, sizeof owner);
+    sim_items epochs = sim_array(p, 0);
+    sim_p_text(p, 1, owner, sizeof owner);
     for (uint32_t i = 0; i < epochs.count && i < MR_PARTITIONS; i++) {
-        int64_t epoch = next_int(&epochs);
+        int64_t epoch = sim_next_int(&epochs);
         const sim_lease *l = &w->db.lease[i];
         if (l->epoch != epoch || strcmp(l->owner, owner)) continue;
         if (!sim_lock_row(w, pg, LOCK_LEASE + i * 2, false)) return deadlock(pg);
@@ -212,11 +98,11 @@ static mr_status lease_change(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
         sim_op *op = sim_do(pg, SIM_OP_LEASE);
         op->index = i;
         op->number = epoch;
-        op->until_us = renew ? sim_database_now(w) + (uint64_t)(p_float(p, 2) * 1e6) : 0;
+        op->until_us = renew ? sim_database_now(w) + (uint64_t)(sim_p_float(p, 2) * 1e6) : 0;
         snprintf(op->text, sizeof op->text, "%s", renew ? owner : "");
         n++;
     }
-    return changed(out, n);
+    return sim_changed(out, n);
 }
 
 static mr_status lease_renew(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
@@ -229,15 +115,15 @@ static mr_status lease_release(sim_world *w, mr_pg *pg, const mr_pg_params *p, m
 
 static mr_status lease_fence(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char owner[128];
-    items partitions = array(p, 0), epochs = array(p, 1);
-    p_text(p, 2, owner, sizeof owner);
+    sim_items partitions = sim_array(p, 0), epochs = sim_array(p, 1);
+    sim_p_text(p, 2, owner, sizeof owner);
     for (uint32_t i = 0; i < partitions.count; i++) {
-        int64_t partition = next_int(&partitions), epoch = next_int(&epochs);
+        int64_t partition = sim_next_int(&partitions), epoch = sim_next_int(&epochs);
         const sim_lease *l = &w->db.lease[partition];
         if (!sim_lock_row(w, pg, LOCK_LEASE + (uint64_t)partition * 2, true)) return deadlock(pg);
         if (l->epoch != epoch || strcmp(l->owner, owner)) return sim_refuse(pg, MR_E_INTERNAL, MR_LEASE_LOST);
     }
-    return one_int(out, 0);
+    return sim_one_int(out, 0);
 }
 
 /* ---- results ---- */
@@ -254,25 +140,25 @@ static mr_status insert_result(sim_world *w, mr_pg *pg, const mr_work_key *key, 
     op->key = *key;
     op->attempt = attempt;
     op->value = value;
-    set_int(r, *row, 0, (int64_t)key->run);
-    set_int(r, *row, 1, key->step);
-    set_int(r, *row, 2, key->level);
-    set_int(r, (*row)++, 3, key->index);
+    sim_set_int(r, *row, 0, (int64_t)key->run);
+    sim_set_int(r, *row, 1, key->step);
+    sim_set_int(r, *row, 2, key->level);
+    sim_set_int(r, (*row)++, 3, key->index);
     return MR_OK;
 }
 
 static mr_status ledger_results(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    items run = array(p, 0), step = array(p, 1), level = array(p, 2), batch = array(p, 3), attempt = array(p, 7),
-          body = array(p, 11);
+    sim_items run = sim_array(p, 0), step = sim_array(p, 1), level = sim_array(p, 2), batch = sim_array(p, 3), attempt = sim_array(p, 7),
+          body = sim_array(p, 11);
     int row = 0;
-    *out = result_of(4, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8}, 0);
+    *out = sim_result_of(4, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8}, 0);
     for (uint32_t i = 0, n = run.count; i < n; i++) {
-        mr_work_key key = {.run = (uint64_t)next_int(&run)};
-        key.step = (uint32_t)next_int(&step);
-        key.level = (uint32_t)next_int(&level);
-        key.index = (uint32_t)next_int(&batch);
-        uint64_t number = (uint64_t)next_int(&attempt);
-        mr_status s = insert_result(w, pg, &key, number, next(&body), *out, &row);
+        mr_work_key key = {.run = (uint64_t)sim_next_int(&run)};
+        key.step = (uint32_t)sim_next_int(&step);
+        key.level = (uint32_t)sim_next_int(&level);
+        key.index = (uint32_t)sim_next_int(&batch);
+        uint64_t number = (uint64_t)sim_next_int(&attempt);
+        mr_status s = insert_result(w, pg, &key, number, sim_next_item(&body), *out, &row);
         if (s == MR_OK) continue;
         mr_pg_result_free(out);
         return s;
@@ -282,11 +168,11 @@ static mr_status ledger_results(sim_world *w, mr_pg *pg, const mr_pg_params *p, 
 
 /* A row that is there already fails the whole COPY. */
 static mr_status copy_row(sim_world *w, mr_pg *pg, const mr_span *cell) {
-    mr_work_key key = {(uint64_t)number_of(cell[0]), (uint32_t)number_of(cell[1]), (uint32_t)number_of(cell[2]),
-                       (uint32_t)number_of(cell[3])};
+    mr_work_key key = {(uint64_t)sim_number_of(cell[0]), (uint32_t)sim_number_of(cell[1]), (uint32_t)sim_number_of(cell[2]),
+                       (uint32_t)sim_number_of(cell[3])};
     int rows = 0;
-    mr_pg_result *ignored = result_of(4, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8}, 0);
-    mr_status s = insert_result(w, pg, &key, (uint64_t)number_of(cell[7]), cell[11], ignored, &rows);
+    mr_pg_result *ignored = sim_result_of(4, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8}, 0);
+    mr_status s = insert_result(w, pg, &key, (uint64_t)sim_number_of(cell[7]), cell[11], ignored, &rows);
     mr_pg_result_free(&ignored);
     return s == MR_OK && !rows ? sim_refuse(pg, MR_E_EXISTS, "23505") : s;
 }
@@ -295,9 +181,9 @@ mr_status sim_copy_results(sim_world *w, mr_pg *pg, mr_span rows) {
     const uint8_t *at = rows.data, *end = at + rows.len;
     while (at < end) {
         mr_span cell[COLUMNS];
-        MR_ASSERT(number_of((mr_span){at, 2}) == COLUMNS);
-        items all = {at + 2, COLUMNS};
-        for (uint32_t i = 0; i < COLUMNS; i++) cell[i] = next(&all);
+        MR_ASSERT(sim_number_of((mr_span){at, 2}) == COLUMNS);
+        sim_items all = {at + 2, COLUMNS};
+        for (uint32_t i = 0; i < COLUMNS; i++) cell[i] = sim_next_item(&all);
         at = all.at;
         MR_TRY(copy_row(w, pg, cell));
     }
@@ -308,11 +194,11 @@ static mr_status ledger_begin(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
     (void)w;
     (void)p;
     sim_transaction_of(pg)->explicit = true;
-    return changed(out, 0);
+    return sim_changed(out, 0);
 }
 
 static mr_work_key p_key(const mr_pg_params *p) {
-    return (mr_work_key){(uint64_t)p_int(p, 0), (uint32_t)p_int(p, 1), (uint32_t)p_int(p, 2), (uint32_t)p_int(p, 3)};
+    return (mr_work_key){(uint64_t)sim_p_int(p, 0), (uint32_t)sim_p_int(p, 1), (uint32_t)sim_p_int(p, 2), (uint32_t)sim_p_int(p, 3)};
 }
 
 static mr_status ledger_read_back(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
@@ -320,57 +206,57 @@ static mr_status ledger_read_back(sim_world *w, mr_pg *pg, const mr_pg_params *p
     const sim_node *node = sim_node_of(w, &key);
     (void)pg;
     SIM_COUNT(w, read_back);
-    *out = result_of(1, (const unsigned[]){OID_INT8}, 0);
-    if (node && node->rows) set_int(*out, 0, 0, (int64_t)node->attempt);
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
+    if (node && node->rows) sim_set_int(*out, 0, 0, (int64_t)node->attempt);
     return MR_OK;
 }
 
 static mr_status ledger_failure(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    uint64_t attempt = (uint64_t)p_int(p, 4);
+    uint64_t attempt = (uint64_t)sim_p_int(p, 4);
     mr_work_key key = p_key(p);
     if (!sim_lock_row(w, pg, LOCK_FAILURE + attempt * 2, false)) return deadlock(pg);
     for (uint32_t i = 0; i < w->db.failures; i++)
-        if (w->db.failure[i].key.run == key.run && w->db.failure[i].attempt == attempt) return changed(out, 0);
+        if (w->db.failure[i].key.run == key.run && w->db.failure[i].attempt == attempt) return sim_changed(out, 0);
     sim_op *op = sim_do(pg, SIM_OP_FAILURE);
     op->key = key;
     op->attempt = attempt;
-    op->status = p_int(p, 6);
-    op->flag = p_bool(p, 8);
+    op->status = sim_p_int(p, 6);
+    op->flag = sim_p_bool(p, 8);
     op->id = (int64_t)++w->db.failure_sequence;
-    return changed(out, 1);
+    return sim_changed(out, 1);
 }
 
 static mr_status ledger_run_end(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    uint64_t run = (uint64_t)p_int(p, 0);
-    int life = (int)p_int(p, 1);
-    mr_span word = param(p, 2);
+    uint64_t run = (uint64_t)sim_p_int(p, 0);
+    int life = (int)sim_p_int(p, 1);
+    mr_span word = sim_param(p, 2);
     sim_spec *s = sim_spec_of_run(w, run);
     if (!s) return sim_refuse(pg, MR_E_CONFLICT, "23503");
     if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) return deadlock(pg);
-    if (s->ended_life >= life) return changed(out, 0);
+    if (s->ended_life >= life) return sim_changed(out, 0);
     sim_op *op = sim_do(pg, SIM_OP_END);
     op->key.run = run;
     op->life = life;
     op->state = mr_span_eq(word, mr_span_of("succeeded")) ? MR_RUN_SUCCEEDED
                 : mr_span_eq(word, mr_span_of("failed"))  ? MR_RUN_FAILED
                                                           : MR_RUN_CANCELLED;
-    return changed(out, 1);
+    return sim_changed(out, 1);
 }
 
 static mr_status loader_partials(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    mr_work_key key = {(uint64_t)p_int(p, 0), (uint32_t)p_int(p, 1), (uint32_t)p_int(p, 2), 0};
+    mr_work_key key = {(uint64_t)sim_p_int(p, 0), (uint32_t)sim_p_int(p, 1), (uint32_t)sim_p_int(p, 2), 0};
     int row = 0;
     (void)pg;
-    *out = result_of(3, (const unsigned[]){OID_INT8, OID_BYTEA, OID_BYTEA}, 0);
-    for (int64_t i = p_int(p, 3); i <= p_int(p, 4); i++) {
+    *out = sim_result_of(3, (const unsigned[]){OID_INT8, OID_BYTEA, OID_BYTEA}, 0);
+    for (int64_t i = sim_p_int(p, 3); i <= sim_p_int(p, 4); i++) {
         key.index = (uint32_t)i;
         const sim_node *node = sim_node_of(w, &key);
         if (!node || !node->rows) continue;
         uint64_t value = w->variant == SIM_WRONG_INPUT ? node->value + 1 : node->value;
         mr_hash hash = mr_hash_of((mr_span){(const uint8_t *)&value, sizeof value});
-        set_int(*out, row, 0, i);
-        set(*out, row, 1, &value, sizeof value);
-        set(*out, row++, 2, hash.bytes, sizeof hash.bytes);
+        sim_set_int(*out, row, 0, i);
+        sim_set(*out, row, 1, &value, sizeof value);
+        sim_set(*out, row++, 2, hash.bytes, sizeof hash.bytes);
     }
     return MR_OK;
 }
@@ -381,39 +267,39 @@ static mr_status plan_dataset(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
     (void)w;
     (void)pg;
     (void)p;
-    *out = result_of(3, (const unsigned[]){OID_INT8, OID_TEXT, OID_TEXT}, 1);
-    set_int(*out, 0, 0, 1);
-    set_text(*out, 0, 1, "prompts");
-    set_text(*out, 0, 2, "[]");
+    *out = sim_result_of(3, (const unsigned[]){OID_INT8, OID_TEXT, OID_TEXT}, 1);
+    sim_set_int(*out, 0, 0, 1);
+    sim_set_text(*out, 0, 1, "prompts");
+    sim_set_text(*out, 0, 2, "[]");
     return MR_OK;
 }
 
 /* Version n is the rows of the n-th run that the client wants. */
 static mr_status version_find(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    int64_t version = p_int(p, 1);
+    int64_t version = sim_p_int(p, 1);
     (void)pg;
-    *out = result_of(1, (const unsigned[]){OID_INT8}, 0);
-    if (version >= 1 && version <= SIM_SPECS) set_int(*out, 0, 0, (int64_t)w->spec[version - 1].rows);
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
+    if (version >= 1 && version <= SIM_SPECS) sim_set_int(*out, 0, 0, (int64_t)w->spec[version - 1].rows);
     return MR_OK;
 }
 
 static mr_status plan_key(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char key[16];
     (void)pg;
-    p_text(p, 0, key, sizeof key);
+    sim_p_text(p, 0, key, sizeof key);
     const sim_spec *s = &w->spec[strtoul(key, NULL, 10)];
-    *out = result_of(2, (const unsigned[]){OID_INT8, OID_BYTEA}, 0);
+    *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_BYTEA}, 0);
     if (!s->run || w->variant == SIM_NO_SUBMIT_KEY) return MR_OK;
-    set_int(*out, 0, 0, (int64_t)s->run);
-    set(*out, 0, 1, s->hash, sizeof s->hash);
+    sim_set_int(*out, 0, 0, (int64_t)s->run);
+    sim_set(*out, 0, 1, s->hash, sizeof s->hash);
     SIM_COUNT(w, submitted_again);
     return MR_OK;
 }
 
 static mr_status plan_run(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    uint32_t spec = (uint32_t)p_int(p, 1) - 1;
+    uint32_t spec = (uint32_t)sim_p_int(p, 1) - 1;
     bool unique = w->variant != SIM_NO_SUBMIT_KEY;
-    *out = result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
+    *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
     if (unique && !sim_lock_row(w, pg, LOCK_SUBMIT + spec * 2, false)) {
         mr_pg_result_free(out);
         return deadlock(pg);
@@ -422,20 +308,20 @@ static mr_status plan_run(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_
     sim_op *op = sim_do(pg, SIM_OP_RUN);
     op->index = spec;
     op->key.run = ++w->db.run_sequence;
-    op->number = p_int(p, 3);
-    op->id = p_int(p, 6);
-    p_text(p, 5, op->text, sizeof op->text);
-    memcpy(op->hash, param(p, 8).data, sizeof op->hash);
-    set_int(*out, 0, 0, (int64_t)op->key.run);
-    set_int(*out, 0, 1, (int64_t)sim_transaction_of(pg)->id);
+    op->number = sim_p_int(p, 3);
+    op->id = sim_p_int(p, 6);
+    sim_p_text(p, 5, op->text, sizeof op->text);
+    memcpy(op->hash, sim_param(p, 8).data, sizeof op->hash);
+    sim_set_int(*out, 0, 0, (int64_t)op->key.run);
+    sim_set_int(*out, 0, 1, (int64_t)sim_transaction_of(pg)->id);
     return MR_OK;
 }
 
 static mr_status plan_outcome(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     static const char *const words[] = {"in progress", "committed", "aborted"};
     (void)pg;
-    *out = result_of(1, (const unsigned[]){OID_TEXT}, 1);
-    set_text(*out, 0, 0, words[w->db.ended[p_int(p, 0)]]);
+    *out = sim_result_of(1, (const unsigned[]){OID_TEXT}, 1);
+    sim_set_text(*out, 0, 0, words[w->db.ended[sim_p_int(p, 0)]]);
     return MR_OK;
 }
 
@@ -443,54 +329,54 @@ static mr_status nothing(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_r
     (void)w;
     (void)pg;
     (void)p;
-    return changed(out, 1);
+    return sim_changed(out, 1);
 }
 
 static mr_status plan_step(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     static const unsigned columns[5] = {3, 4, 6, 7, 8};
     (void)w;
     sim_op *op = sim_do(pg, SIM_OP_STEP);
-    op->key.run = (uint64_t)p_int(p, 0);
-    op->index = (uint32_t)p_int(p, 1);
-    p_text(p, 2, op->more, sizeof op->more);
-    for (int i = 0; i < 5; i++) op->numbers[i] = p_int(p, columns[i]);
-    return changed(out, 1);
+    op->key.run = (uint64_t)sim_p_int(p, 0);
+    op->index = (uint32_t)sim_p_int(p, 1);
+    sim_p_text(p, 2, op->more, sizeof op->more);
+    for (int i = 0; i < 5; i++) op->numbers[i] = sim_p_int(p, columns[i]);
+    return sim_changed(out, 1);
 }
 
 static mr_status run_read(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    const sim_spec *s = sim_spec_of_run(w, (uint64_t)p_int(p, 0));
+    const sim_spec *s = sim_spec_of_run(w, (uint64_t)sim_p_int(p, 0));
     (void)pg;
-    *out = result_of(11, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT,
+    *out = sim_result_of(11, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT,
                                             OID_INT8, OID_TEXT, OID_INT8}, 0);
     if (!s) return MR_OK;
-    set_int(*out, 0, 0, s - w->spec + 1);
-    set_int(*out, 0, 1, (int64_t)s->rows);
-    set_int(*out, 0, 2, (int64_t)s->seed);
-    set_int(*out, 0, 3, 1);
-    set_text(*out, 0, 4, "prompts");
-    set_text(*out, 0, 5, "prompts");
-    set_text(*out, 0, 6, "[]");
-    set_text(*out, 0, 7, "{}");
-    set_int(*out, 0, 8, w->variant == SIM_NO_PRIORITY ? 100 : (int64_t)s->priority);
-    set_text(*out, 0, 9, s->client_row);
-    set_int(*out, 0, 10, s->life);
+    sim_set_int(*out, 0, 0, s - w->spec + 1);
+    sim_set_int(*out, 0, 1, (int64_t)s->rows);
+    sim_set_int(*out, 0, 2, (int64_t)s->seed);
+    sim_set_int(*out, 0, 3, 1);
+    sim_set_text(*out, 0, 4, "prompts");
+    sim_set_text(*out, 0, 5, "prompts");
+    sim_set_text(*out, 0, 6, "[]");
+    sim_set_text(*out, 0, 7, "{}");
+    sim_set_int(*out, 0, 8, w->variant == SIM_NO_PRIORITY ? 100 : (int64_t)s->priority);
+    sim_set_text(*out, 0, 9, s->client_row);
+    sim_set_int(*out, 0, 10, s->life);
     return MR_OK;
 }
 
 static mr_status run_steps(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    const sim_spec *s = sim_spec_of_run(w, (uint64_t)p_int(p, 0));
+    const sim_spec *s = sim_spec_of_run(w, (uint64_t)sim_p_int(p, 0));
     (void)pg;
-    *out = result_of(8, (const unsigned[]){OID_INT8, OID_TEXT, OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT}, 0);
+    *out = sim_result_of(8, (const unsigned[]){OID_INT8, OID_TEXT, OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT}, 0);
     for (uint32_t i = 0; s && i < s->steps; i++) {
         int row = (int)i;
-        set_int(*out, row, 0, row);
-        set_text(*out, row, 1, s->step_row[i].component);
-        set_int(*out, row, 2, s->step_row[i].version);
-        set_int(*out, row, 3, s->step_row[i].shape);
-        set_int(*out, row, 4, s->step_row[i].batch_rows);
-        set_int(*out, row, 5, s->step_row[i].deadline_ms);
-        set_int(*out, row, 6, s->step_row[i].columns);
-        set_text(*out, row, 7, "{}");
+        sim_set_int(*out, row, 0, row);
+        sim_set_text(*out, row, 1, s->step_row[i].component);
+        sim_set_int(*out, row, 2, s->step_row[i].version);
+        sim_set_int(*out, row, 3, s->step_row[i].shape);
+        sim_set_int(*out, row, 4, s->step_row[i].batch_rows);
+        sim_set_int(*out, row, 5, s->step_row[i].deadline_ms);
+        sim_set_int(*out, row, 6, s->step_row[i].columns);
+        sim_set_text(*out, row, 7, "{}");
     }
     return MR_OK;
 }
@@ -504,22 +390,22 @@ static mr_status recover_unfinished(sim_world *w, mr_pg *pg, const mr_pg_params 
     uint64_t after = 0;
     (void)pg;
     (void)p;
-    *out = result_of(1, (const unsigned[]){OID_INT8}, 0);
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
     for (uint32_t n = 0; n < SIM_SPECS && w->variant != SIM_FORGET_RUNS; n++) {
         const sim_spec *least = NULL;
         for (uint32_t i = 0; i < SIM_SPECS; i++)
             if (w->spec[i].run > after && (!least || w->spec[i].run < least->run)) least = &w->spec[i];
         if (!least) break;
         after = least->run;
-        if (unfinished(least)) set_int(*out, row++, 0, (int64_t)least->run);
+        if (unfinished(least)) sim_set_int(*out, row++, 0, (int64_t)least->run);
     }
     return MR_OK;
 }
 
 static mr_status recover_ended(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    const sim_spec *s = sim_spec_of_run(w, (uint64_t)p_int(p, 0));
+    const sim_spec *s = sim_spec_of_run(w, (uint64_t)sim_p_int(p, 0));
     (void)pg;
-    return one_bool(out, s && !unfinished(s));
+    return sim_one_bool(out, s && !unfinished(s));
 }
 
 /* Each key of a run for which `wanted` holds. */
@@ -530,11 +416,11 @@ static void keys_of(sim_world *w, uint64_t run, bool (*wanted)(const sim_node *)
         for (uint32_t l = 0; l < s->step[i].plan.levels; l++)
             for (uint32_t k = 0; k < s->step[i].plan.counts[l]; k++) {
                 if (!wanted(&s->node[i][l][k])) continue;
-                set_int(r, row, 0, i);
-                set_int(r, row, 1, l);
-                set_int(r, row, 2, k);
-                if (reasons) set_int(r, row, 3, MR_E_CRASHED);
-                if (reasons) set_text(r, row, 4, "it was given up");
+                sim_set_int(r, row, 0, i);
+                sim_set_int(r, row, 1, l);
+                sim_set_int(r, row, 2, k);
+                if (reasons) sim_set_int(r, row, 3, MR_E_CRASHED);
+                if (reasons) sim_set_text(r, row, 4, "it was given up");
                 row++;
             }
 }
@@ -545,15 +431,15 @@ static bool given_up(const sim_node *n) { return n->dead && !n->rows; }
 static mr_status recover_done(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     (void)pg;
     SIM_COUNT(w, run_found);
-    *out = result_of(3, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8}, 0);
-    if (w->variant != SIM_FORGET_DONE) keys_of(w, (uint64_t)p_int(p, 0), has_row, *out, false);
+    *out = sim_result_of(3, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8}, 0);
+    if (w->variant != SIM_FORGET_DONE) keys_of(w, (uint64_t)sim_p_int(p, 0), has_row, *out, false);
     return MR_OK;
 }
 
 static mr_status recover_dead(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     (void)pg;
-    *out = result_of(5, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT}, 0);
-    if (w->variant != SIM_FORGET_DEAD) keys_of(w, (uint64_t)p_int(p, 0), given_up, *out, true);
+    *out = sim_result_of(5, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT}, 0);
+    if (w->variant != SIM_FORGET_DEAD) keys_of(w, (uint64_t)sim_p_int(p, 0), given_up, *out, true);
     return MR_OK;
 }
 
@@ -561,7 +447,7 @@ static mr_status yes(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_resul
     (void)w;
     (void)pg;
     (void)p;
-    return one_bool(out, true);
+    return sim_one_bool(out, true);
 }
 
 /* ---- dead letters ---- */
@@ -572,10 +458,10 @@ static bool open_letter(const sim_world *w, const sim_failure *f) {
 }
 
 static mr_status dead_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    uint64_t run = (uint64_t)p_int(p, 1);
+    uint64_t run = (uint64_t)sim_p_int(p, 1);
     const sim_spec *s = sim_spec_of_run(w, run);
     int64_t taken = 0;
-    *out = result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
+    *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
     if (!s || s->ended_life < s->life || s->state != MR_RUN_FAILED) return MR_OK;
     if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) {
         mr_pg_result_free(out);
@@ -588,29 +474,29 @@ static mr_status dead_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg
         taken++;
     }
     if (!taken) return MR_OK;
-    set_int(*out, 0, 0, (int64_t)run);
-    set_int(*out, 0, 1, taken);
+    sim_set_int(*out, 0, 0, (int64_t)run);
+    sim_set_int(*out, 0, 1, taken);
     return MR_OK;
 }
 
 static mr_status dead_left(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     int64_t left = 0;
     for (uint32_t i = 0; i < w->db.failures; i++)
-        left += w->db.failure[i].key.run == (uint64_t)p_int(p, 1) && open_letter(w, &w->db.failure[i]);
+        left += w->db.failure[i].key.run == (uint64_t)sim_p_int(p, 1) && open_letter(w, &w->db.failure[i]);
     const sim_transaction *t = sim_transaction_of(pg);
     for (size_t i = 0; i < t->ops; i++) left -= t->op[i].kind == SIM_OP_SETTLE;
-    return one_int(out, left);
+    return sim_one_int(out, left);
 }
 
 static mr_status dead_reopen(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    items runs = array(p, 0);
+    sim_items runs = sim_array(p, 0);
     for (uint32_t i = 0, n = runs.count; i < n; i++) {
-        uint64_t run = (uint64_t)next_int(&runs);
+        uint64_t run = (uint64_t)sim_next_int(&runs);
         sim_op *op = sim_do(pg, SIM_OP_REOPEN);
         op->key.run = run;
         op->life = sim_spec_of_run(w, run)->life + 1;
     }
-    return changed(out, 1);
+    return sim_changed(out, 1);
 }
 
 /* ---- pauses and limits ---- */
@@ -619,8 +505,8 @@ static const char *const subjects[] = {"component", "run", "client"};
 
 static uint32_t rule_named(const sim_world *w, const mr_pg_params *p) {
     uint32_t i = 0;
-    while (i < SIM_RULES && (!mr_span_eq(param(p, 0), mr_span_of(subjects[w->rule[i].rule.of])) ||
-                             !mr_span_eq(param(p, 1), mr_span_of(w->rule[i].rule.name))))
+    while (i < SIM_RULES && (!mr_span_eq(sim_param(p, 0), mr_span_of(subjects[w->rule[i].rule.of])) ||
+                             !mr_span_eq(sim_param(p, 1), mr_span_of(w->rule[i].rule.name))))
         i++;
     MR_ASSERT(i < SIM_RULES);
     return i;
@@ -630,30 +516,30 @@ static mr_status rule_pause(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
     sim_op *op = sim_do(pg, SIM_OP_PAUSE);
     op->id = ++w->db.rule_sequence;
     op->index = rule_named(w, p);
-    op->flag = p_bool(p, 2);
-    return changed(out, 1);
+    op->flag = sim_p_bool(p, 2);
+    return sim_changed(out, 1);
 }
 
 static mr_status rule_limit(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     sim_op *op = sim_do(pg, SIM_OP_LIMIT);
     op->id = ++w->db.rule_sequence;
     op->index = rule_named(w, p);
-    op->rule = (mr_rule){.max_concurrent = (uint32_t)p_int(p, 2), .per_second = p_float(p, 3), .burst = (uint32_t)p_int(p, 4)};
-    return changed(out, 1);
+    op->rule = (mr_rule){.max_concurrent = (uint32_t)sim_p_int(p, 2), .per_second = sim_p_float(p, 3), .burst = (uint32_t)sim_p_int(p, 4)};
+    return sim_changed(out, 1);
 }
 
 static void put_rule(const sim_world *w, const mr_rule *rule, mr_pg_result *r, int row) {
     bool more = w->variant == SIM_ONE_MORE && rule->max_concurrent;
-    set_text(r, row, 0, subjects[rule->of]);
-    set_text(r, row, 1, rule->name);
-    set_bool(r, row, 2, rule->paused);
-    set_int(r, row, 3, rule->max_concurrent + (more ? 1 : 0));
-    set_float(r, row, 4, rule->per_second * (w->variant == SIM_TWICE_AS_FAST ? 2 : 1));
-    set_int(r, row, 5, rule->burst ? rule->burst : 1);
+    sim_set_text(r, row, 0, subjects[rule->of]);
+    sim_set_text(r, row, 1, rule->name);
+    sim_set_bool(r, row, 2, rule->paused);
+    sim_set_int(r, row, 3, rule->max_concurrent + (more ? 1 : 0));
+    sim_set_float(r, row, 4, rule->per_second * (w->variant == SIM_TWICE_AS_FAST ? 2 : 1));
+    sim_set_int(r, row, 5, rule->burst ? rule->burst : 1);
 }
 
 static mr_pg_result *rules(void) {
-    return result_of(6, (const unsigned[]){OID_TEXT, OID_TEXT, OID_BOOL, OID_INT8, OID_FLOAT8, OID_INT8}, 0);
+    return sim_result_of(6, (const unsigned[]){OID_TEXT, OID_TEXT, OID_BOOL, OID_INT8, OID_FLOAT8, OID_INT8}, 0);
 }
 
 /* With what this transaction has written of it. */
@@ -693,7 +579,7 @@ static mr_status schedule_due(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
     (void)w;
     (void)pg;
     (void)p;
-    *out = result_of(8, (const unsigned[]){OID_INT8, OID_TEXT, OID_INT8, OID_TEXT, OID_BYTEA, OID_TEXT, OID_TIME, OID_TIME}, 0);
+    *out = sim_result_of(8, (const unsigned[]){OID_INT8, OID_TEXT, OID_INT8, OID_TEXT, OID_BYTEA, OID_TEXT, OID_TIME, OID_TIME}, 0);
     return MR_OK;
 }
 
@@ -701,8 +587,8 @@ static mr_status schedule_wait(sim_world *w, mr_pg *pg, const mr_pg_params *p, m
     (void)w;
     (void)pg;
     (void)p;
-    *out = result_of(1, (const unsigned[]){OID_FLOAT8}, 1);
-    set_float(*out, 0, 0, 1e9);
+    *out = sim_result_of(1, (const unsigned[]){OID_FLOAT8}, 1);
+    sim_set_float(*out, 0, 0, 1e9);
     return MR_OK;
 }
 
@@ -731,108 +617,3 @@ sim_statement sim_statement_named(const char *name) {
     return NULL;
 }
 
-/* ---- what a commit changes ---- */
-
-static void apply_result(sim_world *w, const sim_op *op) {
-    sim_node *node = sim_node_of(w, &op->key);
-    if (node->rows++) sim_broken(w, "a second row for run %llu, step %u, level %u, batch %u",
-                                 (unsigned long long)op->key.run, op->key.step, op->key.level, op->key.index);
-    if (op->value != node->expected)
-        sim_broken(w, "the row of run %llu, step %u, level %u, batch %u is not what the computation gives",
-                   (unsigned long long)op->key.run, op->key.step, op->key.level, op->key.index);
-    node->value = op->value;
-    node->attempt = op->attempt;
-}
-
-static void apply_failure(sim_world *w, const sim_op *op) {
-    sim_database *d = &w->db;
-    sim_node *node = sim_node_of(w, &op->key);
-    if (!node) return;
-    if (d->failures == d->failure_cap) {
-        d->failure_cap = d->failure_cap ? 2 * d->failure_cap : 64;
-        d->failure = realloc(d->failure, d->failure_cap * sizeof *d->failure);
-        MR_ASSERT(d->failure);
-    }
-    d->failure[d->failures++] =
-        (sim_failure){.id = op->id, .key = op->key, .attempt = op->attempt, .status = op->status, .dead = op->flag};
-    if (op->flag) node->dead = true;
-}
-
-static void apply_settle(sim_world *w, const sim_op *op) {
-    for (uint32_t i = 0; i < w->db.failures; i++) {
-        sim_failure *f = &w->db.failure[i];
-        if (f->id != op->id) continue;
-        if (f->settled) sim_broken(w, "a dead letter was settled twice");
-        f->settled = true;
-        sim_node_of(w, &f->key)->dead = false;
-    }
-}
-
-static void apply_end(sim_world *w, const sim_op *op) {
-    sim_spec *s = sim_spec_of_run(w, op->key.run);
-    if (s->ended_life >= op->life) sim_broken(w, "run %llu ended twice", (unsigned long long)op->key.run);
-    s->ended_life = op->life;
-    s->state = op->state;
-    if (op->state == MR_RUN_CANCELLED) SIM_COUNT(w, run_cancelled);
-    sim_trace(w, "run %llu has ended: %d", (unsigned long long)op->key.run, (int)op->state);
-}
-
-static void apply_run(sim_world *w, const sim_op *op) {
-    sim_spec *s = &w->spec[op->index];
-    if (s->rows_of_run++) sim_broken(w, "the submission '%u' gave two runs", op->index);
-    s->run = op->key.run;
-    if ((uint64_t)op->number != s->seed || op->id != s->priority) sim_broken(w, "a run was planned with other arguments");
-    memcpy(s->hash, op->hash, sizeof s->hash);
-    snprintf(s->client_row, sizeof s->client_row, "%.15s", op->text);
-}
-
-static void apply_step(sim_world *w, const sim_op *op) {
-    sim_spec *s = sim_spec_of_run(w, op->key.run);
-    if (!s) return;
-    snprintf(s->step_row[op->index].component, sizeof s->step_row->component, "%s", op->more);
-    s->step_row[op->index].version = op->numbers[0];
-    s->step_row[op->index].shape = op->numbers[1];
-    s->step_row[op->index].columns = op->numbers[2];
-    s->step_row[op->index].batch_rows = op->numbers[3];
-    s->step_row[op->index].deadline_ms = op->numbers[4];
-}
-
-static void apply_lease(sim_world *w, const sim_op *op) {
-    sim_lease *l = &w->db.lease[op->index];
-    if (op->flag && op->number <= l->epoch) sim_broken(w, "the epoch of partition %u does not rise", op->index);
-    l->epoch = op->number;
-    l->expires_us = op->until_us;
-    snprintf(l->owner, sizeof l->owner, "%s", op->text);
-}
-
-/* The row with the highest number counts, whenever it was committed. */
-static void apply_rule(sim_rule *r, const sim_op *op) {
-    int64_t *last = op->kind == SIM_OP_PAUSE ? &r->pause_id : &r->limit_id;
-    if (op->id < *last) return;
-    *last = op->id;
-    if (op->kind == SIM_OP_PAUSE) {
-        r->now.paused = op->flag;
-        return;
-    }
-    r->now.max_concurrent = op->rule.max_concurrent;
-    r->now.per_second = op->rule.per_second;
-    r->now.burst = op->rule.burst;
-}
-
-void sim_apply(sim_world *w, const sim_op *op) {
-    switch (op->kind) {
-    case SIM_OP_RESULT: apply_result(w, op); break;
-    case SIM_OP_FAILURE: apply_failure(w, op); break;
-    case SIM_OP_END: apply_end(w, op); break;
-    case SIM_OP_REOPEN:
-        SIM_COUNT(w, run_replayed);
-        sim_spec_of_run(w, op->key.run)->life = op->life;
-        break;
-    case SIM_OP_RUN: apply_run(w, op); break;
-    case SIM_OP_STEP: apply_step(w, op); break;
-    case SIM_OP_LEASE: apply_lease(w, op); break;
-    case SIM_OP_PAUSE:
-    case SIM_OP_LIMIT: apply_rule(&w->rule[op->index], op); break;
-    case SIM_OP_SETTLE: apply_settle(w, op); break;
-    }
-}
