@@ -180,10 +180,10 @@ static mr_status copy_row(sim_world *w, mr_pg *pg, const mr_span *cell) {
 mr_status sim_copy_results(sim_world *w, mr_pg *pg, mr_span rows) {
     const uint8_t *at = rows.data, *end = at + rows.len;
     while (at < end) {
-        mr_span cell[COLUMNS];
-        MR_ASSERT(sim_number_of((mr_span){at, 2}) == COLUMNS);
-        sim_items all = {at + 2, COLUMNS};
-        for (uint32_t i = 0; i < COLUMNS; i++) cell[i] = sim_next_item(&all);
+        mr_span cell[RESULT_COLUMNS];
+        MR_ASSERT(sim_number_of((mr_span){at, 2}) == RESULT_COLUMNS);
+        sim_items all = {at + 2, RESULT_COLUMNS};
+        for (uint32_t i = 0; i < RESULT_COLUMNS; i++) cell[i] = sim_next_item(&all);
         at = all.at;
         MR_TRY(copy_row(w, pg, cell));
     }
@@ -346,8 +346,8 @@ static mr_status plan_step(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg
 static mr_status run_read(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     const sim_spec *s = sim_spec_of_run(w, (uint64_t)sim_p_int(p, 0));
     (void)pg;
-    *out = sim_result_of(11, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT,
-                                            OID_INT8, OID_TEXT, OID_INT8}, 0);
+    *out = sim_result_of(13, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT,
+                                                OID_INT8, OID_TEXT, OID_BOOL, OID_BOOL, OID_INT8}, 0);
     if (!s) return MR_OK;
     sim_set_int(*out, 0, 0, s - w->spec + 1);
     sim_set_int(*out, 0, 1, (int64_t)s->rows);
@@ -359,7 +359,9 @@ static mr_status run_read(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_
     sim_set_text(*out, 0, 7, "{}");
     sim_set_int(*out, 0, 8, w->variant == SIM_NO_PRIORITY ? 100 : (int64_t)s->priority);
     sim_set_text(*out, 0, 9, s->client_row);
-    sim_set_int(*out, 0, 10, s->life);
+    sim_set_bool(*out, 0, 10, false);
+    sim_set_bool(*out, 0, 11, false);
+    sim_set_int(*out, 0, 12, s->life);
     return MR_OK;
 }
 

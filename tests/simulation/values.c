@@ -9,12 +9,12 @@
 /* ---- results out ---- */
 
 mr_pg_result *sim_result_of(unsigned columns, const unsigned *oids, int changed) {
-    static char names[COLUMNS][4] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"};
+    static char name[] = "value";
     PGresAttDesc at[COLUMNS] = {0};
     PGresult *r = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     MR_ASSERT(r && columns <= COLUMNS);
     for (unsigned i = 0; i < columns; i++)
-        at[i] = (PGresAttDesc){.name = names[i], .format = 1, .typid = oids[i], .typlen = -1, .atttypmod = changed};
+        at[i] = (PGresAttDesc){.name = name, .format = 1, .typid = oids[i], .typlen = -1, .atttypmod = changed};
     MR_ASSERT(PQsetResultAttrs(r, (int)columns, at));
     return r;
 }
@@ -72,7 +72,7 @@ mr_pg_result *sim_row_of(const mr_pg_result *all, uint32_t row) {
 
 mr_span sim_param(const mr_pg_params *p, unsigned i) {
     MR_ASSERT(i < p->count);
-    return (mr_span){p->bytes.data + p->at[i].at, p->at[i].null ? 0 : p->at[i].len};
+    return (mr_span){p->at[i].lent ? p->at[i].lent : p->bytes.data + p->at[i].at, p->at[i].null ? 0 : p->at[i].len};
 }
 
 int64_t sim_number_of(mr_span v) {

@@ -4,7 +4,7 @@
 
 #include "common/pg.h"
 
-enum { COLUMNS = 12, OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_FLOAT8 = 701, OID_TIME = 1184 };
+enum { COLUMNS = 16, RESULT_COLUMNS = 12, OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_FLOAT8 = 701, OID_TIME = 1184 };
 
 /* An array of one dimension; jumps from item to item. */
 typedef struct sim_items {
