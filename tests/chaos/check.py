@@ -7,9 +7,16 @@ from cluster import Failed
 
 def sets_of(cluster, run):
     """The results of a run: where each belongs, with the hash of its bytes."""
-    rows = cluster.sql("select step, level, batch, encode(body_hash, 'hex') from millrace.result"
-                       f" where run_id = {run}")
-    return frozenset(map(tuple, rows))
+    return frozenset(rows_of(cluster, f"run_id = {run}").get(run, ()))
+
+
+def rows_of(cluster, where):
+    """The results of each run, as a list: the same place may be there twice."""
+    found = {}
+    for run, *row in cluster.sql("select run_id, step, level, batch, encode(body_hash, 'hex') from millrace.result"
+                                 f" where {where}"):
+        found.setdefault(int(run), []).append(tuple(row))
+    return found
 
 
 class Audit:
@@ -30,6 +37,7 @@ class Audit:
         rows = cluster.sql(f"select run_id, state, reason from millrace.run_end where run_id >= {first}")
         for run, state, reason in rows:
             ends.setdefault(int(run), []).append((state, reason))
+        self.rows = rows_of(cluster, f"run_id >= {first}")
         for run, kind in sorted(planned.items()):  # also those whose acceptance nobody heard
             self.end_of(run, kind, ends.get(run, []))
             if kind in reference:
@@ -51,9 +59,9 @@ class Audit:
             self.wrong.append(f"run {run} ({kind}) {ends[0][0]}: {ends[0][1]}")
 
     def results_of(self, run, kind):
-        found, wanted = sets_of(self.cluster, run), self.reference[kind]
+        rows, wanted = self.rows.get(run, []), self.reference[kind]
+        found, count = frozenset(rows), len(rows)
         places = {row[:3] for row in found}
-        count = int(self.cluster.one(f"select count(*) from millrace.result where run_id = {run}"))
         self.doubled += count - len(places)
         missing = {row[:3] for row in wanted} - places
         self.lost += len(missing)
