@@ -102,6 +102,7 @@ class Cluster:
         self.pg = self.redis = None
         self.links = []
         self.port = free_port()
+        self.other_ports, self.other_links = [], []  # of a second broker, while there is one
 
     # ---- clocks ----
 
@@ -227,6 +228,8 @@ class Cluster:
     def start_worker(self, i, folder=None):
         argv = [(folder or self.folder) / "millrace-worker-chaos", "--broker", f"tcp://127.0.0.1:{self.links[i].port}",
                 "--threads", str(THREADS), "--credit", "3", "--name", f"w{i}"]
+        for link in self.other_links[i:i + 1]:
+            argv += ["--broker", f"tcp://127.0.0.1:{link.port}"]
         self.workers[i] = Process(f"w{i}", argv, self.scratch / f"w{i}.log", self.env | self.clock_env(f"w{i}"))
 
     def start(self):
@@ -338,8 +341,9 @@ class Producer(threading.Thread):
 
     def submit(self, kind, **more):
         """The id of an accepted run, or None: refused, or nobody knows."""
+        port = self.rng.choice([self.cluster.port, *self.cluster.other_ports])
         try:
-            with wire.Client(self.cluster.port, timeout_s=5) as client:
+            with wire.Client(port, timeout_s=5) as client:
                 status, answer = self.ask(client, kind, **more)
         except wire.Closed:
             self.unanswered += 1
