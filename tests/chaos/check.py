@@ -19,11 +19,19 @@ def rows_of(cluster, where):
     return found
 
 
+def versions_of(cluster, where):
+    """The components of each run with their versions: another version may give other bytes."""
+    rows = cluster.sql("select run_id, string_agg(component || ' ' || version, ',' order by step) from millrace.run_step"
+                       f" where {where} group by 1")
+    return {int(run): text for run, text in rows}
+
+
 class Audit:
     """Of the runs from `first` on: lost, doubled, and sentences about what is wrong."""
 
     def __init__(self, cluster, reference, accepted, poisoned, first):
         self.cluster, self.reference = cluster, reference
+        self.kinds = {kind for kind, _ in reference}
         self.runs = self.lost = self.doubled = 0
         self.wrong = []
         rows = cluster.sql(f"select id, name from millrace.run where id >= {first}")
@@ -38,16 +46,17 @@ class Audit:
         for run, state, reason in rows:
             ends.setdefault(int(run), []).append((state, reason))
         self.rows = rows_of(cluster, f"run_id >= {first}")
+        self.versions = versions_of(cluster, f"run_id >= {first}")
         for run, kind in sorted(planned.items()):  # also those whose acceptance nobody heard
             self.end_of(run, kind, ends.get(run, []))
-            if kind in reference:
+            if kind in self.kinds:
                 self.results_of(run, kind)
             elif run in poisoned:
                 self.poison_of(run, poisoned[run])
         self.attempts(first)
 
     def end_of(self, run, kind, ends):
-        wanted = "succeeded" if kind in self.reference else "cancelled" if kind == "cancelled" else "failed"
+        wanted = "succeeded" if kind in self.kinds else "cancelled" if kind == "cancelled" else "failed"
         if not ends:
             self.lost += 1
             self.wrong.append(f"run {run} has no end")
@@ -59,7 +68,10 @@ class Audit:
             self.wrong.append(f"run {run} ({kind}) {ends[0][0]}: {ends[0][1]}")
 
     def results_of(self, run, kind):
-        rows, wanted = self.rows.get(run, []), self.reference[kind]
+        rows, wanted = self.rows.get(run, []), self.reference.get((kind, self.versions.get(run)))
+        if wanted is None:
+            self.wrong.append(f"run {run} ({kind}): nobody knows what {self.versions.get(run)} should give")
+            return
         found, count = frozenset(rows), len(rows)
         places = {row[:3] for row in found}
         self.doubled += count - len(places)

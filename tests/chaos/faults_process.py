@@ -134,6 +134,15 @@ def change_workers(s, which, folder):
     s.none_ended()
 
 
+def whole_run(s):
+    """Each pairing of old and new does one run of real components from its beginning to its end: a run is of the version
+    that its components had when it was planned, and waits for a worker that has it."""
+    run = s.producer.submit("real")
+    s.check(run, "no run of real components was accepted")
+    poll(60, "the run of real components ends",
+         lambda: s.cluster.one(f"select count(*) from millrace.run_end where run_id = {run or 0}") == "1")
+
+
 @fault("F32", "a migration under the old programs; old workers with the new broker, new ones with the old; and back",
        keeps=0.8)
 def other_build(s):
@@ -141,6 +150,7 @@ def other_build(s):
     if c.folder != c.old:
         s.notes.append("skipped: the database has the new schema already")
         return time.time()
+    s.producer.mixed = False
     version = "select max(version) from public.millrace_migration"
     before = c.one(version)
     done = c.millrace("migrate", "up", folder=c.bin)
@@ -148,11 +158,17 @@ def other_build(s):
     s.notes.append(f"schema {before} to {c.one(version)} under load")
     time.sleep(s.seconds(4, 20))
     s.none_ended()
+    whole_run(s)
     change_workers(s, (0, 1), c.bin)   # new workers, old broker
+    whole_run(s)
     change_broker(s, c.bin)            # both kinds of workers, new broker
+    whole_run(s)
     change_workers(s, (2, 3), c.bin)
+    whole_run(s)
     change_broker(s, c.old)            # the step back: the old broker over the new schema
+    whole_run(s)
     at = change_broker(s, c.bin)
+    s.producer.mixed = True
     c.folder = c.bin
     failures = c.one(f"select count(*) from millrace.attempt_failure where run_id >= {s.first}")
     s.check(failures == "0", f"{failures} attempts failed")

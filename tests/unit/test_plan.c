@@ -235,9 +235,14 @@ static void readers_do_not_hold_up_a_run_that_needs_a_new_partition(void **state
     mr_run_info_drop(rig_run(r, &lease, "prompts", MR_STEP_MAP, 2, MR_COL_PROMPT));
     rig_sql(r, "select setval(pg_get_serial_sequence('millrace.run', 'id'), 256 * 1000 - 1)");
     assert_int_equal(mr_pg_connect(r->url, NULL, NULL, &reader, &err), MR_OK);
-    assert_int_equal(mr_pg_run(reader, "begin; select count(*) from millrace.result; delete from millrace.result", &err), MR_OK);
+    assert_int_equal(mr_pg_run(reader,
+                               "begin; select count(*) from millrace.result, millrace.task_block, millrace.task_piece;"
+                               " delete from millrace.result",
+                               &err),
+                     MR_OK);
     rig_sql(r, "set lock_timeout = '5s'");
     rig_sql(r, "select millrace.result_partition_for(256 * 999)");
+    rig_sql(r, "select millrace.task_partition_for(256 * 999)");
     rig_sql(r, "reset lock_timeout");
     mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 2, MR_COL_PROMPT);
     assert_true(info->run >= 256 * 1000);
