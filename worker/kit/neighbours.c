@@ -42,15 +42,15 @@ MR_WIDE_BODY tile(const double *at, size_t width, const double *const query[MR_Q
                   double out[MR_QUERIES][MR_POINT_BLOCK]) {
     mr_lanes sum[MR_QUERIES][WIDE_PARTS] = {0};
     for (size_t f = 0; f < width; f++, at += MR_POINT_BLOCK) {
-        mr_lanes x[WIDE_PARTS];
-        memcpy(x, at, sizeof x);
+        const mr_lanes_there *x = (const mr_lanes_there *)at;
         for (size_t q = 0; q < MR_QUERIES; q++)
             for (size_t i = 0; i < WIDE_PARTS; i++) {
                 mr_lanes apart = x[i] - query[q][f];
                 sum[q][i] += apart * apart;
             }
     }
-    memcpy(out, sum, sizeof sum);
+    for (size_t q = 0; q < MR_QUERIES; q++)
+        for (size_t i = 0; i < WIDE_PARTS; i++) ((mr_lanes_there *)out[q])[i] = sum[q][i];
 }
 
 static void tile_any(const double *at, size_t width, const double *const query[MR_QUERIES],

@@ -6,6 +6,8 @@
 
 typedef double mr_lanes __attribute__((vector_size(32)));
 enum { MR_LANES = 4 };
+/* The same in memory that need not be aligned: for loads and stores, which a memcpy would send through the stack. */
+typedef double mr_lanes_there __attribute__((vector_size(32), aligned(8), may_alias));
 
 #define MR_WIDE_BODY static inline __attribute__((always_inline)) void
 #if defined(__x86_64__)
