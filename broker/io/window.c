@@ -28,6 +28,21 @@ static const mr_pg_statement read_cells = {
     3,
     {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
 
+/* Features alone are read by a walk along the primary key: the ids of the stretch, then the rows between the first and the
+ * last of them. */
+static const mr_pg_statement read_ids = {
+    "window_ids",
+    "select row_ids[greatest($2 - chunk::bigint * 4096, 0) + 1 : least($3 - chunk::bigint * 4096, 4095) + 1]"
+    " from millrace.version_rows where version_id = $1 and chunk between $2 / 4096 and $3 / 4096 order by chunk",
+    3,
+    {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
+
+static const mr_pg_statement read_features = {
+    "window_features",
+    "select id, features from millrace.training_prompts where id between $1 and $2 order by id",
+    2,
+    {MR_PG_INT8, MR_PG_INT8}};
+
 static const uint32_t text_columns = MR_COL_PROMPT | MR_COL_ENHANCEMENT;
 
 static mr_status keep(mr_window *w, mr_span from, mr_span *to, mr_error *err) {
@@ -111,8 +126,8 @@ static mr_status stream(mr_window *w, mr_pg *pg, const mr_run_info *info, mr_err
     return MR_OK;
 }
 
+/* Row by row: texts may be long. */
 static mr_status fill(mr_window *w, mr_pg *pg, const mr_run_info *info, mr_error *err) {
-    if (!allocate(w, info)) return mr_fail(err, MR_E_MEMORY, "no memory for %u rows", w->rows);
     mr_pg_params p;
     mr_pg_params_init(&p, NULL, 256);
     mr_pg_put_int8(&p, (int64_t)w->version);
@@ -130,6 +145,76 @@ static mr_status fill(mr_window *w, mr_pg *pg, const mr_run_info *info, mr_error
     return s;
 }
 
+/* ---- features alone ---- */
+
+static mr_status take_ids(mr_window *w, mr_pg *pg, mr_pg_params *p, int64_t *ids, mr_error *err) {
+    mr_pg_result *r = NULL;
+    size_t n = 0;
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, (int64_t)w->version);
+    mr_pg_put_int8(p, (int64_t)w->first);
+    mr_pg_put_int8(p, (int64_t)(w->first + w->rows - 1));
+    MR_TRY(mr_pg_exec(pg, &read_ids, p, &r, err));
+    mr_status s = MR_OK;
+    for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        n += mr_pg_int8s(&row, 0, ids + n, w->rows - n);
+        s = mr_pg_row_status(&row, err);
+    }
+    mr_pg_result_free(&r);
+    if (s == MR_OK && n < w->rows) ids[0] = 0; /* the long way says what is missing */
+    return s;
+}
+
+/* The rows come in order, and few others lie between them. */
+static bool lie_close(const int64_t *ids, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        if (ids[i] < 1 || (i && ids[i] <= ids[i - 1])) return false;
+    return ids[n - 1] - ids[0] < 2 * (int64_t)n;
+}
+
+static mr_status take_features(mr_window *w, mr_pg *pg, mr_pg_params *p, const int64_t *ids, bool *filled, mr_error *err) {
+    mr_pg_result *r = NULL;
+    uint32_t n = 0;
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, ids[0]);
+    mr_pg_put_int8(p, ids[w->rows - 1]);
+    MR_TRY(mr_pg_exec(pg, &read_features, p, &r, err));
+    mr_status s = MR_OK;
+    for (uint32_t i = 0; s == MR_OK && n < w->rows && i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        if (mr_pg_int(&row, 0) != ids[n]) continue; /* a row that is not of this version */
+        mr_span features = mr_pg_bytea(&row, 1);
+        s = mr_pg_row_status(&row, err);
+        if (s != MR_OK || features.len != MR_FEATURES * sizeof(float)) break;
+        memcpy(w->features + (size_t)n++ * MR_FEATURES, features.data, features.len);
+    }
+    mr_pg_result_free(&r);
+    *filled = n == w->rows;
+    return s;
+}
+
+/* Not filled, without an error: what is there is not plain, and the long way finds the rows or the words. */
+static mr_status fill_features(mr_window *w, mr_pg *pg, bool *filled, mr_error *err) {
+    mr_pg_params p;
+    int64_t *ids = mr_arena_alloc(w->arena, w->rows, sizeof *ids);
+    if (!ids) return mr_fail(err, MR_E_MEMORY, "no memory for %u rows", w->rows);
+    mr_pg_params_init(&p, NULL, 256);
+    mr_status s = take_ids(w, pg, &p, ids, err);
+    if (s == MR_OK && lie_close(ids, w->rows)) s = take_features(w, pg, &p, ids, filled, err);
+    mr_pg_params_free(&p);
+    if (*filled && w->seen) atomic_fetch_add_explicit(w->seen, w->rows, memory_order_relaxed);
+    for (uint32_t i = 0; *filled && i < w->rows; i++) mr_prompt_init(&w->prompts[i]);
+    return s;
+}
+
+static mr_status fill_window(mr_window *w, mr_pg *pg, const mr_run_info *info, mr_error *err) {
+    bool filled = false;
+    if (!allocate(w, info)) return mr_fail(err, MR_E_MEMORY, "no memory for %u rows", w->rows);
+    if (!info->is_table && w->columns == MR_COL_FEATURES) MR_TRY(fill_features(w, pg, &filled, err));
+    return filled ? MR_OK : fill(w, pg, info, err);
+}
+
 static bool covers(const mr_window *w, const mr_run_info *info, uint64_t first, uint32_t rows, uint32_t columns) {
     return w->rows && w->version == info->version && first >= w->first && first + rows <= w->first + w->rows &&
            !(columns & ~w->columns);
@@ -145,7 +230,7 @@ static mr_status move_to(mr_window *w, mr_pg *pg, const mr_run_info *info, uint6
     w->first = first;
     w->rows = (uint32_t)(ahead < left ? ahead : left);
     w->columns = columns;
-    mr_status s = fill(w, pg, info, err);
+    mr_status s = fill_window(w, pg, info, err);
     if (s != MR_OK) mr_window_free(w);
     return s;
 }

@@ -41,6 +41,8 @@ FIGURES = {name: Figure(*row) for name, row in {
     "copy_prompts_indexed": ("/s", "limit: the same into the table's indexes and checks", (), True),
     "drain_cold": ("/s", "the measure: batches of 32 x 31 from the database, means committed", ("queue_500", "zmq_same"), True),
     "total_cold_us": ("us", "  processor time a task: broker, workers, PostgreSQL", (), False),
+    "broker_cold_us": ("us", "  broker", (), False),
+    "postgres_cold_us": ("us", "  PostgreSQL", (), False),
     "drain": ("/s", "the same with inputs that the broker still has", ("queue_500", "zmq_same"), True),
     "tasks_a_message": ("", "  tasks in a message, on average", (), None),
     "broker_us": ("us", "  processor time a task: broker", (), False),
@@ -75,7 +77,9 @@ FIGURES = {name: Figure(*row) for name, row in {
     "idle_us": ("us", "processor time of the broker in a second for 1,000 idle workers", (), False),
     "idle_rss": ("MiB", "  memory that they add", (), False),
     "submit": ("/s", "submit of tasks with 3,968-byte bodies", ("queue_put",), True),
-    "submit_drain": ("/s", "drain of submitted tasks", ("queue_500",), True),
+    "submit_us": ("us", "  processor time a task: broker, workers, PostgreSQL", (), False),
+    "submit_drain": ("/s", "drain of submitted tasks, means committed", ("queue_500", "zmq_same"), True),
+    "submit_drain_us": ("us", "  processor time a task", (), False),
     "single_p50": ("ms", "one at a time, submit to committed result: p50", (), False),
     "single_p99": ("ms", "  p99", (), False),
 }.items()}
@@ -95,13 +99,6 @@ def queue(b):
     one = b.cluster.tool("limit-queue", b.cluster.url, b.size.queue_1, 1)
     many = b.cluster.tool("limit-queue", b.cluster.url, b.size.queue, 500)
     return {"queue_put": many["put"], "queue_1": one["rate"], "queue_500": many["rate"]}
-
-
-@measure("limits", needs_rows=False)
-def zmq(b):
-    """libzmq alone, at three groupings."""
-    groups = {"zmq_1": (b.size.zmq // 4, 1), "zmq_8": (b.size.zmq, 8), "zmq_same": (b.size.zmq, b.grouping())}
-    return {name: b.cluster.tool("limit-zmq", tasks, group, "copy")["rate"] for name, (tasks, group) in groups.items()}
 
 
 @measure("limits", needs_rows=False)
@@ -191,7 +188,8 @@ def drain_cold(b):
     """The measure with a broker that has just started, so that every input is read from the database."""
     b.cluster.restart_broker()
     seconds, count, used = drained(b, 1)
-    return {"drain_cold": count / seconds, "total_cold_us": used["total_us"]}
+    return {"drain_cold": count / seconds, "total_cold_us": used["total_us"], "broker_cold_us": used["broker_us"],
+            "postgres_cold_us": used["postgres_us"]}
 
 
 @measure("drain")
@@ -224,6 +222,77 @@ def runs(b):
     """Runs of real components over sampled prompts: map, merge and whole."""
     return {"map": run_rows(b, "structural_analyzer"), "merge": run_rows(b, "dimensionality_reducer"),
             "whole": run_rows(b, "context_learner")}
+
+
+# ---- tasks that are submitted ----
+
+def open_stream(b):
+    return b.cluster.call("stream", "open", "--component", "column_means", "--json")["run"]
+
+
+def check_tasks(b, run, tasks):
+    """Each task has one result, and a sample has the means that its body gives (limit.c says how bodies are made)."""
+    row = b.sql.rows("select count(*), count(distinct batch), min(batch), max(batch) from millrace.result"
+                     f" where run_id = {run}")[0]
+    if list(map(int, row)) != [tasks, tasks, 0, tasks - 1]:
+        raise Failed(f"stream {run} has results {row}, not one for each of {tasks} tasks")
+    for task in range(0, tasks, max(1, tasks // 16)):
+        body = bytes.fromhex(b.sql.one("select encode(body, 'hex') from millrace.result"
+                                       f" where run_id = {run} and batch = {task}"))
+        sums = [0.0] * COLUMNS
+        for i, value in enumerate(task_body(task)):
+            sums[i % COLUMNS] += value
+        if numbers(body) != [v / BATCH for v in sums]:
+            raise Failed(f"task {task} of stream {run} has wrong means")
+
+
+def task_body(task):
+    if not PATTERNS:
+        state = 1
+        for _ in range(64 * BATCH * COLUMNS):
+            state = (state * 6364136223846793005 + 1442695040888963407) % 2 ** 64
+            PATTERNS.append((state >> 40) / 16777216)
+    size = BATCH * COLUMNS
+    return [float(task % 16777216)] + PATTERNS[task % 64 * size + 1:(task % 64 + 1) * size]
+
+
+PATTERNS = []
+
+
+@measure("submit", needs_rows=False)
+def tasks(b):
+    """Tasks with bodies: submitted while the stream is paused, then drained."""
+    run, count = open_stream(b), b.size.tasks
+    b.cluster.call("pause", "run", run)
+    with Use(b.cluster) as use:
+        rate = b.cluster.tool("submit", b.cluster.env["MILLRACE_BROKER"], run, count)["rate"]
+    out = {"submit": rate, "submit_us": use.each(count)["total_us"]}
+    b.cluster.call("stream", "close", run)
+    start = float(b.sql.one("select extract(epoch from clock_timestamp())"))
+    before = b.cluster.status()["totals"]
+    with Use(b.cluster) as use:
+        b.cluster.call("resume", "run", run)
+        ends(b, [run])
+    b.group = count / (b.cluster.status()["totals"]["messages"] - before["messages"])
+    end = float(b.sql.one(f"select extract(epoch from ended_at) from millrace.run_end where run_id = {run}"))
+    check_tasks(b, run, count)
+    return out | {"submit_drain": count / (end - start), "submit_drain_us": use.each(count)["total_us"]}
+
+
+@measure("submit", needs_rows=False)
+def single(b):
+    """One task at a time, from submit to its committed result; every answer is checked."""
+    run = open_stream(b)
+    took = b.cluster.tool("submit", b.cluster.env["MILLRACE_BROKER"], run, b.size.single, "single")
+    b.cluster.call("stream", "close", run)
+    return {"single_p50": took["p50"], "single_p99": took["p99"]}
+
+
+@measure("limits", needs_rows=False)
+def zmq(b):
+    """libzmq alone, at three groupings; one is that of the drain just before."""
+    groups = {"zmq_1": (b.size.zmq // 4, 1), "zmq_8": (b.size.zmq, 8), "zmq_same": (b.size.zmq, b.grouping())}
+    return {name: b.cluster.tool("limit-zmq", tasks, group, "copy")["rate"] for name, (tasks, group) in groups.items()}
 
 
 # ---- planning ----

@@ -16,7 +16,8 @@ every_measure_is_taken() {
     /usr/bin/python3 - "$work/bench.json" <<'END_PY'
 import json, sys
 figures = json.load(open(sys.argv[1]))["figures"]
-wanted = {"drain", "drain_cold", "tasks_a_message", "ingest", "plan", "map", "merge", "whole", "queue_500", "zmq_8", "copy_300_1000", "wake", "total_us"}
+wanted = {"drain", "drain_cold", "tasks_a_message", "submit", "submit_drain", "single_p50",
+          "ingest", "plan", "map", "merge", "whole", "queue_500", "zmq_8", "copy_300_1000", "wake", "total_us"}
 assert wanted <= set(figures), wanted - set(figures)
 assert all(f["median"] > 0 for f in figures.values()), figures
 assert set(figures["drain"]["shares"]) == {"queue_500", "zmq_same"}

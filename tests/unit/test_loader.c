@@ -118,6 +118,51 @@ static void every_cut_holds_the_rows_in_their_order(void **state) {
     }
 }
 
+/* What is read by the primary key alone, beside what is read with all columns. */
+static void assert_same_features(rig *r, mr_lease *lease, uint32_t size) {
+    mr_desk desk, other;
+    mr_run_info *all = rig_run(r, lease, "prompts", MR_STEP_MAP, size, every_column);
+    mr_run_info *few = rig_run(r, lease, "prompts", MR_STEP_MAP, size, MR_COL_FEATURES);
+    start_loader(r, &desk, &plain);
+    start_loader(r, &other, &plain);
+    assert_int_equal(all->version, few->version);
+    for (uint32_t i = 0; i < few->plan[0].counts[0]; i++) {
+        mr_arena *arena = mr_arena_new(NULL, 1 << 26);
+        mr_bytes *a = load_bytes(r, &desk, all, 0, i), *b = load_bytes(r, &other, few, 0, i);
+        mr_batch x = decode(a, MR_COL_FEATURES, arena), y = decode(b, MR_COL_FEATURES, arena);
+        assert_int_equal(x.rows, y.rows);
+        assert_memory_equal(x.features, y.features, (size_t)x.rows * x.width * sizeof *x.features);
+        mr_bytes_drop(a);
+        mr_bytes_drop(b);
+        mr_arena_free(&arena);
+    }
+    mr_desk_stop(&desk);
+    mr_desk_stop(&other);
+    mr_run_info_drop(all);
+    mr_run_info_drop(few);
+}
+
+static void features_alone_are_those_of_the_same_rows(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    rig_prompts(r, 9000);
+    assert_same_features(r, &lease, 700);
+    rig_sql(r, "update millrace.training_prompts set active = false where id %% 7 = 0"); /* close still */
+    assert_same_features(r, &lease, 700);
+    rig_sql(r, "update millrace.training_prompts set active = false where id %% 9 <> 1 or id < 50"); /* not close */
+    assert_same_features(r, &lease, 100);
+    mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 100, MR_COL_FEATURES);
+    rig_sql(r, "delete from millrace.training_prompts where id = (select id from millrace.training_prompts where active"
+               " order by id limit 1)");
+    mr_desk desk;
+    start_loader(r, &desk, &plain);
+    mr_load_job *job = load(r, &desk, info, 0, 0);
+    assert_int_equal(job->head.status, MR_E_CORRUPT);
+    mr_load_job_free(job);
+    mr_desk_stop(&desk);
+    mr_run_info_drop(info);
+}
+
 static void missing_cells_of_a_table_are_nan(void **state) {
     rig *r = rig_of(state);
     mr_lease lease = rig_lease(r, "one");
@@ -370,6 +415,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_segment_is_the_same_bytes_wherever_the_window_stands),
         cmocka_unit_test(every_cut_holds_the_rows_in_their_order),
+        cmocka_unit_test(features_alone_are_those_of_the_same_rows),
         cmocka_unit_test(missing_cells_of_a_table_are_nan),
         cmocka_unit_test(a_deleted_row_is_missed_and_a_broken_one_is_named),
         cmocka_unit_test(batches_are_loaded_together_up_to_one_that_fails),
