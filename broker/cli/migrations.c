@@ -32,6 +32,8 @@ SQL(mr_sql_9_up, "0009_intake.up.sql");
 SQL(mr_sql_9_down, "0009_intake.down.sql");
 SQL(mr_sql_10_up, "0010_partitions.up.sql");
 SQL(mr_sql_10_down, "0010_partitions.down.sql");
+SQL(mr_sql_11_up, "0011_failure_log.up.sql");
+SQL(mr_sql_11_down, "0011_failure_log.down.sql");
 
 const mr_migration mr_migrations[] = {
     {1, "first", mr_sql_1_up, mr_sql_1_down},
@@ -42,6 +44,7 @@ const mr_migration mr_migrations[] = {
     {8, "damage", mr_sql_8_up, mr_sql_8_down},
     {9, "intake", mr_sql_9_up, mr_sql_9_down},
     {10, "partitions", mr_sql_10_up, mr_sql_10_down},
+    {11, "failure_log", mr_sql_11_up, mr_sql_11_down},
     {0, NULL, NULL, NULL},
 };
 

@@ -395,10 +395,11 @@ static void failure_done(mr_broker *b, mr_job *head) {
     mr_free(NULL, head, 1, sizeof(mr_failure_job));
 }
 
-static const char *whole_text(const mr_broker *b, const mr_action *a) {
+/* NULL when the worker said no more than the core has kept. */
+static const mr_long_text *long_text_of(const mr_broker *b, uint64_t attempt) {
     for (uint32_t i = 0; i < MR_LONG_TEXTS; i++)
-        if (b->long_text[i].attempt == a->attempt && a->attempt) return b->long_text[i].text;
-    return a->text;
+        if (b->long_text[i].attempt == attempt && attempt) return &b->long_text[i];
+    return NULL;
 }
 
 static void record_failure(mr_broker *b, const mr_action *a) {
@@ -417,9 +418,10 @@ static void record_failure(mr_broker *b, const mr_action *a) {
     job->cause = a->status;
     job->dead = a->dead;
     snprintf(job->worker, sizeof job->worker, "%s", peer ? peer->name : "");
-    snprintf(job->reason, sizeof job->reason, "%s", whole_text(b, a));
-    const mr_live_run *run = mr_broker_run(b, a->key.run);
-    if (!run || !run->stream || !mr_stream_holds(run->stream, a->key.index, &job->head)) mr_desk_give(&b->ledger, &job->head);
+    const mr_long_text *more = long_text_of(b, a->attempt);
+    snprintf(job->reason, sizeof job->reason, "%s", more && more->text[0] ? more->text : a->text);
+    if (more) memcpy(job->log, more->log, sizeof job->log);
+    mr_desk_give(&b->ledger, &job->head);
 }
 
 /* ---- the end of a run ---- */

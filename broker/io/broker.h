@@ -54,11 +54,11 @@ typedef struct mr_out_jobs {
     mr_job *first, *last;
 } mr_out_jobs;
 
-/* What a worker said at length about a failed attempt (the end of its log), until the failure is booked: the core keeps a
+/* What a worker said at length about a failed attempt, and the end of its log, until the failure is booked: the core keeps a
  * sentence. */
 typedef struct mr_long_text {
     uint64_t attempt;
-    char text[MR_MAX_RESULT_ITEM_TEXT + 1];
+    char text[MR_MAX_RESULT_ITEM_TEXT + 1], log[MR_MAX_RESULT_ITEM_LOG + 1];
 } mr_long_text;
 
 enum { MR_LONG_TEXTS = 64 };

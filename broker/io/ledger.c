@@ -72,11 +72,11 @@ static const mr_pg_statement read_back = {
 /* Written again when the answer to its COMMIT was lost; an attempt fails once. */
 static const mr_pg_statement insert_failure = {
     "ledger_failure",
-    "insert into millrace.attempt_failure (run_id, step, level, batch, attempt, worker, status, reason, dead)"
-    " select $1, $2, $3, $4, $5, $6, $7, $8, $9"
+    "insert into millrace.attempt_failure (run_id, step, level, batch, attempt, worker, status, reason, dead, log)"
+    " select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10"
     " where not exists (select 1 from millrace.attempt_failure f where f.run_id = $1 and f.attempt = $5)",
-    9,
-    {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BOOL}};
+    10,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BOOL, MR_PG_TEXT}};
 
 /* Of the life that the broker knows: one that is written again, because the answer to its COMMIT was lost, must not end the
  * life that a replay has begun since. */
@@ -405,6 +405,7 @@ void mr_failure_work(mr_desk *desk, mr_job *job) {
     mr_pg_put_int4(&p, (int32_t)f->cause);
     mr_pg_put_text(&p, f->reason);
     mr_pg_put_bool(&p, f->dead);
+    mr_pg_put_text(&p, f->log);
     job->status = mr_ledger_write(desk, f->key.run, &insert_failure, &p, &changed, &job->error);
     mr_pg_params_free(&p);
 }

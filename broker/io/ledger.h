@@ -43,7 +43,7 @@ typedef struct mr_failure_job {
     mr_job head;
     mr_work_key key;
     uint64_t attempt;
-    char worker[MR_NAME_MAX + 1], reason[MR_MAX_RESULT_ITEM_TEXT + 1];
+    char worker[MR_NAME_MAX + 1], reason[MR_MAX_RESULT_ITEM_TEXT + 1], log[MR_MAX_RESULT_ITEM_LOG + 1];
     mr_status cause;
     bool dead;
 } mr_failure_job;

@@ -7,7 +7,7 @@ static const mr_pg_statement read_letter = {
     "q_dead_letter",
     "select f.id, f.run_id, f.step, s.component, f.level, f.batch, f.attempt, f.worker, f.status, f.reason, "
     "f.at,"
-    " coalesce(d.action, 'open'), d.reason, d.client, d.at"
+    " coalesce(d.action, 'open'), d.reason, d.client, d.at, f.log"
     " from millrace.attempt_failure f join millrace.run_step s on s.run_id = f.run_id and s.step = f.step"
     " left join millrace.dead_letter_end d on d.failure_id = f.id where f.id = $1 and f.dead",
     1,
@@ -27,12 +27,13 @@ static const mr_query_column letter_columns[] = {{"id", MR_SHOW_INT},
                                                  {"decision_reason", MR_SHOW_TEXT},
                                                  {"decided_by", MR_SHOW_TEXT},
                                                  {"decided_at", MR_SHOW_TIME},
+                                                 {"log", MR_SHOW_TEXT},
                                                  {0}};
-enum { LETTER_MEMBERS = 15 };
+enum { LETTER_MEMBERS = 16 };
 
 static const mr_pg_statement read_attempts = {
     "q_dead_attempts",
-    "select a.id, a.attempt, a.worker, a.status, a.reason, a.dead, a.at from millrace.attempt_failure f"
+    "select a.id, a.attempt, a.worker, a.status, a.reason, a.dead, a.at, a.log from millrace.attempt_failure f"
     " join millrace.attempt_failure a on a.run_id = f.run_id and a.step = f.step and a.level = f.level and "
     "a.batch = f.batch"
     " where f.id = $1 order by a.id",
@@ -40,7 +41,7 @@ static const mr_pg_statement read_attempts = {
     {MR_PG_INT8}};
 static const mr_query_column attempt_columns[] = {
     {"id", MR_SHOW_INT},      {"attempt", MR_SHOW_INT}, {"worker", MR_SHOW_TEXT}, {"status", MR_SHOW_INT},
-    {"reason", MR_SHOW_TEXT}, {"dead", MR_SHOW_BOOL},   {"at", MR_SHOW_TIME},     {0}};
+    {"reason", MR_SHOW_TEXT}, {"dead", MR_SHOW_BOOL},   {"at", MR_SHOW_TIME},     {"log", MR_SHOW_TEXT}, {0}};
 
 static mr_status read_with_id(mr_pg *pg, const mr_pg_statement *st, uint64_t id, mr_pg_result **out,
                               mr_error *err) {

@@ -142,12 +142,13 @@ static void keep_long_text(mr_broker *b, const mr_wire_result_item *item) {
     mr_long_text *at = &b->long_text[b->long_texts++ % MR_LONG_TEXTS];
     at->attempt = item->attempt;
     text_of(item->text, at->text, sizeof at->text);
+    text_of(item->log, at->log, sizeof at->log);
 }
 
 static void give_result(mr_broker *b, uint32_t peer, const mr_wire_result_item *item, mr_commit_job *job) {
     char text[256] = "";
     if (item->text.len) text_of(mr_codec_text_cut(item->text, sizeof text - 1), text, sizeof text);
-    if (item->status != MR_OK && item->text.len >= sizeof text) keep_long_text(b, item);
+    if (item->status != MR_OK && (item->text.len >= sizeof text || item->log.len)) keep_long_text(b, item);
     mr_event e = {.type = MR_EV_RESULT, .peer = peer};
     e.as.result.attempt = item->attempt;
     e.as.result.key = (mr_work_key){item->run, item->step, item->level, item->index};

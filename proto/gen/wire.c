@@ -71,9 +71,10 @@ static const mr_codec_field result_item_fields[] = {
     {.name = "times", .kind = MR_CODEC_NUMBERS, .offset = offsetof(mr_wire_result_item, times),
      .count_at = offsetof(mr_wire_result_item, time_count), .max = 64},
     {.name = "hashes", .kind = MR_CODEC_BIN, .offset = offsetof(mr_wire_result_item, hashes), .max = 2048},
+    {.name = "log", .kind = MR_CODEC_STR, .offset = offsetof(mr_wire_result_item, log), .max = 1024},
 };
 static const mr_codec_shape shape_result_item = {
-    .name = "result_item", .fields = result_item_fields, .field_count = 17,
+    .name = "result_item", .fields = result_item_fields, .field_count = 18,
     .size = sizeof(mr_wire_result_item),
 };
 

@@ -22,6 +22,7 @@ enum {
     MR_MAX_RESULT_ITEM_SIZES = 64,
     MR_MAX_RESULT_ITEM_TIMES = 64,
     MR_MAX_RESULT_ITEM_HASHES = 2048,
+    MR_MAX_RESULT_ITEM_LOG = 1024,
     MR_MAX_HELLO_NAME = 64,
     MR_MAX_HELLO_BUILD = 64,
     MR_MAX_HELLO_OFFERS = 256,
@@ -134,6 +135,7 @@ typedef struct mr_wire_result_item {
     const uint64_t *times;
     uint32_t time_count; /* of a span: compute_us of each, in microseconds; at most 64 */
     mr_span hashes; /* of a span: BLAKE2b-256 of each, one behind the other; at most 2048 */
+    mr_span log; /* of a failed attempt: the end of what its process printed; at most 1024 */
 } mr_wire_result_item;
 
 /* What became of a result. */

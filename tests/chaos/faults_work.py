@@ -102,6 +102,8 @@ def poison(s, harm, cause):
     poll(60, "the poisoned runs end", lambda: int(s.cluster.one(ended)) == len(runs))
     reason = s.cluster.sql(f"select reason from millrace.attempt_failure where dead and run_id in ({ids})")
     s.notes.append(f"reason: {reason[0][0] if reason else 'none'}")
+    logs = s.cluster.one(f"select count(*) from millrace.attempt_failure where log like '%poison%' and run_id in ({ids})")
+    s.check(int(logs) > 0, "the end of the log is not with the failed attempts")
     s.notes.append(f"over in {time.time() - start:.1f} s")
     s.none_ended()
     return time.time()

@@ -56,6 +56,7 @@ static mr_status crash(mr_ctx *ctx, const void *config, const mr_batch *batch, m
     (void)config;
     (void)batch;
     (void)out;
+    fprintf(stderr, "caf\xc3\xa9, a broken \xc3 and a bell \a\nthe heap is on fire\n");
     abort();
 }
 
@@ -68,7 +69,11 @@ static mr_status say_rows(mr_ctx *ctx, const void *config, const mr_batch *batch
 }
 
 static mr_status crash_at_seven(mr_ctx *ctx, const void *config, const mr_batch *batch, mr_out *out) {
-    if (batch->rows == 7) abort();
+    if (batch->rows == 7) {
+        for (int i = 0; i < 200; i++) fprintf(stderr, "line %d of its last words\n", i);
+        abort();
+    }
+    mr_ctx_log(ctx, "counted", "%u rows", batch->rows);
     if (batch->rows == 8) return mr_refuse(ctx, MR_E_INVALID, "eight is too many");
     return say_rows(ctx, config, batch, out);
 }
@@ -245,6 +250,7 @@ static void a_crash_costs_one_attempt_only(void **state) {
     assert_int_equal(done.attempt, 2);
     assert_int_equal(done.status, MR_E_CRASHED);
     assert_non_null(strstr(done.text, "signal 6"));
+    assert_string_equal(done.log, "caf\xc3\xa9, a broken ? and a bell ?\nthe heap is on fire");
     mr_buf_free(&body);
     while (mr_slots_idle(slots) == 0)
         assert_false(mr_slots_next(slots, mr_clock_monotonic_ns(), &done, &body));
@@ -302,6 +308,15 @@ static void quick_jobs_queue_up_and_come_back_in_their_order(void **state) {
     mr_slots_free(&slots);
 }
 
+/* Whole lines up to that number. */
+static void expect_last_lines(const char *log, int last) {
+    char line[64];
+    snprintf(line, sizeof line, "line %d of its last words", last);
+    assert_true(strlen(log) > 900);
+    assert_string_equal(log + strlen(log) - strlen(line), line);
+    assert_memory_equal(log, "line ", 5);
+}
+
 static void a_crash_in_the_middle_of_a_queue_costs_that_attempt_alone(void **state) {
     (void)state;
     mr_slots *slots = open_slots(1, 1000);
@@ -320,6 +335,8 @@ static void a_crash_in_the_middle_of_a_queue_costs_that_attempt_alone(void **sta
         assert_int_equal(done.status, want);
         if (want == MR_OK) assert_int_equal(rows_of(mr_buf_span(&body)), 2);
         if (want == MR_E_INVALID) assert_string_equal(done.text, "eight is too many");
+        if (want == MR_E_CRASHED) expect_last_lines(done.log, 199);
+        else assert_string_equal(done.log, want == MR_OK ? "" : "counted: 8 rows");
         mr_buf_free(&body);
         taken++;
     }

@@ -326,7 +326,8 @@ static void a_failed_attempt_is_recorded_and_tried_again_until_it_is_given_up(vo
         mr_wire_result_item out = {.attempt = item.attempt,
                                    .run = item.run,
                                    .status = MR_E_IO,
-                                   .text = mr_span_of("the numbers make no sense")};
+                                   .text = mr_span_of("the numbers make no sense"),
+                                   .log = mr_span_of("read: 2 rows\nadded: 1 of them")};
         mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = &out, .item_count = 1}};
         rig_send_wire(&worker, &m, (mr_span){0});
     }
@@ -340,6 +341,7 @@ static void a_failed_attempt_is_recorded_and_tried_again_until_it_is_given_up(vo
                    "select count(*) from millrace.attempt_failure where worker = 'worker' and status = 9"),
         3);
     assert_int_equal(rig_number(s.r, "select count(*) from millrace.attempt_failure where dead"), 1);
+    assert_int_equal(rig_number(s.r, "select count(*) from millrace.attempt_failure where log like '%%added: 1 of them'"), 3);
     rig_stop_broker(&s, &client);
     rig_leave(&worker);
     rig_leave(&client);

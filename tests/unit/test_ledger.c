@@ -306,6 +306,7 @@ static mr_failure_job *record_failure(desk_of *d) {
     job->dead = true;
     snprintf(job->worker, sizeof job->worker, "w");
     snprintf(job->reason, sizeof job->reason, "it fell over");
+    snprintf(job->log, sizeof job->log, "one line\nand another");
     mr_desk_give(&d->desk, &job->head);
     assert_ptr_equal(rig_next(d->r), job);
     return job;
@@ -348,7 +349,7 @@ static void a_failed_attempt_is_a_row(void **state) {
     assert_int_equal(job->head.status, MR_OK);
     assert_true(rig_true(
         d.r, "select step = 0 and level = 1 and batch = 3 and attempt = 77 and worker = 'w' and status = 17"
-             " and reason = 'it fell over' and dead from millrace.attempt_failure"));
+             " and reason = 'it fell over' and dead and log = E'one line\\nand another' from millrace.attempt_failure"));
     mr_free(NULL, job, 1, sizeof *job);
     stop_desk(&d, false);
 }

@@ -6,6 +6,7 @@
 #include "worker/core/registry.h"
 #include "worker/core/runner.h"
 #include "worker/core/seccomp.h"
+#include "worker/core/slot_log.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -47,6 +48,7 @@ typedef struct compute {
     kept kept;
     mr_arena *rows;         /* of small inputs */
     mr_log log;
+    mr_slot_log said;       /* by the running call */
 } compute;
 
 /* A job with its bytes. */
@@ -153,7 +155,10 @@ static void tell_progress(void *self, double done) {
 }
 
 static void tell_log(void *self, const char *event, const char *text) {
-    const compute *c = self;
+    compute *c = self;
+    char line[640];
+    int n = snprintf(line, sizeof line, "%s: %s\n", event, text);
+    mr_slot_log_add(&c->said, line, n < (int)sizeof line ? (size_t)n : sizeof line - 1);
     MR_LOG(&c->log, MR_LOG_INFO, c->running->name, event, MR_LOG_TEXT("detail", text));
 }
 
@@ -263,7 +268,7 @@ static int bytes_of(const mr_outcome *o, mr_slot_done *done) {
     return ok ? fd : -1;
 }
 
-static mr_status send_answer(const task *t, mr_status status, const mr_outcome *o, const mr_error *err) {
+static mr_status send_answer(const compute *c, const task *t, mr_status status, const mr_outcome *o, const mr_error *err) {
     mr_slot_done done = {.attempt = t->job.attempt,
                          .status = status,
                          .partial = o->partial,
@@ -275,6 +280,7 @@ static mr_status send_answer(const task *t, mr_status status, const mr_outcome *
         snprintf(done.text, sizeof done.text, "no room for the result of %zu bytes", o->bytes.len);
     }
     if (status != MR_OK) snprintf(done.text, sizeof done.text, "%s", err->text);
+    if (done.status != MR_OK) mr_slot_log_tail(&c->said, done.log, sizeof done.log);
     mr_status sent = mr_slot_send(MR_SLOT_SOCKET, &done, sizeof done, fd);
     if (fd >= 0) close(fd);
     return sent;
@@ -294,7 +300,7 @@ static mr_status answer(compute *c, const task *t, mr_status status, const mr_ou
     mr_slot_answer a = {.attempt = t->job.attempt, .compute_us = o->compute_us, .peak_bytes = o->peak_bytes,
                         .size = (uint32_t)o->bytes.len, .partial = o->partial, .at = c->put};
     a.apart = status != MR_OK || !place_output(c, o, &a.at);
-    if (a.apart) MR_TRY(send_answer(t, status, o, err));
+    if (a.apart) MR_TRY(send_answer(c, t, status, o, err));
     else if (a.size) memcpy(c->answered->output + a.at, o->bytes.data, a.size);
     c->answered->answer[c->next % MR_BOX_JOBS] = a;
     atomic_store(&c->answered->jobs, ++c->next);
@@ -364,6 +370,7 @@ static mr_status take_job(compute *c) {
         c->has_message = false;
     }
     atomic_store_explicit(&c->answered->progress, 0, memory_order_relaxed);
+    mr_slot_log_clear(&c->said);
     mr_status status = run_job(c, &t, fd, &outcome, &err);
     if (fd >= 0) close(fd);
     status = answer(c, &t, status, &outcome, &err);
@@ -406,7 +413,7 @@ static bool open_boxes(compute *c) {
 
 int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
     settle_in();
-    compute c = {.table = table, .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
+    compute c = {.said = {.fd = -1}, .table = table, .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
     mr_log_level level = MR_LOG_OFF;
     if (argc > 2 && !mr_log_level_parse(argv[2], &level)) level = MR_LOG_OFF;
     mr_log_init(&c.log, STDERR_FILENO, level, argc > 3 && !strcmp(argv[3], "json"));

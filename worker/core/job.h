@@ -43,6 +43,7 @@ typedef struct mr_slot_done {
     uint32_t artifact_count;
     mr_slot_artifact artifacts[MR_ARTIFACT_COUNT];
     char text[504]; /* the error's sentence */
+    char log[1008];  /* of a failure: the end of what the call logged; when the process died, of what it printed */
 } mr_slot_done;
 
 /* The good outcome of a job without artifacts, in the box from `at` on; when `apart`, a message tells it all. */

@@ -17,6 +17,8 @@ static bool describe(mr_link *l, link_held *h, const mr_slot_done *done) {
     size_t at = done->size;
     snprintf(more->text, sizeof more->text, "%s", done->text);
     h->result.text = mr_codec_text_cut(mr_span_of(more->text), MR_MAX_RESULT_ITEM_TEXT);
+    snprintf(more->log, sizeof more->log, "%s", done->log);
+    h->result.log = mr_codec_text_cut(mr_span_of(more->log), MR_MAX_RESULT_ITEM_LOG);
     for (uint32_t i = 0; i < done->artifact_count; i++) {
         const mr_slot_artifact *a = &done->artifacts[i];
         memcpy(more->names[i][0], a->name, sizeof a->name);

@@ -46,7 +46,7 @@ typedef struct link_item {
 typedef struct link_more {
     mr_wire_artifact_item artifacts[MR_ARTIFACT_COUNT];
     char names[MR_ARTIFACT_COUNT][2][MR_ARTIFACT_NAME + 1];
-    char text[sizeof((mr_slot_done *)0)->text];
+    char text[sizeof((mr_slot_done *)0)->text], log[sizeof((mr_slot_done *)0)->log];
 } link_more;
 
 /* A result that waits for its acknowledgement. `body` is the result, then its artifacts. */

@@ -1,5 +1,7 @@
 #include "worker/core/slots.h"
 
+#include "worker/core/slot_log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,7 +18,7 @@
 extern char **environ;
 
 enum { FD_ABOVE = 16, ENV_MAX = 1024 };
-static const uint64_t ms = 1000000, respawn_pause_ns = 1000000000;
+static const uint64_t ms = 1000000, respawn_pause_ns = 1000000000, log_every_ns = 50000000;
 
 /* A job in the box. */
 typedef struct boxed {
@@ -43,6 +45,8 @@ typedef struct slot {
     mr_slot_done told;      /* a message that is ahead of its answer's turn, when has_told */
     int told_fd;
     uint64_t respawn_ns;    /* not before then */
+    mr_slot_log log;
+    uint64_t log_ns;        /* when the log was last looked at */
 } slot;
 
 enum { PACES = 256, PACE_UNKNOWN = 1 << 30, AHEAD_US = 5000 };
@@ -67,7 +71,7 @@ static void compute_environment(char *fresh[ENV_MAX], char *blas) {
     fresh[n] = NULL;
 }
 
-static int spawn(const mr_slots *s, int socket, const slot *k, pid_t *pid) {
+static int spawn(const mr_slots *s, int socket, int log_end, const slot *k, pid_t *pid) {
     posix_spawn_file_actions_t files;
     const mr_log *log = s->config.log;
     char level[16], blas[] = "OPENBLAS_NUM_THREADS=1", *env[ENV_MAX];
@@ -77,6 +81,7 @@ static int spawn(const mr_slots *s, int socket, const slot *k, pid_t *pid) {
     int error = posix_spawn_file_actions_init(&files);
     if (error) return error;
     error = posix_spawn_file_actions_adddup2(&files, socket, MR_SLOT_SOCKET);
+    if (!error) error = posix_spawn_file_actions_adddup2(&files, log_end, STDERR_FILENO);
     if (!error) error = posix_spawn_file_actions_adddup2(&files, k->given_fd, MR_SLOT_GIVEN);
     if (!error) error = posix_spawn_file_actions_adddup2(&files, k->answered_fd, MR_SLOT_ANSWERED);
     if (!error) error = posix_spawn(pid, s->config.program, &files, NULL, argv, env);
@@ -104,8 +109,10 @@ static mr_status bring_up(mr_slots *s, slot *k, uint64_t now_ns, mr_error *err) 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return fail_errno(err, errno);
     pair[0] = raise_fd(pair[0]);
     pair[1] = raise_fd(pair[1]);
-    int error = pair[0] < 0 || pair[1] < 0 ? EMFILE : spawn(s, pair[1], k, &pid);
+    int log_end = mr_slot_log_open(&k->log);
+    int error = pair[0] < 0 || pair[1] < 0 || log_end < 0 ? EMFILE : spawn(s, pair[1], log_end, k, &pid);
     if (pair[1] >= 0) close(pair[1]);
+    if (log_end >= 0) close(log_end);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = k};
     if (!error && epoll_ctl(s->epoll, EPOLL_CTL_ADD, pair[0], &event) != 0) {
         error = errno;
@@ -114,6 +121,7 @@ static mr_status bring_up(mr_slots *s, slot *k, uint64_t now_ns, mr_error *err) 
     }
     if (error) {
         if (pair[0] >= 0) close(pair[0]);
+        mr_slot_log_close(&k->log);
         return fail_errno(err, error);
     }
     k->pid = pid;
@@ -130,6 +138,8 @@ static int take_down(slot *k) {
     while (waitpid(k->pid, &state, 0) < 0 && errno == EINTR) {
     }
     close(k->socket); /* which also takes it out of the epoll set */
+    mr_slot_log_read(&k->log);
+    mr_slot_log_close(&k->log);
     k->socket = -1;
     k->pid = 0;
     return state;
@@ -182,7 +192,7 @@ mr_status mr_slots_new(const mr_slots_config *config, mr_slots **out, mr_error *
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->slots = mr_new(NULL, config->count, sizeof *s->slots);
     for (uint32_t i = 0; s->slots && i < config->count; i++)
-        s->slots[i].socket = s->slots[i].given_fd = s->slots[i].answered_fd = -1;
+        s->slots[i].socket = s->slots[i].given_fd = s->slots[i].answered_fd = s->slots[i].log.fd = -1;
     for (uint32_t i = 0; i < PACES; i++) s->pace_us[i] = PACE_UNKNOWN;
     mr_status status = MR_E_MEMORY;
     if (s->slots)
@@ -355,6 +365,7 @@ static void take_out(slot *k) {
     k->expected_us -= k->job[k->taken % MR_BOX_JOBS].expected_us;
     k->taken++;
     atomic_store(&k->given->taken, k->taken);
+    mr_slot_log_clear(&k->log);
 }
 
 /* True when a job ended with the process. What stood behind it waits in the box for the next one. */
@@ -368,6 +379,7 @@ static bool bury(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done) {
            MR_LOG_BOOL("killed", k->killed), MR_LOG_INT("signal", WIFSIGNALED(state) ? WTERMSIG(state) : 0));
     if (blamed) {
         explain_death(k, &k->job[k->taken % MR_BOX_JOBS], state, done);
+        mr_slot_log_tail(&k->log, done->log, sizeof done->log);
         take_out(k);
     }
     atomic_store(&k->answered->jobs, k->taken);
@@ -413,7 +425,7 @@ static bool believable(const mr_slot_done *done, uint64_t attempt) {
             return false;
         left -= a->size;
     }
-    return memchr(done->text, 0, sizeof done->text) != NULL;
+    return memchr(done->text, 0, sizeof done->text) && memchr(done->log, 0, sizeof done->log);
 }
 
 typedef enum heard { HEARD_NOTHING, HEARD_WAKE, HEARD_ANSWER, HEARD_END } heard;
@@ -464,7 +476,7 @@ static bool take_boxed(const slot *k, const mr_slot_answer *a, mr_slot_done *don
     done->peak_bytes = a->peak_bytes;
     done->size = a->size;
     done->artifact_count = 0;
-    done->text[0] = 0;
+    done->text[0] = done->log[0] = 0;
     mr_buf_put(body, k->answered->output + a->at, a->size);
     if (mr_buf_status(body) == MR_OK) return true;
     *done = (mr_slot_done){.attempt = a->attempt, .status = MR_E_MEMORY, .text = "no room for a result"};
@@ -494,6 +506,13 @@ static bool hear(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done, mr_b
     }
 }
 
+/* A process that prints more than its pipe holds waits for this. */
+static void look_at_log(slot *k, uint64_t now_ns) {
+    if (now_ns - k->log_ns < log_every_ns) return;
+    k->log_ns = now_ns;
+    mr_slot_log_read(&k->log);
+}
+
 /* Looks at the job that runs now: when it began is not known better than from one look to the next. */
 static void enforce(const mr_slots *s, slot *k, uint64_t now_ns) {
     uint32_t at = atomic_load(&k->answered->jobs);
@@ -517,6 +536,7 @@ bool mr_slots_next(mr_slots *s, uint64_t now_ns, mr_slot_done *done, mr_buf *bod
         slot *k = &s->slots[i];
         if (k->pid && hear(s, k, now_ns, done, body)) return true;
         if (k->pid) enforce(s, k, now_ns);
+        if (k->pid) look_at_log(k, now_ns);
         mr_error err;
         if (k->pid || now_ns < k->respawn_ns || bring_up(s, k, now_ns, &err) == MR_OK) continue;
         MR_LOG(s->config.log, MR_LOG_ERROR, "slots", "compute_process_missing",

@@ -26,6 +26,7 @@ static mr_status process(mr_ctx *ctx, const void *conf, const mr_batch *batch, m
     const config *c = conf;
     uint64_t row = (uint64_t)c->row;
     if (row >= batch->first && row - batch->first < batch->rows) {
+        mr_ctx_log(ctx, "poison", "row %llu", (unsigned long long)row);
         if (c->harm == HARM_CRASH) abort();
         MR_TRY(c->harm == HARM_HOG ? hog(ctx) : spin());
     }

@@ -1,0 +1,1 @@
+alter table millrace.attempt_failure drop column log;
