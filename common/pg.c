@@ -163,8 +163,8 @@ static mr_status open_connection(mr_pg *pg, mr_error *err) {
     if (PQstatus(pg->conn) != CONNECTION_OK) return refused(pg->place, pg->conn, err);
     PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
     char sql[192];
-    snprintf(sql, sizeof sql, "SET synchronous_commit = on; SET timezone = 'UTC'; SET statement_timeout = %u",
-             pg->options.statement_timeout_ms);
+    snprintf(sql, sizeof sql, "SET synchronous_commit = on; SET timezone = 'UTC'; SET statement_timeout = %u; SET plan_cache_mode = %s",
+             pg->options.statement_timeout_ms, pg->options.plan_once ? "force_generic_plan" : "auto");
     return mr_pg_run(pg, sql, err);
 }
 

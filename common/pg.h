@@ -14,6 +14,7 @@ typedef struct mr_pg_options {
     unsigned connect_timeout_ms; /* 0: 5000; rounded up to seconds */
     unsigned reply_timeout_ms; /* longest wait for one reply, then the connection is given up; 0: for ever */
     unsigned statement_timeout_ms; /* the server ends a statement that takes longer; 0: no bound */
+    bool plan_once; /* statements are planned once and not again for each set of values, which copies large ones several times */
 } mr_pg_options;
 
 /* `url`: postgresql://user@host:port/db or "host=... dbname=..."; `options` NULL for the defaults. Keepalives

@@ -279,6 +279,7 @@ mr_status mr_submit_start(mr_desk *desk, const mr_lease *lease, mr_job *on_fence
     mr_pg_params_init(&s->params, NULL, PARAMS_MAX);
     mr_pg_params_init(&s->fence, NULL, 64 * 1024);
     desk->name = "submit";
+    desk->plan_once = true;
     desk->state = s;
     desk->batch = take_jobs;
     desk->idle = flush_now;
