@@ -52,6 +52,17 @@ static mr_status submit(party *client, unsigned long long run, unsigned producer
     return s;
 }
 
+/* Without waiting for the answer. */
+static void send_packet(party *client, unsigned long long run, unsigned packet, bool wait, const mr_packet_writer *w) {
+    mr_buf args;
+    mr_wire m = {.type = MR_MSG_CALL};
+    mr_buf_init(&args, NULL, 1024);
+    rig_pack(&args, "{\"run\": %llu, \"producer\": 1, \"packet\": %u, \"wait\": %s}", run, packet, wait ? "true" : "false");
+    m.as.call = (mr_wire_call){.call = ++client->calls, .command = MR_CMD_SUBMIT, .args = mr_buf_span(&args)};
+    rig_send_wire(client, &m, mr_buf_span(&w->bytes));
+    mr_buf_free(&args);
+}
+
 static void submitted(party *client, unsigned long long run, unsigned producer, unsigned packet, int n, const char *answer) {
     if (submit(client, run, producer, packet, n, "") != MR_OK) fail_msg("%s", client->said);
     rig_said(client, answer);
@@ -136,12 +147,7 @@ static void who_waits_gets_the_results(void **state) {
     set_scene(&c, state);
     rig_credit(&c.worker, 2);
     mr_packet_writer w = packet_of(2, false, "words");
-    mr_buf args;
-    mr_wire m = {.type = MR_MSG_CALL};
-    mr_buf_init(&args, NULL, 1024);
-    rig_pack(&args, "{\"run\": %llu, \"producer\": 1, \"packet\": 0, \"wait\": true}", c.run);
-    m.as.call = (mr_wire_call){.call = ++c.client.calls, .command = MR_CMD_SUBMIT, .args = mr_buf_span(&args)};
-    rig_send_wire(&c.client, &m, mr_buf_span(&w.bytes));
+    send_packet(&c.client, c.run, 0, true, &w);
     rig_take_work(&c.worker, 2, items);
     rig_give_result(&c.worker, &items[1], true);
     rig_give_result(&c.worker, &items[0], true);
@@ -151,7 +157,6 @@ static void who_waits_gets_the_results(void **state) {
     assert_non_null(strstr(said, "\"first\":0,\"tasks\":2,\"existed\":false,\"results\":[["));
     assert_int_equal(rig_number(c.s.r, "select count(*) from millrace.result"), 2); /* they are committed */
     free(said);
-    mr_buf_free(&args);
     mr_packet_writer_free(&w);
     end_scene(&c);
 }
@@ -163,12 +168,7 @@ static void who_waits_is_told_of_a_task_that_is_given_up_and_of_the_end(void **s
     set_scene(&c, state);
     for (int cancel = 0; cancel < 2; cancel++) {
         mr_packet_writer w = packet_of(1, false, "words");
-        mr_buf args;
-        mr_wire m = {.type = MR_MSG_CALL};
-        mr_buf_init(&args, NULL, 1024);
-        rig_pack(&args, "{\"run\": %llu, \"producer\": 1, \"packet\": %d, \"wait\": true}", c.run, cancel);
-        m.as.call = (mr_wire_call){.call = ++c.client.calls, .command = MR_CMD_SUBMIT, .args = mr_buf_span(&args)};
-        rig_send_wire(&c.client, &m, mr_buf_span(&w.bytes));
+        send_packet(&c.client, c.run, (unsigned)cancel, true, &w);
         rig_credit(&c.worker, 1);
         rig_take_work(&c.worker, 1, &item);
         party other;
@@ -188,7 +188,6 @@ static void who_waits_is_told_of_a_task_that_is_given_up_and_of_the_end(void **s
         assert_non_null(strstr(said, "no such words"));
         free(said);
         rig_leave(&other);
-        mr_buf_free(&args);
         mr_packet_writer_free(&w);
     }
     end_scene(&c);
@@ -294,17 +293,12 @@ static void a_closed_stream_takes_no_more(void **state) {
 static void a_result_waits_for_its_task_while_the_database_is_away(void **state) {
     scene c;
     mr_wire_work_item item;
-    mr_wire m = {.type = MR_MSG_CALL};
-    mr_buf args;
     set_scene(&c, state);
     rig *r = c.s.r;
     mr_packet_writer w = packet_of(1, false, "words");
     rig_credit(&c.worker, 1);
     rig_database_away(r, true);
-    mr_buf_init(&args, NULL, 1024);
-    rig_pack(&args, "{\"run\": %llu, \"producer\": 1, \"packet\": 0}", c.run);
-    m.as.call = (mr_wire_call){.call = ++c.client.calls, .command = MR_CMD_SUBMIT, .args = mr_buf_span(&args)};
-    rig_send_wire(&c.client, &m, mr_buf_span(&w.bytes));
+    send_packet(&c.client, c.run, 0, false, &w);
     rig_take_work(&c.worker, 1, &item);
     rig_give_result(&c.worker, &item, true);
     rig_database_away(r, false);
@@ -312,7 +306,33 @@ static void a_result_waits_for_its_task_while_the_database_is_away(void **state)
     assert_int_equal(c.client.in.as.reply.status, MR_OK);
     assert_int_equal(rig_next_ack(&c.worker, item.attempt), MR_COMMITTED);
     assert_int_equal(rig_number(r, "select count(*) from millrace.result t join millrace.task_block b using (run_id)"), 1);
-    mr_buf_free(&args);
+    mr_packet_writer_free(&w);
+    end_scene(&c);
+}
+
+static mr_status next_answer(party *client) {
+    rig_expect(client, MR_MSG_REPLY);
+    return (mr_status)client->in.as.reply.status;
+}
+
+static void producers_are_pushed_back_while_the_database_is_away_and_nothing_is_lost(void **state) {
+    enum { TEXT = 15 << 20, FITS = 5, SENT = 8 }; /* 64 MiB may wait */
+    scene c;
+    char *text = malloc(TEXT + 1);
+    assert_non_null(text);
+    memset(text, 'x', TEXT);
+    text[TEXT] = 0;
+    mr_packet_writer w = packet_of(1, false, text);
+    free(text);
+    set_scene(&c, state);
+    rig_database_away(c.s.r, true);
+    for (unsigned i = 0; i < SENT; i++) send_packet(&c.client, c.run, i, false, &w);
+    for (int i = FITS; i < SENT; i++) assert_int_equal(next_answer(&c.client), MR_E_FULL);
+    rig_database_away(c.s.r, false);
+    for (int i = 0; i < FITS; i++) assert_int_equal(next_answer(&c.client), MR_OK);
+    for (unsigned i = FITS; i < SENT; i++) send_packet(&c.client, c.run, i, false, &w);
+    for (int i = FITS; i < SENT; i++) assert_int_equal(next_answer(&c.client), MR_OK);
+    assert_int_equal(rig_number(c.s.r, "select sum(tasks) from millrace.task_block"), SENT);
     mr_packet_writer_free(&w);
     end_scene(&c);
 }
@@ -355,6 +375,7 @@ int main(void) {
         cmocka_unit_test(what_is_no_task_is_refused_with_words),
         cmocka_unit_test(a_closed_stream_takes_no_more),
         cmocka_unit_test(a_result_waits_for_its_task_while_the_database_is_away),
+        cmocka_unit_test(producers_are_pushed_back_while_the_database_is_away_and_nothing_is_lost),
         cmocka_unit_test(tasks_of_many_pieces_are_read_back_whole),
     };
     return cmocka_run_group_tests(tests, rig_start, rig_stop);
