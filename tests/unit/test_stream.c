@@ -318,13 +318,13 @@ static mr_status next_answer(party *client) {
 static void producers_are_pushed_back_while_the_database_is_away_and_nothing_is_lost(void **state) {
     enum { TEXT = 15 << 20, FITS = 5, SENT = 8 }; /* 64 MiB may wait */
     scene c;
+    set_scene(&c, state);
     char *text = malloc(TEXT + 1);
     assert_non_null(text);
     memset(text, 'x', TEXT);
     text[TEXT] = 0;
     mr_packet_writer w = packet_of(1, false, text);
     free(text);
-    set_scene(&c, state);
     rig_database_away(c.s.r, true);
     for (unsigned i = 0; i < SENT; i++) send_packet(&c.client, c.run, i, false, &w);
     for (int i = FITS; i < SENT; i++) assert_int_equal(next_answer(&c.client), MR_E_FULL);
