@@ -32,6 +32,12 @@ const mr_column_row *mr_column_named(const char *name) {
     return NULL;
 }
 
+const char *mr_column_first(uint32_t columns) {
+    for (const mr_column_row *row = mr_column_rows; row->name; row++)
+        if (columns & row->column) return row->name;
+    return "features";
+}
+
 /* ---- encoding ---- */
 
 /* By bits, so that a NaN's payload and the sign of zero survive too. */

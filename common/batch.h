@@ -33,6 +33,8 @@ typedef struct mr_column_row {
 extern const mr_column_row mr_column_rows[]; /* ends with name == NULL; features is not in it */
 /* NULL when there is no such role. */
 const mr_column_row *mr_column_named(const char *name);
+/* The name of a role that is among `columns`, which are not none. */
+const char *mr_column_first(uint32_t columns);
 
 /* Rows first .. first + rows - 1 of a version. Everything is borrowed from the arena it was decoded into.
  * Columns that the segment does not hold are NULL. */

@@ -250,7 +250,6 @@ typedef struct mr_run_view {
     uint32_t steps, priority;
     const char *client;
     bool paused; /* by a rule of its own */
-    bool stream, open;
 } mr_run_view;
 
 typedef struct mr_rule_view {

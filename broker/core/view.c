@@ -16,8 +16,7 @@ static bool view_run(const mr_run *run, mr_run_view *out) {
     if (!run) return false;
     const mr_limit *own = run->step[0].limit[MR_RULE_RUN];
     *out = (mr_run_view){.run = run->id, .rows = run->rows, .state = run->state, .steps = run->steps,
-                         .priority = run->priority, .client = run->client, .paused = own && own->rule.paused,
-                         .stream = run->stream, .open = run->open};
+                         .priority = run->priority, .client = run->client, .paused = own && own->rule.paused};
     return true;
 }
 

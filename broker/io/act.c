@@ -391,7 +391,8 @@ static void failure_done(mr_broker *b, mr_job *head) {
         return;
     }
     const mr_live_run *run = mr_broker_run(b, job->key.run);
-    if (run && run->stream && job->dead) mr_stream_dead(b, run->stream, job->key.index, job->cause, job->reason);
+    if (run && run->stream && job->dead && head->status == MR_OK)
+        mr_stream_dead(b, run->stream, job->key.index, job->cause, job->reason);
     mr_free(NULL, head, 1, sizeof(mr_failure_job));
 }
 

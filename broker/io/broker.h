@@ -96,6 +96,7 @@ typedef struct mr_broker {
     uint32_t long_texts;
     size_t intake_bytes; /* of rows that wait to be stored */
     size_t submit_bytes, task_bytes; /* of packets: that wait to be stored; that are kept in memory */
+    uint32_t submit_packets;         /* that wait to be stored */
     bool finding;     /* runs that the database has and the core does not are looked for, until */
     uint64_t find_until_ms;
     mr_job *again;    /* ledger jobs that the database did not take; given once more at a tick */

@@ -111,17 +111,11 @@ static mr_status columns_of(const mr_plan_job *job, const dataset *d, uint32_t *
     return MR_OK;
 }
 
-static const char *first_role(uint32_t columns) {
-    for (const mr_column_row *role = mr_column_rows; role->name; role++)
-        if (columns & role->column) return role->name;
-    return "features";
-}
-
 static mr_status check_columns(const mr_plan_job *job, uint32_t has, mr_error *err) {
     for (uint32_t i = 0; i < job->steps; i++) {
         uint32_t missing = job->step[i].columns & ~has;
         if (!missing) continue;
-        const char *role = first_role(missing);
+        const char *role = mr_column_first(missing);
         const char *at = job->step[i].chain.at, *colon = *at ? ": " : "";
         if (missing == MR_COL_FEATURES)
             return mr_fail(err, MR_E_INVALID, "%s%s'%s' needs features, but the data set '%s' has no number columns that are no role",
@@ -135,7 +129,7 @@ static mr_status check_columns(const mr_plan_job *job, uint32_t has, mr_error *e
 static void tell_left_out(mr_plan_job *job, const mr_plan_step_request *step, uint32_t missing) {
     size_t n = strlen(job->left_out);
     snprintf(job->left_out + n, sizeof job->left_out - n, "%s%s (no %s)", n ? ", " : "",
-             step->chain.name[0] ? step->chain.name : step->component, first_role(missing));
+             step->chain.name[0] ? step->chain.name : step->component, mr_column_first(missing));
 }
 
 /* Takes out the optional steps that cannot run on this data set. Those that need them do without. */

@@ -100,11 +100,13 @@ mr_status mr_stream_input(mr_broker *b, mr_stream *s, uint64_t task, mr_bytes **
     return MR_OK;
 }
 
-/* What was stored stays in memory while there is room; the tasks that came first are the first to be asked for. */
+/* What was stored stays in memory while there is room beside what is not; the tasks that came first are the first to be asked
+ * for. */
 static void settle_packet(mr_broker *b, mr_stream *s, uint64_t first) {
     kept *k = NULL;
     HASH_FIND(hh, s->by_first, &first, sizeof first, k);
-    if (k && is_stored(s, k) && (!k->left || b->task_bytes > (size_t)b->settings.task_cache_mb << 20)) drop_packet(b, s, k);
+    if (k && is_stored(s, k) && (!k->left || b->task_bytes > b->submit_bytes + ((size_t)b->settings.task_cache_mb << 20)))
+        drop_packet(b, s, k);
 }
 
 /* ---- what is held back ---- */
@@ -232,12 +234,6 @@ static mr_status find_stream(mr_broker *b, uint64_t run, mr_stream **out, mr_err
     return MR_OK;
 }
 
-static const char *first_role(uint32_t columns) {
-    for (const mr_column_row *role = mr_column_rows; role->name; role++)
-        if (columns & role->column) return role->name;
-    return "features";
-}
-
 /* Every body is a segment with all that the component needs. */
 static mr_status check_tasks(const mr_stream *s, const mr_packet *packet, mr_error *err) {
     mr_packet_cursor at = {0};
@@ -250,14 +246,14 @@ static mr_status check_tasks(const mr_stream *s, const mr_packet *packet, mr_err
             return mr_fail(err, MR_E_INVALID, "task %u: %.400s", at.next - 1, why.text);
         if (s->columns & ~columns)
             return mr_fail(err, MR_E_INVALID, "task %u has no column '%s', which the stream's component needs", at.next - 1,
-                           first_role(s->columns & ~columns));
+                           mr_column_first(s->columns & ~columns));
         if (!mr_codec_text_ok(task.id)) return mr_fail(err, MR_E_INVALID, "task %u: its id is not UTF-8, or holds a NUL", at.next - 1);
     }
     return MR_OK;
 }
 
 static bool full(mr_broker *b, mr_error *err) {
-    if (b->submit_bytes <= WAITING_BYTES && mr_queue_count(&b->submits.in) < WAITING_PACKETS) return false;
+    if (b->submit_bytes <= WAITING_BYTES && b->submit_packets < WAITING_PACKETS) return false;
     (void)mr_fail(err, MR_E_FULL, "too much waits to be stored; send it again in a while");
     return true;
 }
@@ -339,6 +335,7 @@ static mr_status accept(mr_broker *b, mr_stream *s, mr_submit_job *job, mr_error
     s->tasks += job->view.count;
     producer_of(s, job->producer)->next = job->packet + 1;
     b->submit_bytes += mr_bytes_span(job->frame).len;
+    b->submit_packets++;
     return MR_OK;
 }
 
@@ -385,17 +382,19 @@ void mr_stream_submit(mr_broker *b, const mr_peer *peer, const mr_wire_call *cal
     else mr_desk_give(&b->submits, &job->head);
 }
 
-/* Its numbers are given out, but nothing can be stored under them any more: this broker has ended. */
+/* Its numbers are given out, but nothing can be stored under them any more: this broker has ended. Who waited for a stream that
+ * is gone was told so. */
 static void not_stored(mr_broker *b, mr_stream *s, const mr_submit_job *job) {
-    waiter *w = job->wait ? waiter_for(s, job->first) : NULL;
-    release_held(b, s, MR_E_CANCELLED);
+    waiter *w = s && job->wait ? waiter_for(s, job->first) : NULL;
+    if (s) release_held(b, s, MR_E_CANCELLED);
     if (w) refuse_waiter(b, s, w, job->head.status, job->head.error.text);
-    else mr_broker_reply(b, job->peer, job->call, job->head.status, job->head.error.text, NULL);
+    else if (!job->wait) mr_broker_reply(b, job->peer, job->call, job->head.status, job->head.error.text, NULL);
 }
 
 static void packet_done(mr_broker *b, mr_stream *s, const mr_submit_job *job) {
     b->submit_bytes -= mr_bytes_span(job->frame).len;
-    if (s && job->head.status != MR_OK) {
+    b->submit_packets--;
+    if (job->head.status != MR_OK) {
         not_stored(b, s, job);
         return;
     }
