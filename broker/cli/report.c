@@ -4,6 +4,7 @@
 #include "common/file.h"
 
 #include <math.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -259,18 +260,27 @@ static mr_status put_folded(mr_run_pages *p, const mr_show *show, mr_arena *aren
     return MR_OK;
 }
 
-static mr_status put_step(mr_run_pages *p, const mr_run_step *step, uint32_t place, const mr_json *catalogue, mr_buf *out, mr_error *err) {
-    mr_arena *arena = mr_arena_new(NULL, MR_RUN_ARENA);
-    if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
-    mr_show show = mr_run_pages_describe(catalogue, step->component, arena);
-    mr_buf_printf(out, "<h2 id=\"step-%u\">", place);
+/* A link to the step is its id; what may not stand in one is left out of it. */
+static void put_heading(const mr_run_step *step, mr_buf *out) {
+    mr_buf_text(out, "<h2 id=\"");
+    for (const char *c = step->id; *c; c++)
+        if (isalnum((unsigned char)*c) || *c == '_' || *c == '-') mr_buf_put(out, c, 1);
+    mr_buf_text(out, "\">");
     mr_html_text(out, mr_span_of(step->id));
     if (strcmp(step->id, step->component)) {
         mr_buf_text(out, " (");
         mr_html_text(out, mr_span_of(step->component));
         mr_buf_text(out, ")");
     }
-    mr_buf_text(out, "</h2>\n<p class=\"sub\">");
+    mr_buf_text(out, "</h2>\n");
+}
+
+static mr_status put_step(mr_run_pages *p, const mr_run_step *step, uint32_t place, const mr_json *catalogue, mr_buf *out, mr_error *err) {
+    mr_arena *arena = mr_arena_new(NULL, MR_RUN_ARENA);
+    if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
+    mr_show show = mr_run_pages_describe(catalogue, step->component, arena);
+    put_heading(step, out);
+    mr_buf_text(out, "<p class=\"sub\">");
     mr_html_text(out, mr_span_of(show.summary));
     mr_buf_text(out, "</p>\n");
     for (uint32_t i = 0; i < step->inputs; i++) {
