@@ -7,6 +7,7 @@ static const mr_option options[] = {
      .type = MR_OPT_TEXT,
      .help = "rows: JSONL, CSV or TSV; - for standard input",
      .flag = 'i'},
+    {.name = "pipeline", .type = MR_OPT_TEXT, .help = "a pipeline file to run in place of one component", .flag = 'P'},
     {.name = "set", .type = MR_OPT_TEXT, .help = "an option as NAME=VALUE; repeatable", .flag = 's'},
     {.name = "role", .type = MR_OPT_TEXT, .help = "a role as NAME=COLUMN; repeatable", .flag = 'r'},
     {.name = "map", .type = MR_OPT_TEXT, .help = "other names for keys: prompt=text", .flag = 'm'},
@@ -22,8 +23,9 @@ static const mr_option options[] = {
 const mr_cli_command mr_cli_try = {
     .name = "try",
     .summary = "run one component on one file, in this process, without any service",
-    .operands = "COMPONENT",
-    .example = "millrace try context_learner --input wine.csv --set min_cluster_size=8 --json\n",
+    .operands = "COMPONENT | --pipeline=FILE",
+    .example = "millrace try context_learner --input wine.csv --set min_cluster_size=8 --json\n"
+               "millrace try --pipeline mine.yaml --input wine.csv\n",
     .max_operands = 1,
     .options = options,
     .program = "millrace-worker",

@@ -29,7 +29,7 @@ _millrace() {
         cancel) words="--help --broker --json --config --timeout --home" ;;
         failures) words="--help --limit --after --broker --json --config --timeout --home" ;;
         components) words="--help --broker --json --config --timeout --home" ;;
-        try) words="--help --input --set --role --map --batch-size --seed --apply --save --json --describe" ;;
+        try) words="--help --input --pipeline --set --role --map --batch-size --seed --apply --save --json --describe" ;;
         workers) words="--help --broker --json --config --timeout --home" ;;
         datasets) words="--help --broker --json --config --timeout --home" ;;
         prompts) words="--help --session --source --deleted --reason --limit --after --broker --json --config --timeout --home list show delete" ;;

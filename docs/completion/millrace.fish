@@ -201,6 +201,7 @@ complete -c millrace -n '__fish_seen_subcommand_from components' -l 'timeout' -r
 complete -c millrace -n '__fish_seen_subcommand_from components' -l 'home' -r -d 'folder of the private services (~/.local/share/millrace when not given)'
 complete -c millrace -f -n __fish_use_subcommand -a try -d 'run one component on one file, in this process, without any service'
 complete -c millrace -n '__fish_seen_subcommand_from try' -l 'input' -s i -r -d 'rows: JSONL, CSV or TSV; - for standard input'
+complete -c millrace -n '__fish_seen_subcommand_from try' -l 'pipeline' -s P -r -d 'a pipeline file to run in place of one component'
 complete -c millrace -n '__fish_seen_subcommand_from try' -l 'set' -s s -r -d 'an option as NAME=VALUE; repeatable'
 complete -c millrace -n '__fish_seen_subcommand_from try' -l 'role' -s r -r -d 'a role as NAME=COLUMN; repeatable'
 complete -c millrace -n '__fish_seen_subcommand_from try' -l 'map' -s m -r -d 'other names for keys: prompt=text'

@@ -190,6 +190,20 @@ a_stored_model_is_applied() {
     refused 4 "has no step 'nobody'" "$bin/millrace" apply --model "$run:nobody" --dataset "$table"
 }
 
+without_services_it_is_the_same() {
+    sed '/^dataset:/d' "$work/chain.yaml" >"$work/local.yaml"
+    "$bin/millrace" try --pipeline "$work/local.yaml" --input "$work/rows.csv" --json >"$work/local.json"
+    millrace results "$(<"$work/run")" --json >"$work/all.json"
+    python3 - "$work/local.json" "$work/all.json" <<'PYTHON'
+import json, sys
+local = [[r["result"] for r in step["results"]] for step in json.load(open(sys.argv[1]))]
+run = {}
+for r in json.load(open(sys.argv[2])):
+    run.setdefault(r["step"], []).append(r["body"])
+assert len(local) == 7 and local == [run[i] for i in range(7)], [i for i in range(7) if local[i] != run.get(i)]
+PYTHON
+}
+
 again_is_the_same() { # WORKERS
     down
     up "$1"
@@ -285,6 +299,7 @@ check "significance tests the patterns that discovery found" the_patterns_that_w
 check "insight cites the effect and its run" the_effect_that_was_estimated_is_cited
 check "the model is trained on the reduced features" the_model_is_trained_on_the_reduced_features
 check "a stored model is applied, with the features that it knows" a_stored_model_is_applied
+check "millrace try --pipeline gives the same without services" without_services_it_is_the_same
 check "one worker gives the same bytes" again_is_the_same 1
 check "four workers give the same bytes" again_is_the_same 4
 check "a broker killed between two steps changes nothing" a_broker_killed_between_steps_changes_nothing

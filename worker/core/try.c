@@ -5,7 +5,7 @@
 #include "common/rows.h"
 #include "common/settings.h"
 #include "worker/core/catalogue.h"
-#include "worker/core/local.h"
+#include "worker/core/local_chain.h"
 #include "worker/core/registry.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ enum { REFUSED_SHOWN = 10, NAME_MAX_BYTES = 128 };
 static const size_t output_max = (size_t)2 << 30, model_max = (size_t)1 << 30;
 
 typedef struct try_options {
-    char input[MR_OPTION_TEXT], apply[MR_OPTION_TEXT], save[MR_OPTION_TEXT], map[MR_OPTION_TEXT];
+    char pipeline[MR_OPTION_TEXT], input[MR_OPTION_TEXT], apply[MR_OPTION_TEXT], save[MR_OPTION_TEXT], map[MR_OPTION_TEXT];
     mr_option_list set, role;
     int64_t batch_size, seed;
     bool json, describe;
@@ -29,6 +29,11 @@ static const mr_option table[] = {
      .offset = AT(input),
      .flag = 'i',
      .help = "file of rows: JSONL prompts, or a table as CSV, TSV or JSONL"},
+    {.name = "pipeline",
+     .type = MR_OPT_TEXT,
+     .offset = AT(pipeline),
+     .flag = 'P',
+     .help = "runs the steps of this pipeline file instead of one component"},
     {.name = "set",
      .type = MR_OPT_LIST,
      .offset = AT(set),
@@ -85,7 +90,7 @@ static const mr_option table[] = {
 
 static const mr_usage usage = {
     .program = "millrace try",
-    .operands = "COMPONENT",
+    .operands = "COMPONENT | --pipeline=FILE",
     .summary = "runs one component on one file, in this process, without services",
     .detail =
         "Prints findings first, then every field of the result with its unit. Runs the same batches and "
@@ -94,7 +99,7 @@ static const mr_usage usage = {
     .example =
         "millrace try context_learner --input requests.csv --set min_cluster_size=10 --role label=intent\n"
         "    clusters a table and compares the clusters with its column `intent`\n",
-    .min_operands = 1,
+    .min_operands = 0,
     .max_operands = 1,
 };
 
@@ -338,8 +343,85 @@ static mr_status describe(const mr_component *component, mr_error *err) {
     return status;
 }
 
+static mr_status check_refused(const trial *t, mr_error *err) {
+    return t->refused ? mr_fail(err, MR_E_PARTIAL, "done, but %llu rows of %s were refused",
+                                (unsigned long long)t->refused, t->o.input)
+                      : MR_OK;
+}
+
+/* ---- a pipeline ---- */
+
+/* Reports a step as a trial of its own, which borrows everything. */
+static mr_status report_step(const trial *t, const mr_local_step *s, const mr_batch *batch, bool first, mr_error *err) {
+    trial one = {.o = t->o, .component = s->component, .config = s->config, .arena = t->arena, .batch = *batch,
+                 .results = s->results, .refused = t->refused};
+    if (t->o.json) fputs(first ? "[" : ",", stdout);
+    else printf("%s\n", s->step->id);
+    if (t->o.save[0]) snprintf(one.o.save, sizeof one.o.save, "%.150s/%.64s", t->o.save, s->step->id);
+    if (one.o.save[0]) MR_TRY(save(&one, err));
+    return report(&one, err);
+}
+
+static mr_status run_step(trial *t, const mr_pipeline *p, mr_local_step *steps, uint32_t i, bool *first, mr_error *err) {
+    mr_local_step *s = &steps[i];
+    mr_batch batch;
+    int64_t seed = p->seed >= 0 ? p->seed : t->o.seed, rows = p->batch_size >= 0 ? p->batch_size : t->o.batch_size;
+    MR_TRY(mr_local_chain_take(p, steps, i, err));
+    MR_TRY(mr_rows_batch(t->rows, 0, mr_rows_count(t->rows), &t->bindings, mr_local_chain_columns(s), t->arena, &batch, err));
+    if (s->step->optional && mr_check_columns(s->component, &batch, NULL) != MR_OK) {
+        fprintf(stderr, "millrace try: left out: %s\n", s->step->id);
+        s->left_out = true;
+        return MR_OK;
+    }
+    MR_TRY(mr_check_columns(s->component, &batch, err));
+    MR_TRY(mr_local_chain_run(s, &batch, (uint64_t)seed, (uint32_t)rows, err));
+    MR_TRY(report_step(t, s, &batch, *first, err));
+    *first = false;
+    return MR_OK;
+}
+
+static mr_status read_roles(trial *t, const mr_pipeline *p, mr_error *err) {
+    for (uint32_t i = 0; i < p->roles; i++) {
+        char text[MR_OPTION_TEXT];
+        snprintf(text, sizeof text, "%s=%s", p->role[i].name, p->role[i].value);
+        if (mr_bindings_parse(&t->bindings, text, err) != MR_OK) return mr_fail_in(err, "%.200s:%u", p->file, p->role[i].line);
+    }
+    return MR_OK;
+}
+
+static mr_status run_steps(trial *t, const mr_pipeline *p, mr_local_step *steps, mr_error *err) {
+    mr_status status = mr_local_chain_open(p, steps, err);
+    bool first = true;
+    for (uint32_t i = 0; status == MR_OK && i < p->steps; i++) status = run_step(t, p, steps, i, &first, err);
+    if (t->o.json && !first) fputs("]\n", stdout);
+    return status;
+}
+
+static mr_status try_pipeline(trial *t, mr_error *err) {
+    mr_pipeline p;
+    mr_rows_options options = {.map = t->o.map[0] ? &t->map : NULL, .refused = tell_refused, .self = t};
+    if (t->o.apply[0] || t->o.set.count || t->o.describe)
+        return mr_fail(err, MR_E_USAGE, "a pipeline's file says what is applied and set: leave --apply, --set and --describe out");
+    if (!t->o.input[0]) return mr_fail(err, MR_E_USAGE, "--input FILE is missing; it names the rows");
+    t->arena = mr_arena_new(NULL, SIZE_MAX / 2);
+    if (!t->arena) return mr_fail(err, MR_E_MEMORY, "no memory to start");
+    MR_TRY(mr_pipeline_read(t->o.pipeline, t->arena, &p, err));
+    for (size_t i = 0; i < t->o.role.count; i++) MR_TRY(mr_bindings_parse(&t->bindings, t->o.role.items[i], err));
+    MR_TRY(read_roles(t, &p, err));
+    if (t->o.map[0]) MR_TRY(mr_prompt_map_parse(&t->map, t->o.map, err));
+    MR_TRY(mr_rows_load(NULL, t->o.input, &options, &t->rows, err));
+    mr_local_step *steps = mr_arena_alloc(t->arena, p.steps, sizeof *steps);
+    if (!steps) return mr_fail(err, MR_E_MEMORY, "no memory to start");
+    mr_status status = run_steps(t, &p, steps, err);
+    mr_local_chain_free(steps, p.steps);
+    return status == MR_OK ? check_refused(t, err) : status;
+}
+
 static mr_status try_it(trial *t, const char *name, mr_error *err) {
     MR_TRY(mr_crypto_init(err));
+    if (t->o.pipeline[0] && !name) return try_pipeline(t, err);
+    if (!name || t->o.pipeline[0])
+        return mr_fail(err, MR_E_USAGE, "name one component ('millrace components' lists them) or a --pipeline");
     MR_TRY(mr_component_get(name, &t->component, err));
     if (t->o.describe) return describe(t->component, err);
     MR_TRY(configure(t, err));
@@ -349,9 +431,7 @@ static mr_status try_it(trial *t, const char *name, mr_error *err) {
     MR_TRY(compute(t, err));
     if (t->o.save[0]) MR_TRY(save(t, err));
     MR_TRY(report(t, err));
-    return t->refused ? mr_fail(err, MR_E_PARTIAL, "done, but %llu rows of %s were refused",
-                                (unsigned long long)t->refused, t->o.input)
-                      : MR_OK;
+    return check_refused(t, err);
 }
 
 int mr_try_main(int argc, char **argv) {
@@ -364,7 +444,7 @@ int mr_try_main(int argc, char **argv) {
     if (status == MR_OK && args.action != MR_ARGS_RUN)
         status = mr_program_answer(table, &usage, args.action, &err);
     else if (status == MR_OK)
-        status = try_it(t, args.operands[0], &err);
+        status = try_it(t, args.count ? args.operands[0] : NULL, &err);
     trial_free(t);
     mr_free(NULL, t, 1, sizeof *t);
     return mr_program_end("millrace try", status, &err);
