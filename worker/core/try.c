@@ -421,7 +421,7 @@ static mr_status try_it(trial *t, const char *name, mr_error *err) {
     MR_TRY(mr_crypto_init(err));
     if (t->o.pipeline[0] && !name) return try_pipeline(t, err);
     if (!name || t->o.pipeline[0])
-        return mr_fail(err, MR_E_USAGE, "name one component ('millrace components' lists them) or a --pipeline");
+        return mr_fail(err, MR_E_USAGE, "name one COMPONENT ('millrace components' lists them), or a --pipeline in its place");
     MR_TRY(mr_component_get(name, &t->component, err));
     if (t->o.describe) return describe(t->component, err);
     MR_TRY(configure(t, err));
