@@ -145,7 +145,8 @@ class Cluster:
             poll(30, "the promoted standby serves", lambda: self.sql("select 1", 20))
 
     def start_standby(self):
-        self.standby = Process("standby", self.standby_argv, self.scratch / "standby.log", self.env)
+        self.standby = Process("standby", self.standby_argv, self.scratch / "standby.log",
+                               self.env | self.clock_env("database"))
 
     def service_pid(self, name):
         return int((self.home / "run" / f"{name}.pid").read_text().split()[0])
