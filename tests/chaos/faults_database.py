@@ -89,8 +89,7 @@ def connections_exhausted(s):
 def standby_promoted(s):
     c = s.cluster
     if c.standby:
-        s.notes.append("already on the standby")
-        return time.time()
+        return s.skip("already on the standby")
     folder, data = c.home / "standby-sock", c.home / "standby"
     for path in (folder, data):
         path.mkdir(mode=0o700)
@@ -189,8 +188,7 @@ def long_readers(s):
 def disk_full(s):
     c = s.cluster
     if not c.mounted:
-        s.notes.append("skipped: only root can mount a small disk")
-        return time.time()
+        return s.skip("only root can mount a small disk")
     filler = c.home / "filler"
     with open(filler, "wb") as out:
         try:

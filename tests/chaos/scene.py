@@ -34,9 +34,15 @@ class Scene:
         self.paced = False  # work keeps coming at a rate: what is done is measured, so no more is to be submitted
         self.base = 0.0     # the clean rate just before
         self.wrong, self.notes, self.poisoned = [], [], {}
+        self.skipped = ""   # why the fault was not injected
 
     def seconds(self, short, long):
         return long if self.long else short
+
+    def skip(self, why):
+        """What was not done is no row of the table."""
+        self.skipped = why
+        return time.time()
 
     def check(self, holds, sentence):
         if not holds:
