@@ -5,26 +5,23 @@
 
 /* ---- statements ---- */
 
-/* Locks the ingest's row against removal, and tells the transaction's time in microseconds since 2000. */
-static const mr_pg_statement open_ingest = {
-    "intake_open",
-    "select (extract(epoch from now() - timestamptz '2000-01-01Z') * 1000000)::bigint from millrace.ingest where id = $1"
-    " for key share",
-    1,
-    {MR_PG_INT8}};
+/* Locks the ingest's row against removal, and tells the transaction's time in microseconds since 2000. Plans are kept from
+ * when the tables were small, so none may walk a whole table. */
+static const mr_pg_statement open_ingest = {"intake_open",
+                                            "select (extract(epoch from now() - timestamptz '2000-01-01Z') * "
+                                            "1000000)::bigint, set_config('enable_seqscan', 'off', true)"
+                                            " from millrace.ingest where id = $1 for key share",
+                                            1,
+                                            {MR_PG_INT8}};
 
 static const mr_pg_statement insert_sessions = {
     "intake_sessions",
-    "insert into millrace.prompt_sessions (name) select distinct n from unnest($1::text[]) n"
-    " where n is not null and not exists (select 1 from millrace.prompt_sessions s where s.name = n) on conflict do nothing",
+    "insert into millrace.prompt_sessions (name) select unnest($1::text[]) on conflict do nothing",
     1,
     {MR_PG_TEXTS}};
 
-static const mr_pg_statement read_sessions = {"intake_session_ids",
-                                              "select u.n, s.id from unnest($1::text[]) with ordinality u (name, n) join "
-                                              "millrace.prompt_sessions s on s.name = u.name",
-                                              1,
-                                              {MR_PG_TEXTS}};
+static const mr_pg_statement read_sessions = {
+    "intake_session_ids", "select name, id from millrace.prompt_sessions where name = any ($1)", 1, {MR_PG_TEXTS}};
 
 static const mr_pg_statement read_known = {
     "intake_known",
@@ -102,29 +99,47 @@ static const mr_pg_statement insert_rejects = {
 
 /* ---- sessions ---- */
 
-static mr_status add_sessions(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, mr_error *err) {
-    mr_pg_params_clear(p);
-    mr_pg_put_texts(p, r->names, NULL, r->name_count);
-    return r->name_count ? mr_pg_exec(pg, &insert_sessions, p, NULL, err) : MR_OK;
-}
-
-/* The ids of r->names. */
-static mr_status session_ids(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, mr_arena *arena, int64_t **ids,
-                             mr_error *err) {
+/* Sets ids[place in r->names] for each of `n` names that is there. */
+static mr_status read_session_ids(mr_pg *pg, const mr_intake_rows *r, const mr_span *names, size_t n, mr_pg_params *p,
+                                  int64_t *ids, mr_error *err) {
     mr_pg_result *result = NULL;
-    if (!r->name_count) return MR_OK;
-    *ids = mr_arena_alloc(arena, r->name_count, sizeof **ids);
-    if (!*ids) return mr_fail(err, MR_E_MEMORY, "no memory for the sessions of a call");
-    MR_TRY(mr_pg_exec(pg, &read_sessions, p, &result, err)); /* the names still stand in `p` */
-    mr_status s = mr_pg_rows(result) == r->name_count ? MR_OK : mr_fail(err, MR_E_CONFLICT, "a session went away meanwhile");
-    for (uint32_t i = 0; s == MR_OK && i < r->name_count; i++) {
+    mr_pg_params_clear(p);
+    mr_pg_put_texts(p, names, NULL, n);
+    MR_TRY(mr_pg_exec(pg, &read_sessions, p, &result, err));
+    mr_status s = MR_OK;
+    for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(result); i++) {
         mr_pg_row row = mr_pg_row_at(result, i);
-        int64_t n = mr_pg_int(&row, 0) - 1, id = mr_pg_int(&row, 1);
+        uint32_t at = mr_intake_find(&r->sessions, r->names, mr_pg_text(&row, 0));
+        int64_t id = mr_pg_int(&row, 1);
         s = mr_pg_row_status(&row, err);
-        if (s == MR_OK && n >= 0 && n < r->name_count) (*ids)[n] = id;
+        if (s == MR_OK && at < r->name_count) ids[at] = id;
     }
     mr_pg_result_free(&result);
     return s;
+}
+
+static size_t missing(const mr_intake_rows *r, const int64_t *ids, mr_span *names) {
+    size_t n = 0;
+    for (uint32_t i = 0; i < r->name_count; i++)
+        if (!ids[i]) names[n++] = r->names[i];
+    return n;
+}
+
+/* The ids of r->names; those that are not there yet are made. */
+static mr_status session_ids(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, mr_arena *arena, int64_t **ids,
+                             mr_error *err) {
+    if (!r->name_count) return MR_OK;
+    mr_span *names = mr_arena_alloc(arena, r->name_count, sizeof *names);
+    *ids = mr_arena_alloc(arena, r->name_count, sizeof **ids);
+    if (!names || !*ids) return mr_fail(err, MR_E_MEMORY, "no memory for the sessions of a call");
+    MR_TRY(read_session_ids(pg, r, r->names, r->name_count, p, *ids, err));
+    size_t n = missing(r, *ids, names);
+    if (!n) return MR_OK;
+    mr_pg_params_clear(p);
+    mr_pg_put_texts(p, names, NULL, n);
+    MR_TRY(mr_pg_exec(pg, &insert_sessions, p, NULL, err));
+    MR_TRY(read_session_ids(pg, r, names, n, p, *ids, err));
+    return missing(r, *ids, names) ? mr_fail(err, MR_E_CONFLICT, "a session went away meanwhile") : MR_OK;
 }
 
 /* ---- prompts that are new, by COPY ---- */
@@ -238,7 +253,6 @@ static mr_status store_new(mr_pg *pg, const mr_intake_target *to, const mr_intak
                    mr_arena_alloc(arena, n, sizeof *w.fresh)};
     if (!w.ask || !w.id || !w.fresh) return mr_fail(err, MR_E_MEMORY, "no memory for the rows of this call");
     MR_TRY(open_rows(pg, to->ingest, p, &now_us, err));
-    MR_TRY(add_sessions(pg, r, p, err));
     MR_TRY(session_ids(pg, r, p, arena, &sessions, err));
     MR_TRY(pick_new(pg, r, p, &w, &out->stored, err));
     complete(r, now_us, sessions, copy);
@@ -286,10 +300,10 @@ static mr_status insert(mr_pg *pg, const mr_pg_statement *statement, const mr_in
 }
 
 static mr_status insert_carefully(mr_pg *pg, const mr_intake_target *to, const mr_intake_rows *r, const char *client,
-                                  mr_pg_params *p, mr_intake_outcome *out, mr_error *err) {
-    int64_t now_us;
+                                  mr_pg_params *p, mr_arena *arena, mr_intake_outcome *out, mr_error *err) {
+    int64_t now_us, *sessions;
     MR_TRY(open_rows(pg, to->ingest, p, &now_us, err));
-    MR_TRY(add_sessions(pg, r, p, err));
+    MR_TRY(session_ids(pg, r, p, arena, &sessions, err));
     if (to->revises) {
         put_supersede(p, r);
         MR_TRY(mr_pg_exec(pg, &supersede, p, NULL, err));
@@ -319,7 +333,7 @@ mr_status mr_intake_store(mr_pg *pg, const mr_intake_target *to, const mr_intake
                           mr_error *err) {
     if (!allocate_outcome(out, rows->count, arena)) return mr_fail(err, MR_E_MEMORY, "no memory for the rows of this call");
     if (to->is_table) return insert_table(pg, to, rows, params, out, err);
-    if (careful || to->revises) return insert_carefully(pg, to, rows, client, params, out, err);
+    if (careful || to->revises) return insert_carefully(pg, to, rows, client, params, arena, out, err);
     return store_new(pg, to, rows, copy, params, arena, out, err);
 }
 

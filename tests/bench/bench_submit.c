@@ -36,9 +36,11 @@ static void done(void *self, const mr_task_result *result) {
     static const char name[] = "\xa5means\xdc\x00\x1f";
     run *r = self;
     uint8_t body[BODY], answer[ANSWER];
-    if (result->status != MR_OK) die("bench-submit: task %llu: %.*s", (unsigned long long)result->task, MR_SPAN_ARG(result->text));
+    if (result->status != MR_OK)
+        die("bench-submit: task %llu: %.*s", (unsigned long long)result->task, MR_SPAN_ARG(result->text));
     const uint8_t *at = memmem(result->body.data, result->body.len, name, sizeof name - 1);
-    if (!at || result->body.len - (size_t)(at - result->body.data) < sizeof name - 1 + COLS * 9) die("bench-submit: no means");
+    if (!at || result->body.len - (size_t)(at - result->body.data) < sizeof name - 1 + COLS * 9)
+        die("bench-submit: no means");
     fill_body(r->next, body);
     answer_of(body, answer);
     at += sizeof name - 1;
@@ -65,7 +67,8 @@ static void put_many(run *r, uint64_t tasks) {
     double start = seconds();
     for (r->next = 0; r->next < tasks; r->next++) add(r);
     must(mr_producer_finish(r->producer, &err), &err);
-    if (r->accepted != tasks) die("bench-submit: %llu tasks of %llu", (unsigned long long)r->accepted, (unsigned long long)tasks);
+    if (r->accepted != tasks)
+        die("bench-submit: %llu tasks of %llu", (unsigned long long)r->accepted, (unsigned long long)tasks);
     printf("{\"rate\": %.1f}\n", (double)tasks / (seconds() - start));
 }
 
@@ -100,11 +103,18 @@ int main(int argc, char **argv) {
     must(mr_crypto_init(&err), &err);
     mr_buf_init(&r.head, NULL, 4096);
     must(mr_segment_matrix(ROWS, COLS, &r.head), &err);
-    r.options = (mr_producer_options){.globals = &r.globals, .run = (uint64_t)number_of(argv[2], 1), .single = single,
-                                      .wait = single, .accepted = accepted, .done = done, .self = &r};
+    r.options = (mr_producer_options){.globals = &r.globals,
+                                      .run = (uint64_t)number_of(argv[2], 1),
+                                      .single = single,
+                                      .wait = single,
+                                      .accepted = accepted,
+                                      .done = done,
+                                      .self = &r};
     must(mr_producer_open(&r.options, &r.producer, &err), &err);
-    if (single) put_one_by_one(&r, tasks);
-    else put_many(&r, tasks);
+    if (single)
+        put_one_by_one(&r, tasks);
+    else
+        put_many(&r, tasks);
     mr_producer_close(&r.producer);
     mr_buf_free(&r.head);
 }

@@ -11,6 +11,8 @@ enum { ROWS = 32, COLS = 31, BODY = ROWS * COLS * 4, ANSWER = 300, WORKERS = 4 }
 
 double seconds(void);           /* of the monotonic clock */
 double processor_seconds(void); /* of this process, all threads */
+double children_seconds(void);  /* of the processor, of children that were waited for */
+double seconds_of(int pid);     /* of the processor, of another process; 0 when it is not here */
 _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 long number_of(const char *text, long least);
 

@@ -137,14 +137,22 @@ static void work(const char *url, long group, int ready, int go) {
     send_take(&w); /* plans and caches are warm before the clock starts */
     receive_tasks(&w);
     if (write(ready, "r", 1) != 1 || read(go, &none, 1) != 0) die("the start was lost");
+    double used = seconds_of(PQbackendPID(w.c));
     while (walk(&w)) {
     }
+    used = seconds_of(PQbackendPID(w.c)) - used;
+    if (write(ready, &used, sizeof used) != sizeof used) die("the end was lost");
     exit(0);
 }
 
-static double drain(const char *url, long group) {
+typedef struct drained {
+    double took, used; /* seconds; `used` of the processor, by the workers and their backends */
+} drained;
+
+static drained drain(const char *url, long group) {
     int ready[2], go[2], status;
     char byte;
+    double used;
     if (pipe(ready) || pipe(go)) die("no pipe");
     for (int i = 0; i < WORKERS; i++) {
         if (fork()) continue;
@@ -156,9 +164,16 @@ static double drain(const char *url, long group) {
         if (read(ready[0], &byte, 1) != 1) die("a worker did not start");
     double start = seconds();
     close(go[1]);
+    drained d = {.used = -children_seconds()};
+    for (int i = 0; i < WORKERS; i++) {
+        if (read(ready[0], &used, sizeof used) != sizeof used) die("a worker failed");
+        d.used += used;
+    }
+    d.took = seconds() - start;
     for (int i = 0; i < WORKERS; i++)
         if (wait(&status) < 0 || status) die("a worker failed");
-    return seconds() - start;
+    d.used += children_seconds();
+    return d;
 }
 
 static void check(PGconn *c, long tasks) {
@@ -179,9 +194,11 @@ int main(int argc, char **argv) {
     pg_do(c, "checkpoint");
     double start = seconds();
     put_tasks(c, tasks);
-    double put = seconds() - start, took = drain(argv[1], group);
+    double put = seconds() - start;
+    drained d = drain(argv[1], group);
     check(c, tasks);
     pg_do(c, "drop table bench_queue, bench_answer");
-    printf("{\"put\": %.1f, \"rate\": %.1f}\n", (double)tasks / put, (double)tasks / took);
+    printf("{\"put\": %.1f, \"rate\": %.1f, \"us\": %.2f}\n", (double)tasks / put, (double)tasks / d.took,
+           d.used * 1e6 / (double)tasks);
     PQfinish(c);
 }

@@ -1,10 +1,11 @@
 """What tests/bench/run measures. A measure is a function of a Bench that gives {figure: value}; the driver calls all of
 them in turn, several times. Answers are checked here: a wrong one ends the bench."""
 import collections
+import resource
 import struct
 import time
 
-from rig import Failed, Use, poll
+from rig import Failed, Use, poll, processor_us
 
 COLUMNS, BATCH = 31, 32
 MEASURES = []
@@ -30,17 +31,24 @@ FIGURES = {name: Figure(*row) for name, row in {
     "wake": ("us", "wake of a process on the other processor", (), None),
     "queue_put": ("/s", "limit: bare queue in C, COPY of tasks with 3,968-byte bodies", (), True),
     "queue_1": ("/s", "limit: bare queue in C, drain, 1 a transaction", (), True),
+    "queue_1_us": ("us", "  processor time a task: workers and their backends", (), False),
     "queue_500": ("/s", "limit: bare queue in C, drain, 500 a transaction", (), True),
+    "queue_500_us": ("us", "  processor time a task", (), False),
     "zmq_1": ("/s", "limit: libzmq ROUTER-DEALER, 1 task a message", (), True),
+    "zmq_1_us": ("us", "  processor time a task: all five processes", (), False),
     "zmq_8": ("/s", "limit: libzmq, 8 tasks a message", (), True),
+    "zmq_8_us": ("us", "  processor time a task", (), False),
     "zmq_same": ("/s", "limit: libzmq, as many tasks a message as Millrace sent", (), True),
+    "zmq_same_us": ("us", "  processor time a task", (), False),
     "copy_300_100": ("/s", "limit: COPY of 300-byte rows, 100 a commit", (), True),
     "copy_300_1000": ("/s", "limit: COPY of 300-byte rows, 1,000 a commit", (), True),
     "copy_4k": ("/s", "limit: COPY of 3,968-byte rows, 1,000 a commit", (), True),
     "copy_prompts": ("/s", "limit: COPY of the stored columns of prompts, no index", (), True),
+    "copy_prompts_us": ("us", "  processor time a row: psql and its backend", (), False),
     "copy_prompts_indexed": ("/s", "limit: the same into the table's indexes and checks", (), True),
+    "copy_prompts_indexed_us": ("us", "  processor time a row", (), False),
     "drain_cold": ("/s", "the measure: batches of 32 x 31 from the database, means committed", ("queue_500", "zmq_same"), True),
-    "total_cold_us": ("us", "  processor time a task: broker, workers, PostgreSQL", (), False),
+    "total_cold_us": ("us", "  processor time a task: broker, workers, PostgreSQL", ("queue_500_us",), False),
     "broker_cold_us": ("us", "  broker", (), False),
     "postgres_cold_us": ("us", "  PostgreSQL", (), False),
     "drain": ("/s", "the same with inputs that the broker still has", ("queue_500", "zmq_same"), True),
@@ -48,7 +56,7 @@ FIGURES = {name: Figure(*row) for name, row in {
     "broker_us": ("us", "  processor time a task: broker", (), False),
     "workers_us": ("us", "  workers and their compute processes", (), False),
     "postgres_us": ("us", "  PostgreSQL", (), False),
-    "total_us": ("us", "  all of them", (), False),
+    "total_us": ("us", "  all of them", ("queue_500_us",), False),
     "wire_bytes": ("B", "  bytes between broker and workers, a task", (), False),
     "log_bytes": ("B", "  bytes of PostgreSQL's log, a task", (), False),
     "drain_curve": ("/s", "drain_cold with keys: everything is CURVE", ("drain_cold",), True),
@@ -58,8 +66,10 @@ FIGURES = {name: Figure(*row) for name, row in {
     "whole": ("rows/s", "context_learner (whole)", (), True),
     "plan": ("s", "planning of a million batches", (), False),
     "ingest": ("/s", "ingest of 200-character prompts, features included", ("copy_prompts_indexed", "copy_prompts"), True),
-    "ingest_broker_us": ("us", "  processor time a row: broker", (), False),
+    "ingest_client_us": ("us", "  processor time a row: millrace ingest", (), False),
+    "ingest_broker_us": ("us", "  broker", (), False),
     "ingest_postgres_us": ("us", "  PostgreSQL", (), False),
+    "ingest_us": ("us", "  all of them", ("copy_prompts_indexed_us", "copy_prompts_us"), False),
     "scale_batches_1": ("", "batches that wait: few", (), None),
     "scale_batches_2": ("", "  many", (), None),
     "scale_batches_3": ("", "  all", (), None),
@@ -79,7 +89,7 @@ FIGURES = {name: Figure(*row) for name, row in {
     "submit": ("/s", "submit of tasks with 3,968-byte bodies", ("queue_put",), True),
     "submit_us": ("us", "  processor time a task: broker, workers, PostgreSQL", (), False),
     "submit_drain": ("/s", "drain of submitted tasks, means committed", ("queue_500", "zmq_same"), True),
-    "submit_drain_us": ("us", "  processor time a task", (), False),
+    "submit_drain_us": ("us", "  processor time a task", ("queue_500_us",), False),
     "single_p50": ("ms", "one at a time, submit to committed result: p50", (), False),
     "single_p99": ("ms", "  p99", (), False),
 }.items()}
@@ -98,7 +108,8 @@ def queue(b):
     """The bare queue in C: put, and drain with 1 and 500 tasks a transaction."""
     one = b.cluster.tool("limit-queue", b.cluster.url, b.size.queue_1, 1)
     many = b.cluster.tool("limit-queue", b.cluster.url, b.size.queue, 500)
-    return {"queue_put": many["put"], "queue_1": one["rate"], "queue_500": many["rate"]}
+    return {"queue_put": many["put"], "queue_1": one["rate"], "queue_1_us": one["us"], "queue_500": many["rate"],
+            "queue_500_us": many["us"]}
 
 
 @measure("limits", needs_rows=False)
@@ -292,7 +303,11 @@ def single(b):
 def zmq(b):
     """libzmq alone, at three groupings; one is that of the drain just before."""
     groups = {"zmq_1": (b.size.zmq // 4, 1), "zmq_8": (b.size.zmq, 8), "zmq_same": (b.size.zmq, b.grouping())}
-    return {name: b.cluster.tool("limit-zmq", tasks, group, "copy")["rate"] for name, (tasks, group) in groups.items()}
+    out = {}
+    for name, (count, group) in groups.items():
+        told = b.cluster.tool("limit-zmq", count, group, "copy")
+        out |= {name: told["rate"], f"{name}_us": told["us"]}
+    return out
 
 
 # ---- planning ----
@@ -316,13 +331,15 @@ STORED = ("content_hash, prompt, enhancement, enhancement_json, source, priority
 
 
 def copy_seconds(b, make, file):
-    """COPY of the file into a table made like this, by psql over the socket, in one transaction."""
+    """COPY of the file into a table made like this, by psql over the socket, in one transaction: time, and processor time
+    of psql and its backend in microseconds."""
     b.sql.rows(f"drop table if exists bench_prompts; create table bench_prompts {make}; checkpoint")
-    start = time.monotonic()
+    roots = {"psql": [b.sql.psql.pid, int(b.sql.one("select pg_backend_pid()"))]}
+    start, used = time.monotonic(), processor_us(roots)["psql"]
     b.sql.rows(f"\\copy bench_prompts ({STORED}) from '{file}' (format binary)")
-    took = time.monotonic() - start
+    took, used = time.monotonic() - start, processor_us(roots)["psql"] - used
     b.sql.rows("drop table bench_prompts")
-    return took
+    return took, used
 
 
 def copy_limits(b, ingest, rows):
@@ -330,9 +347,10 @@ def copy_limits(b, ingest, rows):
     file = b.cluster.scratch / "rows.copy"
     b.sql.rows(f"\\copy (select {STORED} from millrace.training_prompts where ingest_id = {ingest} order by id)"
                f" to '{file}' (format binary)")
-    bare = copy_seconds(b, f"as select {STORED} from millrace.training_prompts limit 0", file)
-    indexed = copy_seconds(b, "(like millrace.training_prompts including all)", file)
-    return {"copy_prompts": rows / bare, "copy_prompts_indexed": rows / indexed}
+    bare, bare_us = copy_seconds(b, f"as select {STORED} from millrace.training_prompts limit 0", file)
+    indexed, indexed_us = copy_seconds(b, "(like millrace.training_prompts including all)", file)
+    return {"copy_prompts": rows / bare, "copy_prompts_us": bare_us / rows, "copy_prompts_indexed": rows / indexed,
+            "copy_prompts_indexed_us": indexed_us / rows}
 
 
 def check_ingest(b, told):
@@ -348,8 +366,12 @@ def ingest(b):
     """Ingest of sampled prompts, and COPY of the columns that it stored."""
     b.sample(b.size.ingest, 100 + b.round)
     with Use(b.cluster) as use:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         told = b.cluster.call("ingest", b.sample_file, "--json")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
     check_ingest(b, told)
     each = use.each(b.size.ingest)
-    return {"ingest": told["rows_per_s"], "ingest_broker_us": each["broker_us"],
-            "ingest_postgres_us": each["postgres_us"]} | copy_limits(b, told["ingest"], told["stored"])
+    client = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e6 / b.size.ingest
+    return {"ingest": told["rows_per_s"], "ingest_client_us": client, "ingest_broker_us": each["broker_us"],
+            "ingest_postgres_us": each["postgres_us"],
+            "ingest_us": client + each["broker_us"] + each["postgres_us"]} | copy_limits(b, told["ingest"], told["stored"])
