@@ -97,6 +97,28 @@ mr_status mr_chain_read(mr_span item, const mr_json *component, mr_chain_request
     return read_needs(item, out, err);
 }
 
+/* Does the descriptor of step i depend on a component that comes from place `from` on? */
+static bool depends_on_later(const mr_plan_job *job, uint32_t i, uint32_t from) {
+    const mr_chain_request *c = &job->step[i].chain;
+    for (uint32_t d = 0; d < c->defaults; d++)
+        for (uint32_t k = from; k < job->steps; k++)
+            if (k != i && !strcmp(job->step[k].component, c->def[d].component)) return true;
+    return false;
+}
+
+void mr_chain_order(mr_plan_job *job) {
+    for (uint32_t i = 0; i < job->steps; i++)
+        if (job->step[i].chain.name[0] || job->step[i].chain.needs_said) return;
+    for (uint32_t to = 0; to < job->steps; to++) {
+        uint32_t i = to;
+        while (i < job->steps && depends_on_later(job, i, to)) i++;
+        if (i == job->steps || i == to) continue; /* components that depend on each other stay as they came */
+        mr_plan_step_request step = job->step[i];
+        memmove(&job->step[to + 1], &job->step[to], (i - to) * sizeof step);
+        job->step[to] = step;
+    }
+}
+
 void mr_chain_moved(mr_chain_request *chain, const uint32_t *place, uint32_t count) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < chain->needs; i++) {

@@ -53,6 +53,8 @@ struct mr_plan_job;
 
 /* `id`, `at` and `needs` of one item of a run's components, and the defaults of its descriptor. E_INVALID. */
 mr_status mr_chain_read(mr_span item, const mr_json *component, mr_chain_request *out, mr_error *err) MR_MUST_CHECK;
+/* Puts the steps of a run that names no edges and no ids behind those that their descriptors depend on; else as they came. */
+void mr_chain_order(struct mr_plan_job *job);
 /* Steps of the job were left out: `place` has the new place of each of the `count` before this one, MR_STEPS_MAX when it is
  * gone; what would come from one that is gone is not needed any more. */
 void mr_chain_moved(mr_chain_request *chain, const uint32_t *place, uint32_t count);

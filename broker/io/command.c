@@ -367,6 +367,7 @@ mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_er
     job->seed = mr_arg_number(args, "seed", 1);
     MR_TRY(read_priority_and_key(args, job, err));
     MR_TRY(read_components(b, args, job, err));
+    mr_chain_order(job);
     return read_roles(args, job, err);
 }
 

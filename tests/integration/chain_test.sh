@@ -204,6 +204,17 @@ assert len(local) == 7 and local == [run[i] for i in range(7)], [i for i in rang
 PYTHON
 }
 
+components_of_one_run_are_chained_by_themselves() { # whatever their order
+    local run
+    run=$(millrace run --dataset "$table" -c pattern_significance_analyzer -c structural_analyzer -c pattern_discovery \
+        --role prompt=item --detach --json | member run) || return
+    await "$run" succeeded
+    equal "the chain" "$(sql "select string_agg(component || from_step, ' ') from millrace.run_step_input where run_id = $run")" \
+        pattern_discovery1
+    equal "the steps" "$(sql "select string_agg(component, ' ' order by step) from millrace.run_step where run_id = $run")" \
+        "structural_analyzer pattern_discovery pattern_significance_analyzer"
+}
+
 again_is_the_same() { # WORKERS
     down
     up "$1"
@@ -300,6 +311,7 @@ check "insight cites the effect and its run" the_effect_that_was_estimated_is_ci
 check "the model is trained on the reduced features" the_model_is_trained_on_the_reduced_features
 check "a stored model is applied, with the features that it knows" a_stored_model_is_applied
 check "millrace try --pipeline gives the same without services" without_services_it_is_the_same
+check "components of one run are chained by themselves" components_of_one_run_are_chained_by_themselves
 check "one worker gives the same bytes" again_is_the_same 1
 check "four workers give the same bytes" again_is_the_same 4
 check "a broker killed between two steps changes nothing" a_broker_killed_between_steps_changes_nothing
