@@ -35,8 +35,8 @@ static bool is_wrapped(mr_span bytes) {
     uint32_t n;
     mr_span word;
     mr_unpack_init(&u, bytes);
-    return mr_unpack_array(&u, 3, &n, NULL) == MR_OK && n == 3 && mr_unpack_str(&u, sizeof magic - 1, &word, NULL) == MR_OK &&
-           mr_span_eq(word, mr_span_of(magic));
+    return mr_unpack_array(&u, 3, &n, NULL) == MR_OK && n == 3 &&
+           mr_unpack_str(&u, sizeof magic - 1, &word, NULL) == MR_OK && mr_span_eq(word, mr_span_of(magic));
 }
 
 static mr_status read_name(mr_unpack *u, mr_arena *arena, const char **out, mr_error *err) {
@@ -69,8 +69,7 @@ static mr_status read_item(mr_unpack *u, mr_arena *arena, mr_given *g, mr_error 
     return mr_fail(err, MR_E_CORRUPT, "what %s gave does not match its hash", g->component);
 }
 
-mr_status mr_given_unwrap(mr_span bytes, mr_arena *arena, mr_span *input, mr_given *items, uint32_t *count,
-                          mr_error *err) {
+mr_status mr_given_unwrap(mr_span bytes, mr_arena *arena, mr_span *input, mr_given *items, uint32_t *count, mr_error *err) {
     mr_unpack u;
     uint32_t n;
     mr_span word;

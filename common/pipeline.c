@@ -50,7 +50,8 @@ static mr_status check_members(const reader *r, const mr_yaml_node *map, const c
         while (words[i] && strcmp(words[i], n->key) != 0) i++;
         if (words[i]) continue;
         const char *near = mr_nearest_word(words, n->key);
-        return refuse(r, n, "'%.60s' is not known here%s%s%s", n->key, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+        return refuse(r, n, "'%.60s' is not known here%s%s%s", n->key, near ? ": did you mean '" : "", near ? near : "",
+                      near ? "'?" : "");
     }
     return MR_OK;
 }
@@ -90,8 +91,8 @@ static mr_status read_flag(const reader *r, const mr_yaml_node *map, const char 
 }
 
 /* A map of names to single values, as pairs. */
-static mr_status read_pairs(const reader *r, const mr_yaml_node *map, const char *key, uint32_t most, const mr_pipeline_pair **out,
-                            uint32_t *count) {
+static mr_status read_pairs(const reader *r, const mr_yaml_node *map, const char *key, uint32_t most,
+                            const mr_pipeline_pair **out, uint32_t *count) {
     const mr_yaml_node *from = member(r, map, key);
     mr_status status = MR_OK;
     if (!from || from->null) return MR_OK;
@@ -127,8 +128,7 @@ static mr_status read_edge(const reader *r, const mr_yaml_node *n, bool apply, m
     int64_t run = 0;
     *e = (mr_pipeline_edge){.line = n->line, .use_said = apply, .use = apply ? MR_USE_MODEL : MR_USE_INPUT};
     if (n->kind == MR_YAML_SCALAR) return want_text(r, n, &e->step);
-    if (n->kind != MR_YAML_MAP)
-        return refuse(r, n, "a need is the id of a step, or a map with step, newest, or run and of");
+    if (n->kind != MR_YAML_MAP) return refuse(r, n, "a need is the id of a step, or a map with step, newest, or run and of");
     MR_TRY(check_members(r, n, words));
     MR_TRY(read_name(r, n, "step", &e->step));
     MR_TRY(read_name(r, n, "newest", &e->newest));
@@ -148,10 +148,12 @@ static mr_status read_edges(const reader *r, const mr_yaml_node *map, mr_pipelin
     mr_status status = MR_OK;
     s->edges_said = needs || apply;
     if (needs && needs->kind != MR_YAML_LIST) return refuse(r, needs, "'needs' must be a list, such as [%s]", s->id);
-    if ((needs ? needs->count : 0) + !!apply > MR_GIVENS) return refuse(r, needs, "a step is given at most %d things", MR_GIVENS);
+    if ((needs ? needs->count : 0) + !!apply > MR_GIVENS)
+        return refuse(r, needs, "a step is given at most %d things", MR_GIVENS);
     s->edge = alloc(r, MR_GIVENS, sizeof *s->edge, &status);
     MR_TRY(status);
-    for (const mr_yaml_node *n = needs; needs && (n = child(r, needs, n));) MR_TRY(read_edge(r, n, false, &s->edge[s->edges++]));
+    for (const mr_yaml_node *n = needs; needs && (n = child(r, needs, n));)
+        MR_TRY(read_edge(r, n, false, &s->edge[s->edges++]));
     return apply ? read_edge(r, apply, true, &s->edge[s->edges++]) : MR_OK;
 }
 
@@ -167,7 +169,8 @@ static mr_status read_step(const reader *r, const mr_yaml_node *n, mr_pipeline_s
     s->id = s->component;
     s->component_line = member(r, n, "component")->line;
     MR_TRY(read_name(r, n, "id", &s->id));
-    if (strspn(s->id, "0123456789") == strlen(s->id)) return refuse(r, n, "the id '%s' is a number; steps have numbers of their own", s->id);
+    if (strspn(s->id, "0123456789") == strlen(s->id))
+        return refuse(r, n, "the id '%s' is a number; steps have numbers of their own", s->id);
     MR_TRY(read_flag(r, n, "optional", &s->optional));
     MR_TRY(read_pairs(r, n, "options", MR_PIPELINE_OPTIONS, &s->option, &s->options));
     return read_edges(r, n, s);
@@ -182,7 +185,8 @@ static mr_pipeline_step *step_named(const mr_pipeline *p, uint32_t count, const 
 static mr_status read_steps(const reader *r, const mr_yaml_node *root, mr_pipeline *out) {
     const mr_yaml_node *list = member(r, root, "steps");
     mr_status status = MR_OK;
-    if (!list || list->kind != MR_YAML_LIST || !list->count) return refuse(r, list ? list : root, "a pipeline has a list of steps");
+    if (!list || list->kind != MR_YAML_LIST || !list->count)
+        return refuse(r, list ? list : root, "a pipeline has a list of steps");
     if (list->count > MR_PIPELINE_STEPS) return refuse(r, list, "a pipeline has at most %d steps", MR_PIPELINE_STEPS);
     out->step = alloc(r, list->count, sizeof *out->step, &status);
     MR_TRY(status);

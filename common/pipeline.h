@@ -55,7 +55,7 @@ typedef struct mr_pipeline_step {
 } mr_pipeline_step;
 
 typedef struct mr_pipeline {
-    const char *file; /* what errors call it */
+    const char *file;                   /* what errors call it */
     const char *name, *about, *dataset; /* "" when not said */
     int64_t batch_size, seed;           /* -1 when not said */
     uint32_t roles, steps;

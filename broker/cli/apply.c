@@ -19,22 +19,54 @@ typedef struct settings {
 enum { PAGE = 1000, ARENA_MAX = 64 << 20, REPLY_MAX = 64 << 20, WORD = 128 };
 
 static const mr_option options[] = {
-    {.name = "model", .type = MR_OPT_TEXT, .offset = AT(model), .flag = 'm',
-     .help = "what to apply: the artifact's hash, or RUN:STEP or RUN:STEP:ARTIFACT, where STEP is a number, an id or a component"},
+    {.name = "model",
+     .type = MR_OPT_TEXT,
+     .offset = AT(model),
+     .flag = 'm',
+     .help = "what to apply: the artifact's hash, or RUN:STEP or RUN:STEP:ARTIFACT, where STEP is a number, an id or a "
+             "component"},
     {.name = "dataset", .type = MR_OPT_TEXT, .offset = AT(run.dataset), .def = "prompts", .flag = 'd', .help = "the rows"},
-    {.name = "version", .type = MR_OPT_INT, .offset = AT(run.version), .min = 0, .max = 9e15,
+    {.name = "version",
+     .type = MR_OPT_INT,
+     .offset = AT(run.version),
+     .min = 0,
+     .max = 9e15,
      .help = "an older version of the data set; 0: as it is now"},
     {.name = "set", .type = MR_OPT_LIST, .offset = AT(run.set), .flag = 's', .help = "an option as NAME=VALUE, repeatable"},
     {.name = "role", .type = MR_OPT_LIST, .offset = AT(run.role), .flag = 'r', .help = "a role as ROLE=COLUMN, repeatable"},
-    {.name = "batch_size", .type = MR_OPT_INT, .offset = AT(run.batch_size), .def = "4096", .min = 1, .max = 1000000,
-     .unit = "rows", .help = "rows in a batch; the model is applied to each, with a result for each"},
-    {.name = "seed", .type = MR_OPT_INT, .offset = AT(run.seed), .def = "1", .min = 0, .max = 9e15, .help = "of everything random"},
+    {.name = "batch_size",
+     .type = MR_OPT_INT,
+     .offset = AT(run.batch_size),
+     .def = "4096",
+     .min = 1,
+     .max = 1000000,
+     .unit = "rows",
+     .help = "rows in a batch; the model is applied to each, with a result for each"},
+    {.name = "seed",
+     .type = MR_OPT_INT,
+     .offset = AT(run.seed),
+     .def = "1",
+     .min = 0,
+     .max = 9e15,
+     .help = "of everything random"},
     {.name = "name", .type = MR_OPT_TEXT, .offset = AT(run.name), .help = "for people"},
-    {.name = "priority", .type = MR_OPT_INT, .offset = AT(run.priority), .def = "100", .min = 1, .max = 1000, .flag = 'p',
+    {.name = "priority",
+     .type = MR_OPT_INT,
+     .offset = AT(run.priority),
+     .def = "100",
+     .min = 1,
+     .max = 1000,
+     .flag = 'p',
      .help = "higher goes first"},
-    {.name = "key", .type = MR_OPT_TEXT, .offset = AT(run.key),
+    {.name = "key",
+     .type = MR_OPT_TEXT,
+     .offset = AT(run.key),
      .help = "submits once: the same submission under the same key answers the first run"},
-    {.name = "wait", .type = MR_OPT_BOOL, .offset = AT(run.wait), .def = "true", .help = "wait for the end and show the progress"},
+    {.name = "wait",
+     .type = MR_OPT_BOOL,
+     .offset = AT(run.wait),
+     .def = "true",
+     .help = "wait for the end and show the progress"},
     {.name = "detach", .type = MR_OPT_BOOL, .offset = AT(run.detach), .help = "print the run's number and do not wait"},
     MR_GLOBAL_OPTIONS,
 };
@@ -51,7 +83,8 @@ static mr_status read_place(const char *text, model *m, mr_error *err) {
     char *end;
     unsigned long long run = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)*text) || run == 0 || run > INT64_MAX || *end != ':' || !end[1])
-        return mr_fail(err, MR_E_USAGE, "--model %.80s is no hash of 64 hex digits and not RUN:STEP or RUN:STEP:ARTIFACT", text);
+        return mr_fail(err, MR_E_USAGE, "--model %.80s is no hash of 64 hex digits and not RUN:STEP or RUN:STEP:ARTIFACT",
+                       text);
     const char *step = end + 1, *colon = strchr(step, ':');
     m->run = run;
     snprintf(m->step, sizeof m->step, "%.*s", colon ? (int)(colon - step) : (int)strlen(step), step);
@@ -80,8 +113,9 @@ static mr_status ask_step(const mr_cli *cli, model *m, mr_arena *arena, mr_error
     mr_params_free(&p);
     if (status == MR_OK) {
         mr_unpack_init(&map, mr_buf_span(&reply));
-        status = mr_unpack_find(&map, "steps", &v) == MR_OK ? mr_list_read((mr_span){v.at, (size_t)(v.end - v.at)}, arena, &steps, err)
-                                                           : mr_fail(err, MR_E_PROTOCOL, "the broker does not tell the run's steps");
+        status = mr_unpack_find(&map, "steps", &v) == MR_OK
+                     ? mr_list_read((mr_span){v.at, (size_t)(v.end - v.at)}, arena, &steps, err)
+                     : mr_fail(err, MR_E_PROTOCOL, "the broker does not tell the run's steps");
     }
     for (uint32_t i = 0; status == MR_OK && i < steps.rows && !m->component[0]; i++) {
         char number[WORD], id[WORD], component[WORD];
@@ -120,7 +154,9 @@ static mr_status ask_artifact(const mr_cli *cli, const char *hash, model *m, mr_
         mr_buf_free(&reply);
         MR_TRY(status);
     }
-    return m->component[0] ? MR_OK : mr_fail(err, MR_E_NOT_FOUND, "there is no artifact %.64s: 'millrace artifacts' lists them", hash);
+    return m->component[0]
+               ? MR_OK
+               : mr_fail(err, MR_E_NOT_FOUND, "there is no artifact %.64s: 'millrace artifacts' lists them", hash);
 }
 
 static mr_status find_model(const mr_cli *cli, const char *text, model *m, mr_error *err) {
@@ -156,8 +192,10 @@ static void put_need(const model *m, mr_buf *to) {
     mr_pack_text(to, "use");
     mr_pack_text(to, mr_use_names[MR_USE_MODEL]);
     mr_pack_text(to, m->run ? "run" : "hash");
-    if (m->run) mr_pack_u64(to, m->run);
-    else mr_pack_text(to, hex);
+    if (m->run)
+        mr_pack_u64(to, m->run);
+    else
+        mr_pack_text(to, hex);
     if (!m->run) return;
     mr_pack_text(to, "of");
     mr_pack_text(to, m->step);

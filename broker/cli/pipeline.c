@@ -46,8 +46,9 @@ static mr_status not_shipped(const char *name, mr_error *err) {
     mr_status s = mr_pipeline_shipped(arena, &names, err);
     if (s == MR_OK) {
         const char *near = mr_nearest_word(names, name);
-        s = mr_fail(err, MR_E_NOT_FOUND, "there is no pipeline '%.60s'%s%s%s: 'millrace pipelines' lists them; a file ends with .yaml",
-                    name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        s = mr_fail(err, MR_E_NOT_FOUND,
+                    "there is no pipeline '%.60s'%s%s%s: 'millrace pipelines' lists them; a file ends with .yaml", name,
+                    near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     mr_arena_free(&arena);
     return s;
@@ -75,19 +76,20 @@ static const mr_json *component_named(const mr_json *catalogue, const char *name
     return NULL;
 }
 
-static mr_status no_component(const mr_pipeline *p, unsigned line, const mr_json *catalogue, const char *name, mr_error *err) {
+static mr_status no_component(const mr_pipeline *p, unsigned line, const mr_json *catalogue, const char *name,
+                              mr_error *err) {
     const char *names[SHIPPED_MAX + 1] = {NULL};
     for (size_t i = 0, n = 0; i < mr_json_count(catalogue) && n < SHIPPED_MAX; i++) {
         mr_span it;
         if (mr_json_text(mr_json_member(mr_json_item(catalogue, i), "name"), &it)) names[n++] = (const char *)it.data;
     }
     const char *near = mr_nearest_word(names, name);
-    return mr_fail(err, MR_E_NOT_FOUND, "%.200s:%u: there is no component '%.60s'%s%s%s: 'millrace components' lists them", p->file, line,
-                   name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return mr_fail(err, MR_E_NOT_FOUND, "%.200s:%u: there is no component '%.60s'%s%s%s: 'millrace components' lists them",
+                   p->file, line, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static mr_status check_option(const mr_pipeline *p, const mr_pipeline_step *s, const mr_pipeline_pair *o, const mr_json *component,
-                              mr_error *err) {
+static mr_status check_option(const mr_pipeline *p, const mr_pipeline_step *s, const mr_pipeline_pair *o,
+                              const mr_json *component, mr_error *err) {
     mr_buf given, json;
     mr_unpack u;
     mr_buf_init(&given, NULL, OPTIONS_TEXT);

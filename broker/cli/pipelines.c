@@ -69,7 +69,8 @@ static mr_status run_list(mr_cli *cli, const void *config, mr_error *err) {
     size_t verb;
     MR_TRY(mr_cli_verb(cli, &verb, err));
     MR_TRY(mr_cli_at_most(cli, verb ? 2 : 1, err));
-    if (verb && !mr_cli_operand(cli, 1)) return mr_fail(err, MR_E_USAGE, "millrace pipelines show needs the name of a pipeline");
+    if (verb && !mr_cli_operand(cli, 1))
+        return mr_fail(err, MR_E_USAGE, "millrace pipelines show needs the name of a pipeline");
     if (verb) return show(mr_cli_operand(cli, 1), err);
     mr_arena *arena = mr_arena_new(NULL, ARENA_MAX);
     if (!arena) return mr_fail(err, MR_E_MEMORY, "out of memory");
@@ -85,13 +86,15 @@ static mr_status run_check(mr_cli *cli, const void *config, mr_error *err) {
     size_t verb;
     MR_TRY(mr_cli_verb(cli, &verb, err));
     const char *file = mr_cli_operand(cli, 1);
-    if (!file || strlen(file) >= sizeof s.pipeline) return mr_fail(err, MR_E_USAGE, "millrace pipeline check needs a file or the name of a pipeline");
+    if (!file || strlen(file) >= sizeof s.pipeline)
+        return mr_fail(err, MR_E_USAGE, "millrace pipeline check needs a file or the name of a pipeline");
     snprintf(s.pipeline, sizeof s.pipeline, "%s", file);
     mr_params_init(&p);
     mr_status status = mr_run_check(cli, &s, &p, err);
     mr_params_free(&p);
     if (status == MR_E_UNAVAILABLE)
-        return mr_fail_in(err, "%.200s: its form, components and options are right; what needs the broker was not checked", file);
+        return mr_fail_in(err, "%.200s: its form, components and options are right; what needs the broker was not checked",
+                          file);
     if (status == MR_OK) fprintf(stderr, "%s can be run\n", file);
     return status;
 }

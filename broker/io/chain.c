@@ -11,7 +11,8 @@
 
 static mr_status read_text(mr_span map, const char *name, char *out, size_t size, mr_error *err) {
     mr_span text = mr_arg_text(map, name);
-    if (text.len >= size) return mr_fail(err, MR_E_INVALID, "run: '%s' of a component has at most %zu bytes", name, size - 1);
+    if (text.len >= size)
+        return mr_fail(err, MR_E_INVALID, "run: '%s' of a component has at most %zu bytes", name, size - 1);
     snprintf(out, size, "%.*s", MR_SPAN_ARG(text));
     return MR_OK;
 }
@@ -135,35 +136,40 @@ void mr_chain_moved(mr_chain_request *chain, const uint32_t *place, uint32_t cou
 static const mr_pg_statement find_newest = {
     "chain_newest",
     "select s.run_id, s.step from millrace.run_step s join millrace.run r on r.id = s.run_id"
-    " join millrace.dataset_version v on v.id = r.version_id join millrace.result x on x.run_id = s.run_id and x.step = s.step"
+    " join millrace.dataset_version v on v.id = r.version_id join millrace.result x on x.run_id = s.run_id and x.step = "
+    "s.step"
     " and x.last where v.dataset_id = $1 and s.component = $2 and s.shape <> 0 and ($3 = '' or exists (select 1 from"
     " millrace.run_artifact a where a.run_id = x.run_id and a.step = x.step and a.level = x.level and a.batch = x.batch"
     " and a.name = $3)) order by s.run_id desc, s.step desc limit 1",
-    3, {MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT}};
+    3,
+    {MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT}};
 
-static const mr_pg_statement find_step = {
-    "chain_step",
-    "select s.step, s.component, s.shape from millrace.run_step s where s.run_id = $1"
-    " and (s.step::text = $2 or s.name = $2 or s.component = $2)",
-    2, {MR_PG_INT8, MR_PG_TEXT}};
+static const mr_pg_statement find_step = {"chain_step",
+                                          "select s.step, s.component, s.shape from millrace.run_step s where s.run_id = $1"
+                                          " and (s.step::text = $2 or s.name = $2 or s.component = $2)",
+                                          2,
+                                          {MR_PG_INT8, MR_PG_TEXT}};
 
-static const mr_pg_statement find_artifact = {
-    "chain_artifact",
-    "select a.run_id, a.step, s.component, a.name from millrace.run_artifact a"
-    " join millrace.run_step s on s.run_id = a.run_id and s.step = a.step where a.hash = $1 order by a.run_id desc, a.step limit 1",
-    1, {MR_PG_BYTEA}};
+static const mr_pg_statement find_artifact = {"chain_artifact",
+                                              "select a.run_id, a.step, s.component, a.name from millrace.run_artifact a"
+                                              " join millrace.run_step s on s.run_id = a.run_id and s.step = a.step where "
+                                              "a.hash = $1 order by a.run_id desc, a.step limit 1",
+                                              1,
+                                              {MR_PG_BYTEA}};
 
 static const mr_pg_statement find_hash = {
     "chain_hash",
     "select case when $3 = '' then x.body_hash else (select a.hash from millrace.run_artifact a where a.run_id = x.run_id"
     " and a.step = x.step and a.level = x.level and a.batch = x.batch and a.name = $3) end"
     " from millrace.result x where x.run_id = $1 and x.step = $2 and x.last",
-    3, {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT}};
+    3,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT}};
 
 static const mr_pg_statement find_features = {
     "chain_features",
     "select component, artifact, from_run, from_step from millrace.run_chain where run_id = $1 and step = $2 and use = 1",
-    2, {MR_PG_INT8, MR_PG_INT4}};
+    2,
+    {MR_PG_INT8, MR_PG_INT4}};
 
 static const mr_pg_statement insert_input = {
     "chain_put",
@@ -188,7 +194,8 @@ static mr_status settle_newest(mr_pg *pg, mr_need *n, int64_t dataset, mr_error 
     if (s != MR_OK) return s;
     mr_pg_row row = mr_pg_row_at(r, 0);
     if (!mr_pg_rows(r)) {
-        s = mr_fail(err, MR_E_NOT_FOUND, "no run of '%s' over this data set has left its %s yet: run it first", n->who, what(n));
+        s = mr_fail(err, MR_E_NOT_FOUND, "no run of '%s' over this data set has left its %s yet: run it first", n->who,
+                    what(n));
     } else {
         n->run = (uint64_t)mr_pg_int(&row, 0);
         n->step = (uint32_t)mr_pg_int(&row, 1);
@@ -202,13 +209,15 @@ static mr_status one_step(const mr_pg_result *r, mr_need *n, mr_error *err) {
     unsigned long long run = n->run;
     mr_pg_row row = mr_pg_row_at(r, 0);
     if (mr_pg_rows(r) == 0)
-        return mr_fail(err, MR_E_NOT_FOUND, "run %llu has no step '%s': 'millrace runs show %llu' lists them", run, n->who, run);
+        return mr_fail(err, MR_E_NOT_FOUND, "run %llu has no step '%s': 'millrace runs show %llu' lists them", run, n->who,
+                       run);
     if (mr_pg_rows(r) > 1)
         return mr_fail(err, MR_E_INVALID, "run %llu has several steps '%s': name one by its number", run, n->who);
     n->step = (uint32_t)mr_pg_int(&row, 0);
     copy_name(n->component, sizeof n->component, mr_pg_text(&row, 1));
     if (mr_pg_int(&row, 2) == MR_STEP_MAP)
-        return mr_fail(err, MR_E_INVALID, "step '%s' of run %llu gives a result for each batch; only one that gives one result can be used",
+        return mr_fail(err, MR_E_INVALID,
+                       "step '%s' of run %llu gives a result for each batch; only one that gives one result can be used",
                        n->who, run);
     return mr_pg_row_status(&row, err);
 }
@@ -266,8 +275,8 @@ static mr_status settle_content(mr_pg *pg, mr_need *n, mr_error *err) {
         memcpy(n->hash.bytes, hash.data, hash.len);
         n->hashed = true;
     } else {
-        s = mr_fail(err, MR_E_NOT_FOUND, "step %u (%s) of run %llu has no %s: 'millrace artifacts %llu' lists what there is", n->step,
-                    n->component, (unsigned long long)n->run, what(n), (unsigned long long)n->run);
+        s = mr_fail(err, MR_E_NOT_FOUND, "step %u (%s) of run %llu has no %s: 'millrace artifacts %llu' lists what there is",
+                    n->step, n->component, (unsigned long long)n->run, what(n), (unsigned long long)n->run);
     }
     mr_pg_result_free(&r);
     return s;
@@ -284,16 +293,20 @@ static const mr_need_default *default_of(const mr_chain_request *c, const mr_nee
 static mr_status set_use(const char *component, const mr_chain_request *c, mr_need *n, mr_error *err) {
     const mr_need_default *d = default_of(c, n);
     if (!d && !n->use_said)
-        return mr_fail(err, MR_E_INVALID, "'%s' takes nothing from '%s' by itself: say what for (features: it makes the features; "
-                       "model: it is applied), or leave the edge out", component, n->component);
+        return mr_fail(err, MR_E_INVALID,
+                       "'%s' takes nothing from '%s' by itself: say what for (features: it makes the features; "
+                       "model: it is applied), or leave the edge out",
+                       component, n->component);
     if (!n->use_said) n->use = d->use;
     if (!n->artifact_said) snprintf(n->artifact, sizeof n->artifact, "%s", d ? d->artifact : "model");
     if (n->use == MR_USE_INPUT && (!d || strcmp(d->artifact, n->artifact) != 0))
-        return mr_fail(err, MR_E_INVALID, "'%s' cannot read %s%s of '%s'%s%s", component, n->artifact[0] ? "the artifact " : "the result",
-                       n->artifact, n->component, d ? ", it reads " : "", d ? d->artifact[0] ? d->artifact : "the result" : "");
+        return mr_fail(err, MR_E_INVALID, "'%s' cannot read %s%s of '%s'%s%s", component,
+                       n->artifact[0] ? "the artifact " : "the result", n->artifact, n->component, d ? ", it reads " : "",
+                       d ? d->artifact[0] ? d->artifact : "the result" : "");
     if (n->use != MR_USE_INPUT && !n->artifact[0])
         return mr_fail(err, MR_E_INVALID, "'%s': a result is no %s; name the artifact", component, mr_use_names[n->use]);
-    if (n->use == MR_USE_MODEL && !c->applies) return mr_fail(err, MR_E_INVALID, "'%s' cannot apply what it left to rows", component);
+    if (n->use == MR_USE_MODEL && !c->applies)
+        return mr_fail(err, MR_E_INVALID, "'%s' cannot apply what it left to rows", component);
     if (n->use == MR_USE_MODEL && strcmp(component, n->component) != 0)
         return mr_fail(err, MR_E_INVALID, "'%s' applies its own models, not those of '%s'", component, n->component);
     return MR_OK;
@@ -301,20 +314,29 @@ static mr_status set_use(const char *component, const mr_chain_request *c, mr_ne
 
 static mr_status check_source(const mr_plan_job *job, uint32_t step, mr_need *n, mr_error *err) {
     if (n->step >= step)
-        return mr_fail(err, MR_E_INVALID, "'%s' needs step %u of its run, which does not come before it", job->step[step].component, n->step);
+        return mr_fail(err, MR_E_INVALID, "'%s' needs step %u of its run, which does not come before it",
+                       job->step[step].component, n->step);
     const mr_plan_step_request *from = &job->step[n->step];
     memcpy(n->component, from->component, sizeof n->component);
     if (from->shape != MR_STEP_MAP) return MR_OK;
-    return mr_fail(err, MR_E_INVALID, "'%s' gives a result for each batch; only a step that gives one result can be used", from->component);
+    return mr_fail(err, MR_E_INVALID, "'%s' gives a result for each batch; only a step that gives one result can be used",
+                   from->component);
 }
 
 static mr_status settle(mr_pg *pg, mr_plan_job *job, uint32_t step, mr_need *n, int64_t dataset, mr_error *err) {
     mr_plan_step_request *s = &job->step[step];
     switch (n->source) {
-    case MR_NEED_STEP: MR_TRY(check_source(job, step, n, err)); break;
-    case MR_NEED_RUN: MR_TRY(settle_run(pg, n, err)); break;
-    case MR_NEED_HASH: MR_TRY(settle_hash(pg, n, err)); break;
-    case MR_NEED_NEWEST: break;
+    case MR_NEED_STEP:
+        MR_TRY(check_source(job, step, n, err));
+        break;
+    case MR_NEED_RUN:
+        MR_TRY(settle_run(pg, n, err));
+        break;
+    case MR_NEED_HASH:
+        MR_TRY(settle_hash(pg, n, err));
+        break;
+    case MR_NEED_NEWEST:
+        break;
     }
     MR_TRY(set_use(s->component, &s->chain, n, err));
     if (n->use == MR_USE_FEATURES && !((s->columns | s->columns_wanted) & MR_COL_FEATURES))
@@ -389,7 +411,9 @@ static mr_status check_once(const char *component, const mr_chain_request *c, mr
     for (size_t k = 0; k < sizeof once / sizeof *once; k++) {
         uint32_t n = 0;
         for (uint32_t i = 0; i < c->needs; i++) n += c->need[i].use == once[k];
-        if (n > 1) return mr_fail(err, MR_E_INVALID, "'%s' is given %u artifacts as %s; one is possible", component, n, mr_use_names[once[k]]);
+        if (n > 1)
+            return mr_fail(err, MR_E_INVALID, "'%s' is given %u artifacts as %s; one is possible", component, n,
+                           mr_use_names[once[k]]);
     }
     return MR_OK;
 }
@@ -422,11 +446,15 @@ static void put_need(mr_pg_params *p, const mr_need *n, int64_t run, uint32_t st
     mr_pg_put_int2(p, (int16_t)n->use);
     mr_pg_put_text(p, n->component);
     mr_pg_put_text(p, n->artifact);
-    if (n->run) mr_pg_put_int8(p, (int64_t)n->run);
-    else mr_pg_put_null(p, MR_PG_INT8);
+    if (n->run)
+        mr_pg_put_int8(p, (int64_t)n->run);
+    else
+        mr_pg_put_null(p, MR_PG_INT8);
     mr_pg_put_int4(p, (int32_t)n->step);
-    if (n->hashed) mr_pg_put_bytea(p, mr_hash_span(&n->hash));
-    else mr_pg_put_null(p, MR_PG_BYTEA);
+    if (n->hashed)
+        mr_pg_put_bytea(p, mr_hash_span(&n->hash));
+    else
+        mr_pg_put_null(p, MR_PG_BYTEA);
 }
 
 mr_status mr_chain_put(mr_pg *pg, const mr_chain_request *chain, int64_t run, uint32_t step, mr_error *err) {

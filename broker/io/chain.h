@@ -1,6 +1,6 @@
-/* chain.h: what a step of a run is given by other steps: of its own run, or of an earlier one. Asked for by name when a run is
- * submitted, resolved to a run, a step and, where it is known, a hash when it is planned, and committed with the step; so a
- * step gets the same bytes after a restart, and whoever looks sees what was used. */
+/* chain.h: what a step of a run is given by other steps: of its own run, or of an earlier one. Asked for by name when a run
+ * is submitted, resolved to a run, a step and, where it is known, a hash when it is planned, and committed with the step; so
+ * a step gets the same bytes after a restart, and whoever looks sees what was used. */
 #ifndef MR_BROKER_IO_CHAIN_H
 #define MR_BROKER_IO_CHAIN_H
 
@@ -24,8 +24,8 @@ typedef struct mr_need {
     uint32_t step;
     char who[MR_NAME_MAX + 1];
     mr_hash hash;
-    bool hashed;       /* `hash` is what it must have */
-    bool artifact_said, use_said; /* else what the component's descriptor takes of `component` */
+    bool hashed;                     /* `hash` is what it must have */
+    bool artifact_said, use_said;    /* else what the component's descriptor takes of `component` */
     char component[MR_NAME_MAX + 1]; /* that made it; "" before the resolution of RUN and HASH */
     char artifact[MR_GIVEN_NAME + 1];
     mr_use use;
@@ -44,7 +44,7 @@ typedef struct mr_chain_request {
     bool applies;               /* the component can apply a stored model */
     bool optional;              /* left out when the data set lacks a column that it must have */
     uint32_t defaults, needs;
-    bool needs_said;            /* false: each default whose component is an earlier step of the run */
+    bool needs_said; /* false: each default whose component is an earlier step of the run */
     mr_need_default def[MR_GIVENS];
     mr_need need[MR_GIVENS];
 } mr_chain_request;
@@ -53,7 +53,8 @@ struct mr_plan_job;
 
 /* `id`, `at` and `needs` of one item of a run's components, and the defaults of its descriptor. E_INVALID. */
 mr_status mr_chain_read(mr_span item, const mr_json *component, mr_chain_request *out, mr_error *err) MR_MUST_CHECK;
-/* Puts the steps of a run that names no edges and no ids behind those that their descriptors depend on; else as they came. */
+/* Puts the steps of a run that names no edges and no ids behind those that their descriptors depend on; else as they came.
+ */
 void mr_chain_order(struct mr_plan_job *job);
 /* Steps of the job were left out: `place` has the new place of each of the `count` before this one, MR_STEPS_MAX when it is
  * gone; what would come from one that is gone is not needed any more. */

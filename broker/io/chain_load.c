@@ -7,10 +7,13 @@ static const mr_pg_statement read_inputs = {
     "chain_inputs",
     "select step, use, component, artifact, coalesce(from_run, 0), from_step, hash from millrace.run_step_input"
     " where run_id = $1 order by step, place",
-    1, {MR_PG_INT8}};
+    1,
+    {MR_PG_INT8}};
 
 static const mr_pg_statement read_result = {
-    "chain_read_result", "select body, body_hash from millrace.result where run_id = $1 and step = $2 and last", 2,
+    "chain_read_result",
+    "select body, body_hash from millrace.result where run_id = $1 and step = $2 and last",
+    2,
     {MR_PG_INT8, MR_PG_INT4}};
 
 static const mr_pg_statement read_artifact = {
@@ -18,7 +21,8 @@ static const mr_pg_statement read_artifact = {
     "select b.bytes, a.hash from millrace.run_artifact a join millrace.result x on x.run_id = a.run_id and x.step = a.step"
     " and x.level = a.level and x.batch = a.batch and x.last join millrace.artifact b on b.hash = a.hash"
     " where a.run_id = $1 and a.step = $2 and a.name = $3",
-    3, {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT}};
+    3,
+    {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT}};
 
 /* ---- which ---- */
 
@@ -31,9 +35,12 @@ static const char *copy_text(mr_run_info *info, mr_span text) {
 static mr_status read_input(mr_run_info *info, mr_run_input *all, uint32_t i, mr_pg_row *row, mr_error *err) {
     mr_run_input *in = &all[i];
     int64_t step = mr_pg_int(row, 0);
-    *in = (mr_run_input){.use = (mr_use)mr_pg_int(row, 1), .component = copy_text(info, mr_pg_text(row, 2)),
-                         .artifact = copy_text(info, mr_pg_text(row, 3)), .from_run = (uint64_t)mr_pg_int(row, 4),
-                         .from_step = (uint32_t)mr_pg_int(row, 5), .hashed = !mr_pg_is_null(row, 6)};
+    *in = (mr_run_input){.use = (mr_use)mr_pg_int(row, 1),
+                         .component = copy_text(info, mr_pg_text(row, 2)),
+                         .artifact = copy_text(info, mr_pg_text(row, 3)),
+                         .from_run = (uint64_t)mr_pg_int(row, 4),
+                         .from_step = (uint32_t)mr_pg_int(row, 5),
+                         .hashed = !mr_pg_is_null(row, 6)};
     if (!in->component || !in->artifact) return mr_fail(err, MR_E_MEMORY, "no memory for what the steps of a run need");
     if (in->hashed) {
         mr_span hash = mr_pg_bytea(row, 6);
@@ -101,8 +108,10 @@ static mr_status check_bytes(const mr_run_input *in, uint64_t run, mr_pg_row *ro
     MR_TRY(mr_pg_row_status(row, err));
     mr_hash hash = mr_hash_of(bytes);
     if (!mr_span_eq(stored, mr_hash_span(&hash)) || (in->hashed && !mr_hash_eq(&hash, &in->hash)))
-        return mr_fail(err, MR_E_CORRUPT, "what step %u (%s) of run %llu left does not match its hash: 'millrace repair run %llu' computes it again", in->from_step,
-                       in->component, (unsigned long long)run, (unsigned long long)run);
+        return mr_fail(
+            err, MR_E_CORRUPT,
+            "what step %u (%s) of run %llu left does not match its hash: 'millrace repair run %llu' computes it again",
+            in->from_step, in->component, (unsigned long long)run, (unsigned long long)run);
     mr_buf_init(&copy, NULL, bytes.len + 1);
     mr_buf_put(&copy, bytes.data, bytes.len);
     *out = mr_buf_status(&copy) == MR_OK ? mr_bytes_of_buf(&copy) : NULL;
@@ -112,7 +121,8 @@ static mr_status check_bytes(const mr_run_input *in, uint64_t run, mr_pg_row *ro
     return MR_OK;
 }
 
-static mr_status fetch(mr_pg *pg, uint64_t run, const mr_run_input *in, mr_chain_cache *cache, mr_bytes **out, mr_error *err) {
+static mr_status fetch(mr_pg *pg, uint64_t run, const mr_run_input *in, mr_chain_cache *cache, mr_bytes **out,
+                       mr_error *err) {
     mr_pg_params p;
     mr_pg_result *r = NULL;
     if ((*out = kept(cache, run, in))) return MR_OK;
@@ -124,9 +134,11 @@ static mr_status fetch(mr_pg *pg, uint64_t run, const mr_run_input *in, mr_chain
     mr_pg_params_free(&p);
     if (s != MR_OK) return s;
     mr_pg_row row = mr_pg_row_at(r, 0);
-    if (mr_pg_rows(r) == 1) s = check_bytes(in, run, &row, out, err);
-    else s = mr_fail(err, MR_E_INVALID, "step %u (%s) of run %llu left no %s%s", in->from_step, in->component,
-                     (unsigned long long)run, in->artifact[0] ? "artifact " : "result", in->artifact);
+    if (mr_pg_rows(r) == 1)
+        s = check_bytes(in, run, &row, out, err);
+    else
+        s = mr_fail(err, MR_E_INVALID, "step %u (%s) of run %llu left no %s%s", in->from_step, in->component,
+                    (unsigned long long)run, in->artifact[0] ? "artifact " : "result", in->artifact);
     mr_pg_result_free(&r);
     if (s == MR_OK) keep(cache, run, in, *out);
     return s;
@@ -156,8 +168,13 @@ mr_status mr_chain_wrap(mr_pg *pg, const mr_run_info *info, const mr_work_key *k
         if (!gives(info, key, in)) continue;
         s = fetch(pg, in->from_run ? in->from_run : info->run, in, cache, &bytes[count], err);
         if (s != MR_OK) break;
-        items[count] = (mr_given){.use = in->use, .component = in->component, .artifact = in->artifact, .run = in->from_run,
-                                  .step = in->from_step, .hash = bytes[count]->hash, .bytes = mr_bytes_span(bytes[count])};
+        items[count] = (mr_given){.use = in->use,
+                                  .component = in->component,
+                                  .artifact = in->artifact,
+                                  .run = in->from_run,
+                                  .step = in->from_step,
+                                  .hash = bytes[count]->hash,
+                                  .bytes = mr_bytes_span(bytes[count])};
         count++;
     }
     if (s == MR_OK) (void)!mr_given_wrap(input, items, count, out); /* finish looks at the buffer */

@@ -11,12 +11,10 @@
 #include "worker/kit/causalresult.h"
 #include "worker/kit/columns.h"
 #include "worker/kit/outliers.h"
-#include "worker/kit/put.h"
 #include "worker/kit/sample.h"
 #include "worker/kit/trend.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -573,30 +571,6 @@ static void put_result(mr_out *out, analysis *a) {
             (unsigned long long)a->s->rows);
 }
 
-/* What causal_inference_analyzer found, in its own words and numbers; it is not estimated again here. */
-static mr_status put_causal(mr_ctx *ctx, mr_out *out, mr_error *err) {
-    const mr_given *g = mr_ctx_given(ctx, "causal_inference_analyzer");
-    mr_causal_effect e;
-    char where[48] = "this run";
-    if (!g) return MR_OK;
-    MR_TRY(mr_causal_effect_read(g->bytes, &e, err));
-    if (g->run) snprintf(where, sizeof where, "run %llu", (unsigned long long)g->run);
-    mr_put_given(out, "causal_from", g);
-    mr_causal_effect_put(out, "causal", &e);
-    if (!e.known) {
-        mr_out_finding(out, 0.1, "%s of %s estimated no effect, so nothing here is more than an association", g->component, where);
-        return MR_OK;
-    }
-    bool clear = e.low > 0 || e.high < 0;
-    mr_out_finding(out, clear ? 0.97 : 0.5,
-                   "%.*s: %+.4g (interval %.4g to %.4g, %.*s, %llu rows, adjusted for %u columns), by %s of %s; %s",
-                   MR_SPAN_ARG(e.comparison), e.effect, e.low, e.high, MR_SPAN_ARG(e.method), (unsigned long long)e.rows,
-                   e.adjusted, g->component, where,
-                   clear ? "unlike the associations below it is an effect, if its assumptions hold"
-                         : "the interval holds 0, so no effect is shown");
-    return MR_OK;
-}
-
 static mr_status analyse(mr_ctx *ctx, const config *c, state *s, mr_out *out, mr_error *err) {
     analysis a;
     MR_TRY(begin(ctx, c, s, &a, err));
@@ -604,7 +578,7 @@ static mr_status analyse(mr_ctx *ctx, const config *c, state *s, mr_out *out, mr
     MR_TRY(find_anomalies(ctx, &a, err));
     MR_TRY(find_links(ctx, &a, err));
     put_result(out, &a);
-    return put_causal(ctx, out, err);
+    return mr_causal_effect_cite(ctx, out, err);
 }
 
 static mr_status merge(mr_ctx *ctx, const void *options, const mr_partials *partials, mr_out *out) {

@@ -15,7 +15,8 @@ static mr_status open_step(const mr_pipeline *p, mr_local_step *s, const mr_pipe
             return mr_fail_in(err, "%.200s:%u: %s", p->file, step->option[k].line, step->component);
     for (uint32_t k = 0; k < step->edges; k++)
         if (!step->edge[k].step)
-            return mr_fail(err, MR_E_INVALID, "%.200s:%u: what earlier runs left is known to the broker alone: 'millrace run --pipeline'",
+            return mr_fail(err, MR_E_INVALID,
+                           "%.200s:%u: what earlier runs left is known to the broker alone: 'millrace run --pipeline'",
                            p->file, step->edge[k].line);
     return MR_OK;
 }
@@ -46,8 +47,8 @@ static mr_status give(const mr_pipeline *p, const mr_local_step *from, uint32_t 
     mr_given *g = &to->given[to->givens];
     *g = (mr_given){.use = use, .component = from->component->name, .artifact = artifact, .step = place};
     if (!from->done || from->results.count != 1 || !find_bytes(&from->results.items[0].outcome, artifact, &g->bytes))
-        return mr_fail(err, MR_E_INVALID, "%.200s:%u: '%s' was not run: it needs %s%s of '%s', which is not there", p->file, to->step->line,
-                       to->step->id, *artifact ? "the artifact " : "the result", artifact, from->step->id);
+        return mr_fail(err, MR_E_INVALID, "%.200s:%u: '%s' was not run: it needs %s%s of '%s', which is not there", p->file,
+                       to->step->line, to->step->id, *artifact ? "the artifact " : "the result", artifact, from->step->id);
     g->hash = mr_hash_of(g->bytes);
     to->givens++;
     if (use == MR_USE_FEATURES) to->reducer = from->component;
@@ -57,13 +58,14 @@ static mr_status give(const mr_pipeline *p, const mr_local_step *from, uint32_t 
     return MR_OK;
 }
 
-static mr_status take_edge(const mr_pipeline *p, mr_local_step *steps, mr_local_step *to, const mr_pipeline_edge *e, mr_error *err) {
+static mr_status take_edge(const mr_pipeline *p, mr_local_step *steps, mr_local_step *to, const mr_pipeline_edge *e,
+                           mr_error *err) {
     mr_local_step *from = &steps[e->place];
     const mr_dependency *d = dependency(to->component, from->component->name, e);
     if (from->left_out) return MR_OK;
     if (!d && (!e->use_said || e->use == MR_USE_INPUT))
-        return mr_fail(err, MR_E_INVALID, "%.200s:%u: '%s' takes nothing from '%s' by itself: say what for", p->file, e->line,
-                       to->component->name, from->component->name);
+        return mr_fail(err, MR_E_INVALID, "%.200s:%u: '%s' takes nothing from '%s' by itself: say what for", p->file,
+                       e->line, to->component->name, from->component->name);
     const char *usual = d ? (d->artifact ? d->artifact : "") : "model";
     return give(p, from, e->place, to, e->use_said ? e->use : d->use, e->artifact ? e->artifact : usual, err);
 }
@@ -105,8 +107,14 @@ uint32_t mr_local_chain_columns(const mr_local_step *s) {
 }
 
 mr_status mr_local_chain_run(mr_local_step *s, const mr_batch *rows, uint64_t seed, uint32_t batch_rows, mr_error *err) {
-    mr_local run = {.component = s->component, .config = s->config, .seed = seed, .batch_rows = batch_rows,
-                    .model = s->applies ? &s->model : NULL, .given = s->given, .given_count = s->givens, .reducer = s->reducer};
+    mr_local run = {.component = s->component,
+                    .config = s->config,
+                    .seed = seed,
+                    .batch_rows = batch_rows,
+                    .model = s->applies ? &s->model : NULL,
+                    .given = s->given,
+                    .given_count = s->givens,
+                    .reducer = s->reducer};
     MR_TRY(mr_run_local(&run, rows, &s->results, err));
     s->done = true;
     return MR_OK;

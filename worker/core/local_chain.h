@@ -27,7 +27,8 @@ mr_status mr_local_chain_open(const mr_pipeline *p, mr_local_step *steps, mr_err
 mr_status mr_local_chain_take(const mr_pipeline *p, mr_local_step *steps, uint32_t i, mr_error *err) MR_MUST_CHECK;
 /* The columns that the step's rows must have at least, and those that it can use. */
 uint32_t mr_local_chain_columns(const mr_local_step *s);
-mr_status mr_local_chain_run(mr_local_step *s, const mr_batch *rows, uint64_t seed, uint32_t batch_rows, mr_error *err) MR_MUST_CHECK;
+mr_status mr_local_chain_run(mr_local_step *s, const mr_batch *rows, uint64_t seed, uint32_t batch_rows,
+                             mr_error *err) MR_MUST_CHECK;
 void mr_local_chain_free(mr_local_step *steps, uint32_t count);
 
 #endif

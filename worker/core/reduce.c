@@ -11,7 +11,8 @@ enum { NAME = 32, WIDTH_MAX = 65536 };
 static const char field[] = "scores";
 
 static mr_status no_scores(const mr_call *call, mr_error *err) {
-    return mr_fail(err, MR_E_INVALID, "%s, applied to the rows, gives no matrix '%s' with a row for each", call->reducer->name, field);
+    return mr_fail(err, MR_E_INVALID, "%s, applied to the rows, gives no matrix '%s' with a row for each",
+                   call->reducer->name, field);
 }
 
 /* The matrix: rows x *cols values, each float64. */
@@ -61,8 +62,15 @@ static mr_status apply_reducer(const mr_call *call, mr_outcome *out, mr_error *e
     mr_artifact model = {from->artifact, from->bytes};
     void *config = mr_config_new(call->reducer, call->mem);
     if (!config) return mr_fail(err, MR_E_MEMORY, "no memory for the options of %s", call->reducer->name);
-    mr_call first = {.component = call->reducer, .config = config, .mem = call->mem, .seed = call->seed, .level = call->level,
-                     .index = call->index, .last = true, .batch = call->batch, .model = &model,
+    mr_call first = {.component = call->reducer,
+                     .config = config,
+                     .mem = call->mem,
+                     .seed = call->seed,
+                     .level = call->level,
+                     .index = call->index,
+                     .last = true,
+                     .batch = call->batch,
+                     .model = &model,
                      .watch = {.stop = call->watch.stop}};
     mr_status status = mr_run_call(&first, out);
     mr_config_free(call->reducer, call->mem, &config);

@@ -1,8 +1,18 @@
 #include "worker/kit/causalresult.h"
 
 #include "common/pack.h"
+#include "worker/kit/put.h"
 
 #include <math.h>
+#include <stdio.h>
+
+typedef struct causal_effect {
+    bool known;                 /* false: that result estimated none, and the rest is empty */
+    mr_span comparison, method; /* borrowed from the result */
+    double effect, low, high;
+    uint64_t rows;     /* treated and untreated */
+    uint32_t adjusted; /* columns that were adjusted for */
+} causal_effect;
 
 enum { METHODS_MAX = 16, COLUMNS_MAX = 65536, TEXT_MAX = 4096 };
 
@@ -27,12 +37,12 @@ static bool interval(const mr_unpack *map, double *low, double *high) {
            mr_unpack_f64(&v, low, NULL) == MR_OK && mr_unpack_f64(&v, high, NULL) == MR_OK;
 }
 
-static mr_status read_methods(mr_unpack effects, mr_causal_effect *out, mr_error *err) {
+static mr_status read_methods(mr_unpack effects, causal_effect *out, mr_error *err) {
     uint32_t count;
     if (mr_unpack_array(&effects, METHODS_MAX, &count, NULL) != MR_OK) return not_one(err);
     for (uint32_t i = 0; i < count; i++) {
         mr_unpack one = effects, v;
-        mr_causal_effect e = *out;
+        causal_effect e = *out;
         MR_TRY(mr_unpack_skip(&effects, err));
         if (!number(&one, "effect", &e.effect) || !interval(&one, &e.low, &e.high)) continue;
         if (!find(&one, "method", &v) || mr_unpack_str(&v, TEXT_MAX, &e.method, NULL) != MR_OK) return not_one(err);
@@ -50,22 +60,24 @@ static bool count_of(const mr_unpack *map, const char *name, uint64_t *sum) {
     return true;
 }
 
-mr_status mr_causal_effect_read(mr_span result, mr_causal_effect *out, mr_error *err) {
+static mr_status read_effect(mr_span result, causal_effect *out, mr_error *err) {
     mr_unpack map, v;
     uint32_t count;
-    *out = (mr_causal_effect){0};
+    *out = (causal_effect){0};
     mr_unpack_init(&map, result);
     v = map;
-    if (mr_unpack_map(&v, 1024, &count, NULL) != MR_OK || mr_unpack_find(&map, "comparison", &v) != MR_OK) return not_one(err);
+    if (mr_unpack_map(&v, 1024, &count, NULL) != MR_OK || mr_unpack_find(&map, "comparison", &v) != MR_OK)
+        return not_one(err);
     if (!find(&map, "comparison", &v)) return MR_OK;
     if (mr_unpack_str(&v, TEXT_MAX, &out->comparison, NULL) != MR_OK || !count_of(&map, "treated", &out->rows) ||
         !count_of(&map, "untreated", &out->rows))
         return not_one(err);
-    if (find(&map, "adjusted_for", &v) && mr_unpack_array(&v, COLUMNS_MAX, &out->adjusted, NULL) != MR_OK) return not_one(err);
+    if (find(&map, "adjusted_for", &v) && mr_unpack_array(&v, COLUMNS_MAX, &out->adjusted, NULL) != MR_OK)
+        return not_one(err);
     return find(&map, "effects", &v) ? read_methods(v, out, err) : MR_OK;
 }
 
-void mr_causal_effect_put(mr_out *out, const char *field, const mr_causal_effect *e) {
+static void put_effect(mr_out *out, const char *field, const causal_effect *e) {
     if (!e->known) {
         mr_out_nil(out, field);
         return;
@@ -78,4 +90,28 @@ void mr_causal_effect_put(mr_out *out, const char *field, const mr_causal_effect
     mr_out_integer(out, "rows", (int64_t)e->rows);
     mr_out_integer(out, "adjusted_for", e->adjusted);
     mr_out_close(out);
+}
+
+mr_status mr_causal_effect_cite(mr_ctx *ctx, mr_out *out, mr_error *err) {
+    const mr_given *g = mr_ctx_given(ctx, "causal_inference_analyzer");
+    causal_effect e;
+    char where[48] = "this run";
+    if (!g) return MR_OK;
+    MR_TRY(read_effect(g->bytes, &e, err));
+    if (g->run) snprintf(where, sizeof where, "run %llu", (unsigned long long)g->run);
+    mr_put_given(out, "causal_from", g);
+    put_effect(out, "causal", &e);
+    if (!e.known) {
+        mr_out_finding(out, 0.1, "%s of %s estimated no effect, so nothing here is more than an association", g->component,
+                       where);
+        return MR_OK;
+    }
+    bool clear = e.low > 0 || e.high < 0;
+    mr_out_finding(out, clear ? 0.97 : 0.5,
+                   "%.*s: %+.4g (interval %.4g to %.4g, %.*s, %llu rows, adjusted for %u columns), by %s of %s; %s",
+                   MR_SPAN_ARG(e.comparison), e.effect, e.low, e.high, MR_SPAN_ARG(e.method), (unsigned long long)e.rows,
+                   e.adjusted, g->component, where,
+                   clear ? "unlike the associations below it is an effect, if its assumptions hold"
+                         : "the interval holds 0, so no effect is shown");
+    return MR_OK;
 }

@@ -1,21 +1,12 @@
-/* causalresult.h: the effect that a result of causal_inference_analyzer tells, read back to be cited. */
+/* causalresult.h: the effect that a result of causal_inference_analyzer tells, cited by another component. */
 #ifndef MR_KIT_CAUSALRESULT_H
 #define MR_KIT_CAUSALRESULT_H
 
 #include "worker/component.h"
 
-typedef struct mr_causal_effect {
-    bool known; /* false: that result estimated none, and the rest is empty */
-    mr_span comparison, method; /* borrowed from the result */
-    double effect, low, high;
-    uint64_t rows;     /* treated and untreated */
-    uint32_t adjusted; /* columns that were adjusted for */
-} mr_causal_effect;
-
-/* Of the methods that gave a number it takes the last, which is the doubly robust one where that could be had. E_INVALID when the bytes are no such
- * result. */
-mr_status mr_causal_effect_read(mr_span result, mr_causal_effect *out, mr_error *err) MR_MUST_CHECK;
-/* A map of what is known; nil when nothing is. */
-void mr_causal_effect_put(mr_out *out, const char *field, const mr_causal_effect *e);
+/* Writes the fields `causal_from` and `causal`, and a finding, when the call was given such a result; it is not estimated
+ * again. Of the methods that gave a number it takes the last, which is the doubly robust one where that could be had.
+ * E_INVALID when what was given is no such result. */
+mr_status mr_causal_effect_cite(mr_ctx *ctx, mr_out *out, mr_error *err) MR_MUST_CHECK;
 
 #endif
