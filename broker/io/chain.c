@@ -468,3 +468,55 @@ mr_status mr_chain_put(mr_pg *pg, const mr_chain_request *chain, int64_t run, ui
     mr_pg_params_free(&p);
     return s;
 }
+
+/* ---- the roles of a model's run ---- */
+
+static const mr_pg_statement roles_of_run = {
+    "chain_roles",
+    "select r.key, r.value from millrace.run u, jsonb_each_text(u.roles) r, millrace.dataset d where d.id = $3"
+    " and u.id = coalesce($1, (select max(run_id) from millrace.run_artifact where hash = $2)) and exists (select 1 from jsonb_array_elements(d.columns) c where c->>'name' = r.value) order by r.key",
+    3,
+    {MR_PG_INT8, MR_PG_BYTEA, MR_PG_INT8}};
+
+/* The first model that is applied and comes from an earlier run; NULL: none. */
+static const mr_need *earlier_model(const mr_plan_job *job) {
+    for (uint32_t i = 0; i < job->steps; i++)
+        for (uint32_t k = 0; k < job->step[i].chain.needs; k++) {
+            const mr_need *n = &job->step[i].chain.need[k];
+            bool earlier = n->source == MR_NEED_RUN || n->source == MR_NEED_HASH;
+            if (earlier && n->use_said && n->use == MR_USE_MODEL) return n;
+        }
+    return NULL;
+}
+
+static void bind(mr_bindings *b, mr_span role, mr_span column) {
+    char word[32];
+    mr_binding *to = &b->items[b->count];
+    if (b->count == MR_BINDINGS_MAX || role.len >= sizeof word || column.len >= sizeof to->column) return;
+    snprintf(word, sizeof word, "%.*s", MR_SPAN_ARG(role));
+    snprintf(to->column, sizeof to->column, "%.*s", MR_SPAN_ARG(column));
+    to->role = mr_column_named(word);
+    if (to->role) b->count++;
+}
+
+mr_status mr_chain_roles(mr_pg *pg, mr_plan_job *job, int64_t dataset, mr_error *err) {
+    const mr_need *model = earlier_model(job);
+    if (!model || job->bindings.count) return MR_OK;
+    mr_pg_params p;
+    mr_pg_result *r = NULL;
+    mr_pg_params_init(&p, NULL, 256);
+    if (model->source == MR_NEED_RUN) mr_pg_put_int8(&p, (int64_t)model->run);
+    else mr_pg_put_null(&p, MR_PG_INT8);
+    if (model->source == MR_NEED_HASH) mr_pg_put_bytea(&p, mr_hash_span(&model->hash));
+    else mr_pg_put_null(&p, MR_PG_BYTEA);
+    mr_pg_put_int8(&p, dataset);
+    mr_status s = mr_pg_exec(pg, &roles_of_run, &p, &r, err);
+    mr_pg_params_free(&p);
+    for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        bind(&job->bindings, mr_pg_text(&row, 0), mr_pg_text(&row, 1));
+        s = mr_pg_row_status(&row, err);
+    }
+    mr_pg_result_free(&r);
+    return s;
+}

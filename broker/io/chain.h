@@ -63,6 +63,8 @@ void mr_chain_moved(mr_chain_request *chain, const uint32_t *place, uint32_t cou
  * gets the features that the model was trained on. Errors: E_INVALID an edge to a later step, the wrong kind of artifact;
  * E_NOT_FOUND there is no such run, step, artifact, or nothing newest yet. */
 mr_status mr_chain_resolve(mr_pg *pg, struct mr_plan_job *job, int64_t dataset, mr_error *err) MR_MUST_CHECK;
+/* Binds the roles that the run of an applied model had, where the data set has those columns; for a job that names none. */
+mr_status mr_chain_roles(mr_pg *pg, struct mr_plan_job *job, int64_t dataset, mr_error *err) MR_MUST_CHECK;
 /* Commits what a step needs. */
 mr_status mr_chain_put(mr_pg *pg, const mr_chain_request *chain, int64_t run, uint32_t step, mr_error *err) MR_MUST_CHECK;
 

@@ -272,6 +272,7 @@ static mr_status find_rows(mr_pg *pg, mr_pg_params *p, mr_plan_job *job, mr_vers
     if (job->stream) return MR_OK;
     mr_pg_params_clear(p);
     MR_TRY(read_dataset(pg, p, job, &d, err));
+    if (d.is_table) MR_TRY(mr_chain_roles(pg, job, d.id, err));
     MR_TRY(columns_of(job, &d, has, err));
     MR_TRY(leave_out(job, *has, err));
     MR_TRY(check_columns(job, *has, err));

@@ -190,6 +190,22 @@ a_stored_model_is_applied() {
     refused 4 "has no step 'nobody'" "$bin/millrace" apply --model "$run:nobody" --dataset "$table"
 }
 
+# Bound to a role, `kind` is no feature, neither when the model was made nor when it is applied.
+a_model_finds_the_roles_of_its_run() {
+    local run hash
+    {
+        echo x,y,kind
+        for i in {1..60}; do echo "$((i % 7 + 20 * (i % 2))),$((i % 3)),$((i % 2))"; done
+    } >"$work/kinds.csv"
+    millrace ingest "$work/kinds.csv" --table kinds >/dev/null
+    run=$(millrace run -c context_learner --dataset kinds --role label=kind --detach --json | member run)
+    await "$run" succeeded
+    hash=$(sql "select encode(hash, 'hex') from millrace.run_artifact where run_id = $run and name = 'model'")
+    await "$(millrace apply --model "$run:context_learner" --dataset kinds --detach --json | member run)" succeeded
+    await "$(millrace apply --model "$hash" --dataset kinds --detach --json | member run)" succeeded
+    await "$(millrace apply --model "$hash" --dataset kinds --role label=y --detach --json | member run)" failed
+}
+
 without_services_it_is_the_same() {
     sed '/^dataset:/d' "$work/chain.yaml" >"$work/local.yaml"
     "$bin/millrace" try --pipeline "$work/local.yaml" --input "$work/rows.csv" --json >"$work/local.json"
@@ -310,6 +326,7 @@ check "significance tests the patterns that discovery found" the_patterns_that_w
 check "insight cites the effect and its run" the_effect_that_was_estimated_is_cited
 check "the model is trained on the reduced features" the_model_is_trained_on_the_reduced_features
 check "a stored model is applied, with the features that it knows" a_stored_model_is_applied
+check "a model finds the roles of its run" a_model_finds_the_roles_of_its_run
 check "millrace try --pipeline gives the same without services" without_services_it_is_the_same
 check "components of one run are chained by themselves" components_of_one_run_are_chained_by_themselves
 check "one worker gives the same bytes" again_is_the_same 1
