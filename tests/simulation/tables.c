@@ -594,6 +594,15 @@ static mr_status schedule_wait(sim_world *w, mr_pg *pg, const mr_pg_params *p, m
     return MR_OK;
 }
 
+/* No run here waits for another's results. */
+static mr_status no_rows(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    (void)w;
+    (void)pg;
+    (void)p;
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
+    return MR_OK;
+}
+
 /* ---- what is known ---- */
 
 static const struct {
@@ -610,7 +619,7 @@ static const struct {
     {"recover_ended", recover_ended}, {"recover_done", recover_done}, {"recover_dead", recover_dead},
     {"start_migrated", yes}, {"rule_run", yes}, {"rule_pause", rule_pause}, {"rule_limit", rule_limit},
     {"rule_read", rule_read}, {"rule_all", rule_all}, {"dead_take", dead_take}, {"dead_left", dead_left},
-    {"dead_reopen", dead_reopen},
+    {"dead_reopen", dead_reopen}, {"chain_inputs", no_rows},
 };
 
 sim_statement sim_statement_named(const char *name) {
