@@ -178,8 +178,8 @@ static void test_a_stored_model_scores_new_rows(void **state) {
     harness_free(&h);
 }
 
-static void test_a_broken_model_is_refused_or_harmless(void **state) {
-    (void)state;
+/* Flips bytes of what the run left under `name`, and applies it to four rows. */
+static void break_and_apply(const char *name, int rounds) {
     static double x[ROWS * WIDTH], success[ROWS];
     harness h;
     mr_buf model;
@@ -189,13 +189,13 @@ static void test_a_broken_model_is_refused_or_harmless(void **state) {
     start_synthetic(&h, x, success);
     harness_set(&h, "sample=64 trees=10");
     harness_run(&h, 100, 7);
-    mr_span bytes = harness_artifact(&h, 0, "model");
+    mr_span bytes = harness_artifact(&h, 0, name);
     mr_buf_put(&model, bytes.data, bytes.len);
     mr_batch some = mr_batch_slice(&h.batch, 0, 4);
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < rounds; i++) {
         uint8_t *at = model.data + mr_rng_below(&r, i % 2 ? 400 : model.len), kept = *at;
         *at = (uint8_t)mr_rng_next(&r);
-        mr_artifact broken = {"model", {model.data, i % 10 ? model.len : mr_rng_below(&r, model.len)}};
+        mr_artifact broken = {name, {model.data, i % 10 ? model.len : mr_rng_below(&r, model.len)}};
         mr_local run = {.component = h.component, .config = h.config, .batch_rows = 4, .model = &broken};
         mr_local_results results = {0};
         mr_status status = mr_run_local(&run, &some, &results, &h.err);
@@ -204,6 +204,126 @@ static void test_a_broken_model_is_refused_or_harmless(void **state) {
         *at = kept;
     }
     mr_buf_free(&model);
+    harness_free(&h);
+}
+
+static void test_a_broken_model_is_refused_or_harmless(void **state) {
+    (void)state;
+    break_and_apply("model", 500);
+}
+
+static void test_a_broken_state_is_refused_or_harmless(void **state) {
+    (void)state;
+    break_and_apply("state", 500);
+}
+
+/* ---- rows arrive ---- */
+
+typedef struct left {
+    mr_buf result, model, state;
+} left;
+
+static void keep(mr_buf *to, mr_span bytes) {
+    mr_buf_clear(to);
+    mr_buf_put(to, bytes.data, bytes.len);
+}
+
+static void keep_all(left *l, harness *h) {
+    keep(&l->result, harness_bytes(h, 0));
+    keep(&l->model, harness_artifact(h, 0, "model"));
+    keep(&l->state, harness_artifact(h, 0, "state"));
+}
+
+static void start_left(left *l) {
+    mr_buf_init(&l->result, NULL, 1 << 24);
+    mr_buf_init(&l->model, NULL, 1 << 24);
+    mr_buf_init(&l->state, NULL, 1 << 24);
+}
+
+static void free_left(left *l) {
+    mr_buf_free(&l->result);
+    mr_buf_free(&l->model);
+    mr_buf_free(&l->state);
+}
+
+static void add_rows(harness *h, const mr_batch *all, uint32_t from, uint32_t to, left *l) {
+    h->batch = mr_batch_slice(all, from, to - from);
+    h->batch.first = 0; /* another data set, whose rows count from 0 */
+    if (from == 0)
+        harness_run(h, 64, 7);
+    else
+        harness_apply(h, mr_buf_span(&l->state), to - from, from + 100); /* the state's seed counts, not the run's */
+    keep_all(l, h);
+}
+
+static void check_split(harness *h, const mr_batch *all, const left *whole, uint32_t a, uint32_t b) {
+    left l;
+    start_left(&l);
+    add_rows(h, all, 0, a, &l);
+    if (b > a) add_rows(h, all, a, b, &l);
+    add_rows(h, all, b, ROWS, &l);
+    assert_true(mr_span_eq(mr_buf_span(&l.result), mr_buf_span(&whole->result)));
+    assert_true(mr_span_eq(mr_buf_span(&l.model), mr_buf_span(&whole->model)));
+    assert_true(mr_span_eq(mr_buf_span(&l.state), mr_buf_span(&whole->state)));
+    free_left(&l);
+}
+
+static void test_an_update_gives_the_bytes_of_a_run_over_all_rows(void **state) {
+    (void)state;
+    static double x[ROWS * WIDTH], success[ROWS];
+    static const char *const sets[] = {"sample=300 trees=20", "sample=4000 trees=20"}; /* drawn, and all kept */
+    mr_rng r;
+    mr_rng_seed(&r, 3);
+    for (size_t i = 0; i < 2; i++) {
+        harness h;
+        left whole;
+        start_left(&whole);
+        start_synthetic(&h, x, success);
+        harness_set(&h, sets[i]);
+        mr_batch all = h.batch;
+        add_rows(&h, &all, 0, ROWS, &whole);
+        check_split(&h, &all, &whole, 8, 9);
+        check_split(&h, &all, &whole, ROWS - 1, ROWS - 1);
+        for (int k = 0; k < 3; k++) {
+            uint32_t a = 100 + (uint32_t)mr_rng_below(&r, 1000), b = a + (uint32_t)mr_rng_below(&r, 1000);
+            check_split(&h, &all, &whole, a, b);
+        }
+        h.batch = all;
+        free_left(&whole);
+        harness_free(&h);
+    }
+}
+
+static void apply_refused(harness *h, const left *l, uint32_t batch_rows, const char *word) {
+    mr_artifact artifact = {"state", mr_buf_span(&l->state)};
+    mr_local run = {.component = h->component, .config = h->config, .batch_rows = batch_rows, .model = &artifact};
+    mr_local_results results = {0};
+    assert_int_equal(mr_run_local(&run, &h->batch, &results, &h->err), MR_E_INVALID);
+    if (!strstr(h->err.text, word)) fail_msg("'%s' does not say '%s'", h->err.text, word);
+    mr_local_results_free(&results);
+}
+
+static void test_a_state_of_other_columns_or_options_is_refused(void **state) {
+    (void)state;
+    static double x[ROWS * WIDTH], success[ROWS];
+    static const char *const others[] = {"words", "length", "entropy", "depth", "answers"};
+    harness h;
+    left l;
+    start_left(&l);
+    start_synthetic(&h, x, success);
+    harness_set(&h, "sample=100 trees=20");
+    harness_run(&h, 64, 7);
+    keep_all(&l, &h);
+    apply_refused(&h, &l, 1000, "row 1000 begins a second batch");
+    h.batch.feature_names = others;
+    apply_refused(&h, &l, ROWS, "answers");
+    harness_free(&h);
+    start_synthetic(&h, x, success);
+    harness_set(&h, "sample=100 trees=30");
+    apply_refused(&h, &l, ROWS, "trees=20, and this one has 30");
+    harness_set(&h, "sample=100 trees=20 nearest=5"); /* of the model alone */
+    harness_apply(&h, mr_buf_span(&l.state), ROWS, 7);
+    free_left(&l);
     harness_free(&h);
 }
 
@@ -245,6 +365,9 @@ int main(void) {
         cmocka_unit_test(test_any_batches_give_the_same_bytes),
         cmocka_unit_test(test_a_stored_model_scores_new_rows),
         cmocka_unit_test(test_a_broken_model_is_refused_or_harmless),
+        cmocka_unit_test(test_a_broken_state_is_refused_or_harmless),
+        cmocka_unit_test(test_an_update_gives_the_bytes_of_a_run_over_all_rows),
+        cmocka_unit_test(test_a_state_of_other_columns_or_options_is_refused),
         cmocka_unit_test(test_without_outcomes_only_anomalies_are_reported),
         cmocka_unit_test(test_bad_input_is_refused_with_its_place),
     };

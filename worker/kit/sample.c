@@ -138,17 +138,25 @@ static int by_number(const void *x, const void *y) {
     return (a > b) - (a < b);
 }
 
-/* Tickets do not tie, so the k-th smallest one is the bar. */
 mr_status mr_sample_draw(mr_arena *arena, uint64_t seed, uint64_t first, uint32_t n, uint32_t k, uint32_t *out,
                          mr_error *err) {
+    uint64_t *position = mr_arena_alloc(arena, (size_t)n + 1, sizeof *position);
+    if (!position) return mr_fail(err, MR_E_MEMORY, "no memory to draw from %u rows", n);
+    for (uint32_t i = 0; i < n; i++) position[i] = first + i;
+    return mr_sample_draw_among(arena, seed, position, n, k, out, err);
+}
+
+/* Tickets do not tie, so the k-th smallest one is the bar. */
+mr_status mr_sample_draw_among(mr_arena *arena, uint64_t seed, const uint64_t *position, uint32_t n, uint32_t k, uint32_t *out,
+                               mr_error *err) {
     MR_ASSERT(k <= n);
     uint64_t *tickets = mr_arena_alloc(arena, (size_t)n + 1, sizeof *tickets);
     if (!tickets) return mr_fail(err, MR_E_MEMORY, "no memory to draw from %u rows", n);
-    for (uint32_t i = 0; i < n; i++) tickets[i] = ticket_of(seed, first + i);
+    for (uint32_t i = 0; i < n; i++) tickets[i] = ticket_of(seed, position[i]);
     qsort(tickets, n, sizeof *tickets, by_number);
     uint32_t drawn = 0;
     for (uint32_t i = 0; i < n && k > 0; i++)
-        if (ticket_of(seed, first + i) <= tickets[k - 1]) out[drawn++] = i;
+        if (ticket_of(seed, position[i]) <= tickets[k - 1]) out[drawn++] = i;
     MR_ASSERT(drawn == k);
     return MR_OK;
 }

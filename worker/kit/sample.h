@@ -30,6 +30,10 @@ mr_status mr_sample_sort(mr_sample *s, mr_error *err) MR_MUST_CHECK;
 mr_status mr_sample_draw(mr_arena *arena, uint64_t seed, uint64_t first, uint32_t n, uint32_t k, uint32_t *out,
                          mr_error *err) MR_MUST_CHECK;
 
+/* The same among n rows at these positions, ascending; `out` gets their places. */
+mr_status mr_sample_draw_among(mr_arena *arena, uint64_t seed, const uint64_t *position, uint32_t n, uint32_t k, uint32_t *out,
+                               mr_error *err) MR_MUST_CHECK;
+
 /* The one byte form of a sorted sample, msgpack [rows, positions, values] with little-endian binary blocks:
  * 8 (width + 1) bytes a row and at most 15 more. */
 void mr_sample_pack(const mr_sample *s, mr_buf *out);

@@ -1,7 +1,9 @@
 /* failure_mode_analyzer: how and where rows fail. Every batch gives a bottom-k sample (worker/kit/sample.h),
  * so batches and workers cannot change the outcome; the last merge grows an isolation forest on the sampled
- * rows, groups the failed ones by density into failure modes, and learns the probability that a row fails. */
+ * rows, groups the failed ones by density into failure modes, and learns the probability that a row fails. The
+ * last partial is kept as the artifact `state`, which takes in rows that come later. */
 #include "worker/component.h"
+#include "worker/kit/failure_rows.h"
 #include "worker/kit/failures.h"
 #include "worker/kit/put.h"
 
@@ -9,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH_MAX = 512, TRAITS = 4, TOP_ANOMALIES = 10, HEADER_MAX = 256 << 10 };
-static const char partial_magic[] = "failures-1", model_magic[] = "failures-model-1";
+enum { TRAITS = 4, TOP_ANOMALIES = 10, ARTIFACTS_MAX = 31 << 20 };
+static const char model_magic[] = "failures-model-1", state_magic[] = "failures-state-1";
 
 typedef struct failure_config {
     int64_t sample, trees, subsample, min_mode_size, neighbours, nearest;
@@ -71,83 +73,23 @@ static mr_status refuse(mr_ctx *ctx, const mr_error *err) {
 
 static mr_status tick(void *ctx) { return mr_tick(ctx); }
 
-/* ---- partials: counts and the sample. A sampled row: its features, then its success (-1: not known) ---- */
+/* ---- partials: worker/kit/failure_rows.h ---- */
 
-typedef struct part {
-    uint64_t rows, failed, succeeded;
-    mr_names names;
-    mr_sample sample;
-} part;
-
-static void part_init(part *p, mr_ctx *ctx, const failure_config *o, mr_names names) {
-    size_t width = names.count + (size_t)1, k = mr_sample_fits(MR_PARTIAL_MAX - HEADER_MAX, width);
-    *p = (part){.names = names};
-    if (k > (size_t)o->sample) k = (size_t)o->sample;
-    mr_sample_init(&p->sample, mr_ctx_arena(ctx), mr_ctx_seed(ctx), k, width);
-}
-
-static void put_part(const part *p, mr_buf *out) {
-    mr_pack_array(out, 6);
-    mr_pack_text(out, partial_magic);
-    mr_pack_u64(out, p->rows);
-    mr_pack_u64(out, p->failed);
-    mr_pack_u64(out, p->succeeded);
-    mr_pack_names(out, p->names);
-    mr_sample_pack(&p->sample, out);
-}
-
-static mr_status add_rows(mr_ctx *ctx, const mr_batch *batch, part *p, mr_error *err) {
-    const double *success = batch->columns & MR_COL_SUCCESS ? batch->number[MR_NUM_SUCCESS] : NULL;
-    double *row = mr_ctx_alloc(ctx, batch->width + (size_t)1, sizeof *row);
-    if (!row) return mr_fail(err, MR_E_MEMORY, "no memory for a row");
-    for (size_t i = 0; i < batch->rows; i++) {
-        MR_TRY(mr_tick(ctx));
-        double outcome = success ? success[i] : NAN;
-        if (!isnan(outcome) && outcome != 0 && outcome != 1)
-            return mr_fail(err, MR_E_INVALID, "row %llu: success is %g; it must be 0, 1 or absent",
-                           (unsigned long long)(batch->first + i), outcome);
-        p->rows++;
-        p->failed += outcome == 0;
-        p->succeeded += outcome == 1;
-        memcpy(row, batch->features + i * batch->width, batch->width * sizeof *row);
-        row[batch->width] = isnan(outcome) ? -1 : outcome;
-        MR_TRY(mr_sample_add(&p->sample, batch->first + i, row, err));
-    }
-    return mr_sample_sort(&p->sample, err);
+static mr_failure_draw draw_of(mr_ctx *ctx, const failure_config *o) {
+    return (mr_failure_draw){mr_ctx_seed(ctx), (size_t)o->sample, MR_PARTIAL_MAX};
 }
 
 static mr_status process(mr_ctx *ctx, const void *config, const mr_batch *batch, mr_out *out) {
     mr_error err = {0};
-    part p;
-    if (mr_check_features(batch, WIDTH_MAX, &err) != MR_OK) return refuse(ctx, &err);
-    part_init(&p, ctx, config, (mr_names){batch->width, batch->feature_names});
-    mr_status status = add_rows(ctx, batch, &p, &err);
+    mr_failure_rows p;
+    mr_failure_draw draw = draw_of(ctx, config);
+    if (mr_check_features(batch, MR_FAILURE_WIDTH, &err) != MR_OK) return refuse(ctx, &err);
+    mr_failure_rows_init(&p, mr_ctx_arena(ctx), &draw, (mr_names){batch->width, batch->feature_names});
+    mr_status status = mr_failure_rows_add(&p, batch, 0, &(mr_ticker){tick, ctx}, &err);
+    if (status == MR_OK) status = mr_sample_sort(&p.sample, &err);
     if (status != MR_OK) return err.status == MR_OK ? status : refuse(ctx, &err);
-    put_part(&p, mr_out_partial_buf(out));
+    mr_failure_rows_pack(&p, mr_out_partial_buf(out));
     return MR_OK;
-}
-
-static mr_status add_part(mr_ctx *ctx, const failure_config *o, mr_span bytes, bool first, part *p,
-                          mr_error *err) {
-    mr_unpack u;
-    uint64_t rows, failed, succeeded;
-    mr_names names;
-    mr_unpack_init(&u, bytes);
-    MR_TRY(mr_unpack_magic(&u, partial_magic, 6, err));
-    MR_TRY(mr_unpack_u64(&u, UINT64_MAX, &rows, err));
-    MR_TRY(mr_unpack_u64(&u, rows, &failed, err));
-    MR_TRY(mr_unpack_u64(&u, rows - failed, &succeeded, err));
-    MR_TRY(mr_unpack_names(&u, mr_ctx_arena(ctx), &names, err));
-    if (names.count == 0 || names.count > WIDTH_MAX)
-        return mr_fail(err, MR_E_CORRUPT, "a partial has %u feature columns", names.count);
-    if (first)
-        part_init(p, ctx, o, names);
-    else
-        MR_TRY(mr_same_names(names, p->names, "the batches before", err));
-    p->rows += rows;
-    p->failed += failed;
-    p->succeeded += succeeded;
-    return mr_sample_add_packed(&p->sample, &u, err);
 }
 
 /* ---- the result ---- */
@@ -273,7 +215,7 @@ static void put_held_out(const mr_failures *s, mr_out *out) {
                    m->rows, 100 * m->accuracy, 100 * baseline, 100 * m->false_positive_rate, m->auc);
 }
 
-static void put_state(const mr_failures *s, const failure_config *o, double auc, mr_out *out) {
+static void put_limits(const mr_failures *s, const failure_config *o, double auc, mr_out *out) {
     if (s->labelled == 0)
         mr_out_finding(out, 0.8,
                        "no row says whether it succeeded, so only anomalies are reported; bind a column of 0 "
@@ -292,7 +234,7 @@ static void put_state(const mr_failures *s, const failure_config *o, double auc,
                        100 * auc);
 }
 
-static mr_status put_result(mr_ctx *ctx, const failure_config *o, const part *all, const mr_failures *s,
+static mr_status put_result(mr_ctx *ctx, const failure_config *o, const mr_failure_rows *all, const mr_failures *s,
                             mr_out *out, mr_error *err) {
     double *score = mr_ctx_alloc(ctx, s->labelled + 1, sizeof *score), auc;
     size_t count = 0;
@@ -309,60 +251,103 @@ static mr_status put_result(mr_ctx *ctx, const failure_config *o, const part *al
     MR_TRY(put_scores(ctx, s, out));
     MR_TRY(put_modes(ctx, s, out));
     put_held_out(s, out);
-    put_state(s, o, auc, out);
+    put_limits(s, o, auc, out);
     return MR_OK;
 }
 
-static mr_status put_model(mr_ctx *ctx, const mr_failures *s, mr_out *out, mr_error *err) {
+static void pack_model(const mr_failures *s, mr_buf *b) {
+    mr_pack_array(b, 12);
+    mr_pack_text(b, model_magic);
+    mr_pack_names(b, s->names);
+    mr_pack_doubles(b, s->mean, s->width);
+    mr_pack_doubles(b, s->sd, s->width);
+    mr_forest_pack(&s->forest, b);
+    mr_pack_u64(b, s->labelled);
+    mr_pack_doubles(b, s->lz, s->labelled * s->width);
+    mr_pack_bin(b, (mr_span){s->lfailed, s->labelled});
+    mr_pack_bin(b, (mr_span){(const uint8_t *)s->lrow, s->labelled * sizeof *s->lrow});
+    mr_pack_bin(b, (mr_span){(const uint8_t *)s->lgroup, s->labelled * sizeof *s->lgroup});
+    mr_pack_u64(b, s->learned ? s->risk.neighbours : 0);
+    mr_pack_doubles(b, s->risk.weight, MR_RISK_WEIGHTS);
+}
+
+/* What must be the same in an update as in the run that left the state. */
+static const struct bound {
+    const char *name;
+    size_t offset;
+} bound[] = {{"sample", offsetof(failure_config, sample)},
+             {"trees", offsetof(failure_config, trees)},
+             {"subsample", offsetof(failure_config, subsample)},
+             {"min_mode_size", offsetof(failure_config, min_mode_size)},
+             {"neighbours", offsetof(failure_config, neighbours)}};
+enum { BOUND = sizeof bound / sizeof *bound };
+
+static int64_t bound_value(const failure_config *o, size_t i) {
+    int64_t v;
+    memcpy(&v, (const char *)o + bound[i].offset, sizeof v);
+    return v;
+}
+
+/* The seed, the options and the last partial: all that a run over more rows needs. */
+static void pack_state(const failure_config *o, uint64_t seed, const mr_failure_rows *all, mr_buf *partial, mr_buf *b) {
+    mr_failure_rows_pack(all, partial);
+    mr_pack_array(b, 3 + BOUND);
+    mr_pack_text(b, state_magic);
+    mr_pack_u64(b, seed);
+    for (size_t i = 0; i < BOUND; i++) mr_pack_i64(b, bound_value(o, i));
+    mr_pack_bin(b, mr_buf_span(partial));
+    mr_buf_fail(b, mr_buf_status(partial));
+}
+
+static mr_status put_artifacts(mr_ctx *ctx, const failure_config *o, uint64_t seed, const mr_failure_rows *all,
+                               const mr_failures *s, mr_out *out, mr_error *err) {
     mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
-    mr_buf b;
-    mr_buf_init(&b, &mem, (size_t)31 << 20);
-    mr_pack_array(&b, 12);
-    mr_pack_text(&b, model_magic);
-    mr_pack_names(&b, s->names);
-    mr_pack_doubles(&b, s->mean, s->width);
-    mr_pack_doubles(&b, s->sd, s->width);
-    mr_forest_pack(&s->forest, &b);
-    mr_pack_u64(&b, s->labelled);
-    mr_pack_doubles(&b, s->lz, s->labelled * s->width);
-    mr_pack_bin(&b, (mr_span){s->lfailed, s->labelled});
-    mr_pack_bin(&b, (mr_span){(const uint8_t *)s->lrow, s->labelled * sizeof *s->lrow});
-    mr_pack_bin(&b, (mr_span){(const uint8_t *)s->lgroup, s->labelled * sizeof *s->lgroup});
-    mr_pack_u64(&b, s->learned ? s->risk.neighbours : 0);
-    mr_pack_doubles(&b, s->risk.weight, MR_RISK_WEIGHTS);
-    if (mr_buf_status(&b) != MR_OK)
-        return mr_fail(err, mr_buf_status(&b),
-                       "the model of %zu rows does not fit; use fewer trees or a smaller sample",
+    mr_buf model, state, partial;
+    mr_buf_init(&model, &mem, ARTIFACTS_MAX);
+    pack_model(s, &model);
+    if (mr_buf_status(&model) != MR_OK)
+        return mr_fail(err, mr_buf_status(&model), "the model of %zu rows does not fit; use fewer trees or a smaller sample",
                        s->labelled);
-    mr_out_artifact(out, "model", "application/x-msgpack", mr_buf_span(&b));
+    mr_buf_init(&partial, &mem, MR_PARTIAL_MAX);
+    mr_buf_init(&state, &mem, ARTIFACTS_MAX - model.len);
+    pack_state(o, seed, all, &partial, &state);
+    mr_out_artifact(out, "model", "application/x-msgpack", mr_buf_span(&model));
+    if (mr_buf_status(&state) == MR_OK)
+        mr_out_artifact(out, "state", "application/x-msgpack", mr_buf_span(&state));
+    else if (mr_buf_status(&state) == MR_E_LIMIT)
+        mr_out_finding(out, 0.5, "no state was kept: model and state together are over %d MiB, so rows that come later cannot "
+                       "join these; use fewer trees or a smaller sample", ARTIFACTS_MAX >> 20);
+    else
+        return mr_fail(err, mr_buf_status(&state), "no memory for the state");
     return MR_OK;
 }
 
-static mr_status finish(mr_ctx *ctx, const failure_config *o, const part *all, mr_out *out, mr_error *err) {
+static mr_status finish(mr_ctx *ctx, const failure_config *o, uint64_t seed, const mr_failure_rows *all, mr_out *out,
+                        mr_error *err) {
     mr_failures s;
     mr_failures_options study = {(size_t)o->trees, (size_t)o->subsample, (size_t)o->min_mode_size,
                                  (size_t)o->neighbours};
-    MR_TRY(mr_failures_study(&all->sample, all->names, &study, mr_ctx_seed(ctx), mr_ctx_arena(ctx),
-                             &(mr_ticker){tick, ctx}, &s, err));
+    MR_TRY(mr_failures_study(&all->sample, all->names, &study, seed, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &s, err));
     MR_TRY(put_result(ctx, o, all, &s, out, err));
-    return put_model(ctx, &s, out, err);
+    return put_artifacts(ctx, o, seed, all, &s, out, err);
 }
 
 static mr_status merge(mr_ctx *ctx, const void *config, const mr_partials *partials, mr_out *out) {
     mr_error err = {0};
-    part all = {0};
+    mr_failure_rows all = {0};
+    mr_failure_draw draw = draw_of(ctx, config);
     mr_status status = MR_OK;
     for (uint32_t i = 0; i < partials->count && status == MR_OK; i++)
-        status = add_part(ctx, config, partials->items[i], i == 0, &all, &err);
+        status = mr_failure_rows_add_packed(&all, mr_ctx_arena(ctx), &draw, partials->items[i], i == 0, &err);
     if (status == MR_OK) status = mr_sample_sort(&all.sample, &err);
     if (status == MR_OK && partials->last)
-        status = finish(ctx, config, &all, out, &err);
+        status = finish(ctx, config, draw.seed, &all, out, &err);
     else if (status == MR_OK)
-        put_part(&all, mr_out_partial_buf(out));
+        mr_failure_rows_pack(&all, mr_out_partial_buf(out));
     return err.status == MR_OK ? status : refuse(ctx, &err);
 }
 
-/* ---- apply ---- */
+/* ---- apply: a model scores rows, a state takes them in ---- */
 
 static mr_status read_labelled(mr_unpack *u, mr_arena *arena, mr_failures *s, mr_error *err) {
     uint64_t n, neighbours;
@@ -464,17 +449,68 @@ static mr_status score_rows(mr_ctx *ctx, const mr_failures *s, past *p, const mr
     return MR_OK;
 }
 
+static mr_status apply_model(mr_ctx *ctx, const failure_config *o, mr_span bytes, const mr_batch *batch, mr_out *out,
+                             mr_error *err) {
+    mr_failures s = {0};
+    past p;
+    MR_TRY(read_model(ctx, bytes, &s, err));
+    MR_TRY(mr_same_names((mr_names){batch->width, batch->feature_names}, s.names, "the model", err));
+    MR_TRY(past_failures(ctx, &s, (size_t)o->nearest, &p, err));
+    return score_rows(ctx, &s, &p, batch, out);
+}
+
+static bool is_state(mr_span bytes) {
+    mr_unpack u;
+    mr_error err;
+    mr_unpack_init(&u, bytes);
+    return mr_unpack_magic(&u, state_magic, 3 + BOUND, &err) == MR_OK;
+}
+
+/* *draw gets the state's seed; the options must be those of the state. */
+static mr_status read_state(mr_ctx *ctx, const failure_config *o, mr_span bytes, mr_failure_draw *draw, mr_failure_rows *all,
+                            mr_error *err) {
+    mr_unpack u;
+    mr_span partial;
+    int64_t was;
+    *draw = draw_of(ctx, o);
+    mr_unpack_init(&u, bytes);
+    MR_TRY(mr_unpack_magic(&u, state_magic, 3 + BOUND, err));
+    MR_TRY(mr_unpack_u64(&u, UINT64_MAX, &draw->seed, err));
+    for (size_t i = 0; i < BOUND; i++) {
+        MR_TRY(mr_unpack_i64(&u, &was, err));
+        if (was != bound_value(o, i))
+            return mr_fail(err, MR_E_INVALID, "the state was left by a run with %s=%lld, and this one has %lld: apply it with "
+                           "the same options", bound[i].name, (long long)was, (long long)bound_value(o, i));
+    }
+    MR_TRY(mr_unpack_bin(&u, MR_PARTIAL_MAX, &partial, err));
+    MR_TRY(mr_failure_rows_add_packed(all, mr_ctx_arena(ctx), draw, partial, true, err));
+    return mr_failure_rows_check(all, err);
+}
+
+/* As if the new rows had stood behind the old ones from the beginning: the same bytes as a run over all of them. */
+static mr_status update(mr_ctx *ctx, const failure_config *o, mr_span bytes, const mr_batch *batch, mr_out *out,
+                        mr_error *err) {
+    mr_failure_rows all;
+    mr_failure_draw draw;
+    if (batch->first > 0)
+        return mr_fail(err, MR_E_INVALID, "row %llu begins a second batch, and a state takes in its new rows as one: give a "
+                       "larger batch size", (unsigned long long)batch->first);
+    MR_TRY(read_state(ctx, o, bytes, &draw, &all, err));
+    MR_TRY(mr_same_names((mr_names){batch->width, batch->feature_names}, all.names, "the state", err));
+    MR_TRY(mr_failure_rows_add(&all, batch, all.rows, &(mr_ticker){tick, ctx}, err));
+    MR_TRY(mr_sample_sort(&all.sample, err));
+    return finish(ctx, o, draw.seed, &all, out, err);
+}
+
 static mr_status apply(mr_ctx *ctx, const void *config, const mr_artifact *artifact, const mr_batch *batch,
                        mr_out *out) {
     mr_error err = {0};
-    mr_failures s = {0};
-    past p;
-    if (mr_check_features(batch, WIDTH_MAX, &err) != MR_OK ||
-        read_model(ctx, artifact->bytes, &s, &err) != MR_OK ||
-        mr_same_names((mr_names){batch->width, batch->feature_names}, s.names, "the model", &err) != MR_OK ||
-        past_failures(ctx, &s, (size_t)((const failure_config *)config)->nearest, &p, &err) != MR_OK)
-        return refuse(ctx, &err);
-    return score_rows(ctx, &s, &p, batch, out);
+    mr_status status = mr_check_features(batch, MR_FAILURE_WIDTH, &err);
+    if (status == MR_OK && is_state(artifact->bytes))
+        status = update(ctx, config, artifact->bytes, batch, out, &err);
+    else if (status == MR_OK)
+        status = apply_model(ctx, config, artifact->bytes, batch, out, &err);
+    return err.status == MR_OK ? status : refuse(ctx, &err);
 }
 
 /* Long rows fail. */
@@ -494,10 +530,10 @@ const mr_component mr_component_failure_mode_analyzer = {
     .kind = MR_LEARNER,
     .shape = MR_MERGE,
     .tier = 2,
-    .version = 1,
+    .version = 2,
     .columns = MR_COL_FEATURES,
     .columns_wanted = MR_COL_SUCCESS,
-    .capabilities = (const char *const[]){"anomaly", "failure_modes", "prediction", NULL},
+    .capabilities = (const char *const[]){"anomaly", "failure_modes", "prediction", "update", NULL},
     .options = options,
     .config_size = sizeof(failure_config),
     .outputs = outputs,
