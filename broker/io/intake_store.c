@@ -226,7 +226,10 @@ static mr_status pick_new(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, n
     for (uint32_t i = 0; i < r->count; i++)
         if (r->first[i] == i) w->ask[n++] = r->hash[i];
     MR_TRY(read_ids(pg, r, w->ask, n, p, w->id, err));
-    for (uint32_t i = 0; i < r->count; i++) *count += w->fresh[i] = r->first[i] == i && !w->id[i];
+    for (uint32_t i = 0; i < r->count; i++) {
+        w->fresh[i] = r->first[i] == i && !w->id[i];
+        *count += w->fresh[i];
+    }
     return MR_OK;
 }
 
