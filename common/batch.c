@@ -135,9 +135,29 @@ static mr_status no_memory(mr_error *err) {
     return mr_fail(err, MR_E_MEMORY, "segment: its rows do not fit into the memory that is allowed");
 }
 
-/* The header, checked. `names` is left at the array of feature names and `u` behind it. */
-static mr_status read_header(mr_unpack *u, mr_batch *b, mr_unpack *names, mr_error *err) {
-    uint32_t count, name_count;
+/* Walks over the array of feature names; `*all` (out): its bytes. Names that are the same as before are known to be right. */
+static mr_status walk_names(mr_unpack *u, uint64_t width, const mr_segment_names *known, mr_span *all, mr_error *err) {
+    uint32_t count;
+    mr_span found;
+    const uint8_t *start = u->at;
+    *all = (mr_span){start, (size_t)(u->end - start)};
+    if (known && known->bytes.len && known->width == width && known->bytes.len <= all->len &&
+        !memcmp(start, known->bytes.data, known->bytes.len)) {
+        u->at += known->bytes.len;
+        all->len = known->bytes.len;
+        return MR_OK;
+    }
+    MR_TRY(mr_unpack_array(u, WIDTH_MAX, &count, err));
+    if (count != 0 && count != width)
+        return mr_fail(err, MR_E_PROTOCOL, "%u feature names for %llu features", count, (unsigned long long)width);
+    for (uint32_t i = 0; i < count; i++) MR_TRY(mr_unpack_str(u, NAME_MAX_BYTES, &found, err));
+    all->len = (size_t)(u->at - start);
+    return MR_OK;
+}
+
+/* The header, checked. `names`: the bytes of the array of feature names. */
+static mr_status read_header(mr_unpack *u, mr_batch *b, const mr_segment_names *known, mr_span *names, mr_error *err) {
+    uint32_t count;
     mr_span found;
     uint64_t rows, columns, width;
     MR_TRY(mr_unpack_array(u, 7, &count, err));
@@ -149,12 +169,7 @@ static mr_status read_header(mr_unpack *u, mr_batch *b, mr_unpack *names, mr_err
     MR_TRY(mr_unpack_u64(u, ROWS_MAX, &rows, err));
     MR_TRY(mr_unpack_u64(u, ALL_COLUMNS, &columns, err));
     MR_TRY(mr_unpack_u64(u, WIDTH_MAX, &width, err));
-    *names = *u;
-    MR_TRY(mr_unpack_array(u, WIDTH_MAX, &name_count, err));
-    if (name_count != 0 && name_count != width)
-        return mr_fail(err, MR_E_PROTOCOL, "%u feature names for %llu features", name_count,
-                       (unsigned long long)width);
-    for (uint32_t i = 0; i < name_count; i++) MR_TRY(mr_unpack_str(u, NAME_MAX_BYTES, &found, err));
+    MR_TRY(walk_names(u, width, known, names, err));
     b->rows = (uint32_t)rows;
     b->columns = (uint32_t)columns;
     b->width = (uint32_t)width;
@@ -253,8 +268,10 @@ static const mr_span *copy_texts(mr_span block, uint32_t rows, mr_arena *arena) 
     return spans;
 }
 
-static mr_status copy_names(mr_unpack names, mr_arena *arena, mr_batch *b, mr_error *err) {
+static mr_status copy_names(mr_span bytes, mr_arena *arena, const char *const **out, mr_error *err) {
     uint32_t count;
+    mr_unpack names;
+    mr_unpack_init(&names, bytes);
     MR_TRY(mr_unpack_array(&names, WIDTH_MAX, &count, err));
     if (count == 0) return MR_OK;
     const char **list = mr_arena_alloc(arena, count, sizeof *list);
@@ -265,7 +282,23 @@ static mr_status copy_names(mr_unpack names, mr_arena *arena, mr_batch *b, mr_er
         list[i] = mr_arena_copy(arena, name.data, name.len);
         if (!list[i]) return no_memory(err);
     }
-    b->feature_names = list;
+    *out = list;
+    return MR_OK;
+}
+
+/* The names from before, when they are the same; else they are copied and kept instead. */
+static mr_status keep_names(mr_span bytes, mr_batch *b, mr_segment_names *known, mr_error *err) {
+    if (known->bytes.len != bytes.len || known->width != b->width || memcmp(known->bytes.data, bytes.data, bytes.len) != 0) {
+        mr_arena_reset(known->arena);
+        known->list = NULL;
+        known->bytes = (mr_span){0};
+        MR_TRY(copy_names(bytes, known->arena, &known->list, err));
+        char *copy = mr_arena_copy(known->arena, bytes.data, bytes.len);
+        if (!copy) return no_memory(err);
+        known->bytes = (mr_span){(const uint8_t *)copy, bytes.len};
+        known->width = b->width;
+    }
+    b->feature_names = known->list;
     return MR_OK;
 }
 
@@ -290,33 +323,37 @@ static mr_status in_segment(mr_span bytes, const mr_error *inner, mr_error *err)
 }
 
 mr_status mr_segment_check(mr_span bytes, uint32_t *columns, mr_error *err) {
-    mr_error inner = {0};
+    mr_error inner;
     mr_batch b = {0};
-    mr_unpack u, names;
-    mr_span blocks[BLOCKS] = {0};
+    mr_unpack u;
+    mr_span names, blocks[BLOCKS] = {0};
     mr_unpack_init(&u, bytes);
-    mr_status status = read_header(&u, &b, &names, &inner);
+    mr_status status = read_header(&u, &b, NULL, &names, &inner);
     if (status == MR_OK) status = read_blocks(&u, &b, blocks, &inner);
     if (status != MR_OK) return in_segment(bytes, &inner, err);
     *columns = b.columns;
     return MR_OK;
 }
 
-mr_status mr_segment_decode(mr_span bytes, uint32_t wanted, mr_arena *arena, mr_batch *out, mr_error *err) {
-    mr_error inner = {0};
+mr_status mr_segment_decode_like(mr_span bytes, uint32_t wanted, mr_segment_names *known, mr_arena *arena, mr_batch *out,
+                                 mr_error *err) {
+    mr_error inner;
     mr_batch b = {0};
-    mr_unpack u, names;
-    mr_span blocks[BLOCKS] = {0};
+    mr_unpack u;
+    mr_span names, blocks[BLOCKS] = {0};
     mr_unpack_init(&u, bytes);
-    mr_status status = read_header(&u, &b, &names, &inner);
+    mr_status status = read_header(&u, &b, known, &names, &inner);
     if (status == MR_OK) status = read_blocks(&u, &b, blocks, &inner);
     if (status != MR_OK) return in_segment(bytes, &inner, err);
     b.columns &= wanted;
-    if (b.columns & MR_COL_FEATURES)
-        MR_TRY(copy_names(names, arena, &b, err));
-    else
-        b.width = 0;
+    if (!(b.columns & MR_COL_FEATURES)) b.width = 0;
+    else if (known) MR_TRY(keep_names(names, &b, known, err));
+    else MR_TRY(copy_names(names, arena, &b.feature_names, err));
     MR_TRY(copy_columns(blocks, arena, &b, err));
     *out = b;
     return MR_OK;
+}
+
+mr_status mr_segment_decode(mr_span bytes, uint32_t wanted, mr_arena *arena, mr_batch *out, mr_error *err) {
+    return mr_segment_decode_like(bytes, wanted, NULL, arena, out, err);
 }

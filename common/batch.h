@@ -68,4 +68,16 @@ mr_status mr_segment_check(mr_span bytes, uint32_t *columns, mr_error *err) MR_M
  * rows x width little-endian numbers, row-major. E_LIMIT when a segment cannot be so large. */
 mr_status mr_segment_matrix(uint32_t rows, uint32_t width, mr_buf *out) MR_MUST_CHECK;
 
+/* The feature names of the segment before: those of one step are all the same. */
+typedef struct mr_segment_names {
+    mr_arena *arena; /* the caller's, for these alone */
+    mr_span bytes;
+    uint32_t width;
+    const char *const *list;
+} mr_segment_names;
+
+/* As mr_segment_decode, with names borrowed from `known` until its next use. */
+mr_status mr_segment_decode_like(mr_span bytes, uint32_t wanted, mr_segment_names *known, mr_arena *arena, mr_batch *out,
+                                 mr_error *err) MR_MUST_CHECK;
+
 #endif

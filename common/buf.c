@@ -37,7 +37,7 @@ static bool reserve(mr_buf *b, size_t n) {
     size_t cap = b->cap ? b->cap : 256;
     while (cap < b->len + n) cap *= 2;
     if (cap > b->max) cap = b->max;
-    uint8_t *fresh = mr_grow(b->mem, b->data, b->cap, cap, 1);
+    uint8_t *fresh = mr_grow_raw(b->mem, b->data, b->cap, cap, 1);
     if (!fresh) {
         b->status = MR_E_MEMORY;
         return false;

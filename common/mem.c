@@ -1,6 +1,7 @@
 #include "common/mem.h"
 #include "common/status.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,10 +23,20 @@ static void *resize(const mr_mem *mem, void *p, size_t old_size, size_t size) {
     return mem->resize(mem->self, p, old_size, size);
 }
 
-void *mr_grow(const mr_mem *mem, void *p, size_t old_n, size_t n, size_t size) {
+void mr_heap_keep(void) {
+    enum { KEEP = 64 << 20, MAPPED_FROM = 16 << 20 };
+    mallopt(M_TRIM_THRESHOLD, KEEP);
+    mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+}
+
+void *mr_grow_raw(const mr_mem *mem, void *p, size_t old_n, size_t n, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes) || bytes == 0) return NULL;
-    char *fresh = resize(mem, p, old_n * size, bytes);
+    return resize(mem, p, old_n * size, bytes);
+}
+
+void *mr_grow(const mr_mem *mem, void *p, size_t old_n, size_t n, size_t size) {
+    char *fresh = mr_grow_raw(mem, p, old_n, n, size);
     if (fresh && n > old_n) memset(fresh + old_n * size, 0, (n - old_n) * size);
     return fresh;
 }

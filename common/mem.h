@@ -15,9 +15,15 @@ typedef struct mr_mem {
 /* The C heap. */
 const mr_mem *mr_heap(void);
 
+/* For programs that take and free buffers all the time: what was freed stays with the process (some 64 MiB of it), where it
+ * would else go back to the kernel and come again page by page. */
+void mr_heap_keep(void);
+
 /* `mem` may be NULL for the heap. Memory from mr_new is zeroed; NULL when there is none or n * size overflows. */
 void *mr_new(const mr_mem *mem, size_t n, size_t size);
 void *mr_grow(const mr_mem *mem, void *p, size_t old_n, size_t n, size_t size);
+/* As mr_grow, but what is new is not zeroed: for bytes that are written before anybody reads them. */
+void *mr_grow_raw(const mr_mem *mem, void *p, size_t old_n, size_t n, size_t size);
 void mr_free(const mr_mem *mem, void *p, size_t n, size_t size);
 
 /* A chain of blocks that is freed as one, with a ceiling on the sum of what was asked for. */

@@ -35,6 +35,7 @@ static mr_status load_settings(mr_broker *b, const mr_args *args, mr_error *err)
 static mr_status serve(mr_broker *b, const mr_args *args, mr_error *err) {
     MR_TRY(load_settings(b, args, err));
     MR_TRY(mr_crypto_init(err));
+    mr_heap_keep();
     mr_status s = mr_broker_start(b, err);
     if (s == MR_OK) s = mr_broker_serve(b, err);
     if (s == MR_E_INTERNAL) /* stalled: a thread may be stuck, so nothing is waited for; the database has all */

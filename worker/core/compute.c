@@ -47,6 +47,7 @@ typedef struct compute {
     const mr_component *running;
     kept kept;
     mr_arena *rows;         /* of small inputs */
+    mr_segment_names names; /* of the last one */
     mr_log log;
     mr_slot_log said;       /* by the running call */
 } compute;
@@ -183,11 +184,11 @@ static mr_status run_merge(const task *t, mr_call *call, mr_outcome *out, mr_err
     return status;
 }
 
-static mr_status run_process(const task *t, mr_arena *arena, mr_call *call, mr_outcome *out, mr_error *err) {
+static mr_status run_process(compute *c, const task *t, mr_arena *arena, mr_call *call, mr_outcome *out, mr_error *err) {
     mr_batch batch;
     uint32_t wanted = t->component->columns | t->component->columns_wanted;
     if (call->reducer) wanted |= call->reducer->columns | call->reducer->columns_wanted;
-    MR_TRY(mr_segment_decode(t->input, wanted, arena, &batch, err));
+    MR_TRY(mr_segment_decode_like(t->input, wanted, &c->names, arena, &batch, err));
     call->batch = &batch;
     mr_status status = mr_run_call(call, out);
     if (status != MR_OK) *err = out->err;
@@ -218,7 +219,7 @@ static mr_status run_input(compute *c, task *t, mr_call *call, mr_outcome *out, 
     if (!arena) return mr_fail(err, MR_E_MEMORY, "no memory for the rows");
     mr_arena_reset(arena);
     mr_status status = take_given(c, t, arena, &things, call, err);
-    if (status == MR_OK) status = t->job.level ? run_merge(t, call, out, err) : run_process(t, arena, call, out, err);
+    if (status == MR_OK) status = t->job.level ? run_merge(t, call, out, err) : run_process(c, t, arena, call, out, err);
     mr_arena_free(&large);
     return status;
 }
@@ -408,7 +409,8 @@ static bool open_boxes(compute *c) {
     c->answered = answered;
     c->next = c->told = atomic_load(&c->answered->jobs);
     c->rows = mr_arena_new(NULL, 8 * (size_t)MR_BOX_INPUT + (1 << 20));
-    return c->rows != NULL;
+    c->names.arena = mr_arena_new(NULL, 64 << 20);
+    return c->rows && c->names.arena;
 }
 
 int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
@@ -433,5 +435,6 @@ int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
     }
     forget_kept(&c.kept);
     mr_arena_free(&c.rows);
+    mr_arena_free(&c.names.arena);
     return status == MR_E_CANCELLED ? 0 : 1;
 }

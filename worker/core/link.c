@@ -155,7 +155,7 @@ static void take_open(mr_link *l, uint64_t now_ms, const mr_wire *m, mr_span bod
         mr_link_on_ack(l, now_ms, &m->as.ack);
         break;
     case MR_MSG_CANCEL:
-        mr_link_on_cancel(l, now_ms, &m->as.cancel);
+        mr_link_on_cancel(l, &m->as.cancel);
         break;
     default:
         break; /* a heartbeat, or something that a newer broker says */
@@ -192,10 +192,11 @@ void mr_link_lately(uint32_t *mean, uint64_t v) {
 
 void mr_link_done(mr_link *l, uint64_t now_ms, const mr_slot_done *done, mr_buf *body) {
     enum { BESIDES_US = 5 }; /* what an attempt costs beside its call */
+    (void)now_ms; /* the result goes with the next tick */
     link_item *item = mr_link_item_find(l, done->attempt);
     mr_link_lately(&l->pace_us, done->compute_us + BESIDES_US);
     if (item)
-        mr_link_hold(l, now_ms, item, done, body);
+        mr_link_hold(l, item, done, body);
     else
         mr_buf_free(body); /* it was released */
 }
@@ -207,7 +208,7 @@ void mr_link_tick(mr_link *l, uint64_t now_ms) {
         mr_link_lose(l, now_ms, "no welcome in time");
     if (l->session == SESSION_OPEN && now_ms - l->heard_ms >= l->lost_after_ms)
         mr_link_lose(l, now_ms, "nothing heard from the broker");
-    mr_link_start_ready(l, now_ms);
+    mr_link_start_ready(l);
     if (l->session != SESSION_OPEN) return;
     mr_link_send_due(l, now_ms);
     mr_link_fetch_again(l, now_ms);

@@ -37,7 +37,7 @@ static bool describe(mr_link *l, link_held *h, const mr_slot_done *done) {
 static bool append(mr_link *l, link_held *h) {
     HASH_ADD(hh, l->held_of, result.attempt, sizeof h->result.attempt, h);
     if (!h->hh.tbl) return false;
-    DL_APPEND(l->held, h);
+    DL_APPEND(l->fresh, h);
     l->held_count++;
     l->held_bytes += h->body.cap;
     return true;
@@ -72,7 +72,7 @@ static link_held *held_of(mr_link *l, const mr_wire_work_item *w, const mr_slot_
     return NULL;
 }
 
-void mr_link_hold(mr_link *l, uint64_t now_ms, link_item *item, const mr_slot_done *done, mr_buf *body) {
+void mr_link_hold(mr_link *l, link_item *item, const mr_slot_done *done, mr_buf *body) {
     link_held *h = held_of(l, &item->work, done, body);
     if (body) mr_buf_free(body);
     if (!h || !append(l, h)) { /* then the attempt goes back, and the broker makes another */
@@ -81,16 +81,14 @@ void mr_link_hold(mr_link *l, uint64_t now_ms, link_item *item, const mr_slot_do
         mr_link_item_remove(l, item);
         return;
     }
-    h->send_at_ms = now_ms;
-    if (now_ms < l->due_ms) l->due_ms = now_ms;
     l->totals.finished++;
     mr_link_item_remove(l, item);
 }
 
-void mr_link_answer(mr_link *l, uint64_t now_ms, link_item *item, mr_status status, const char *text) {
+void mr_link_answer(mr_link *l, link_item *item, mr_status status, const char *text) {
     mr_slot_done done = {.attempt = item->work.attempt, .status = status};
     snprintf(done.text, sizeof done.text, "%s", text);
-    mr_link_hold(l, now_ms, item, &done, NULL);
+    mr_link_hold(l, item, &done, NULL);
 }
 
 static link_held *held_find(const mr_link *l, uint64_t attempt) {
@@ -103,13 +101,15 @@ bool mr_link_holds(const mr_link *l, uint64_t attempt) { return held_find(l, att
 
 static void drop(mr_link *l, link_held *h) {
     HASH_DELETE(hh, l->held_of, h);
-    DL_DELETE(l->held, h);
+    if (h->sent) DL_DELETE(l->held, h);
+    else DL_DELETE(l->fresh, h);
     l->held_count--;
     l->held_bytes -= h->body.cap;
     free_held(l, h);
 }
 
 void mr_link_forget_held(mr_link *l) {
+    while (l->fresh) drop(l, l->fresh);
     while (l->held) drop(l, l->held);
 }
 
@@ -133,7 +133,15 @@ static bool flush(mr_link *l, uint64_t now_ms) {
     }
     mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = out->item, .item_count = out->items}};
     if (mr_link_send(l, &m, body) == MR_E_FULL) return false;
-    for (uint32_t i = 0; i < out->results; i++) out->held[i]->send_at_ms = now_ms + l->config.resend_ms;
+    for (uint32_t i = 0; i < out->results; i++) {
+        link_held *h = out->held[i];
+        h->send_at_ms = now_ms + l->config.resend_ms;
+        if (h->sent) continue;
+        DL_DELETE(l->fresh, h);
+        DL_APPEND(l->held, h);
+        h->sent = true;
+        if (h->send_at_ms < l->due_ms) l->due_ms = h->send_at_ms;
+    }
     begin_message(out);
     return true;
 }
@@ -177,25 +185,39 @@ static void add(const mr_link *l, link_held *h) {
     item->hashes = (mr_span){out->hashes[at], 0};
 }
 
-void mr_link_send_due(mr_link *l, uint64_t now_ms) {
+/* What was sent and not acknowledged for too long. */
+static bool send_again(mr_link *l, uint64_t now_ms) {
     link_held *h;
-    if (now_ms < l->due_ms) return;
-    l->due_ms = now_ms; /* until all went well */
-    begin_message(l->out);
+    if (now_ms < l->due_ms) return true;
     DL_FOREACH(l->held, h) {
         if (now_ms < h->send_at_ms) continue;
+        if (!has_room(l, l->out, h) && !flush(l, now_ms)) return false;
+        add(l, h);
+    }
+    if (!flush(l, now_ms)) return false;
+    l->due_ms = UINT64_MAX;
+    DL_FOREACH(l->held, h) if (h->send_at_ms < l->due_ms) l->due_ms = h->send_at_ms;
+    return true;
+}
+
+void mr_link_send_due(mr_link *l, uint64_t now_ms) {
+    link_held *h, *next;
+    begin_message(l->out);
+    if (!send_again(l, now_ms)) return;
+    DL_FOREACH_SAFE(l->fresh, h, next) {
         if (!has_room(l, l->out, h) && !flush(l, now_ms)) return;
         add(l, h);
     }
-    if (!flush(l, now_ms)) return;
-    l->due_ms = UINT64_MAX;
-    DL_FOREACH(l->held, h) if (h->send_at_ms < l->due_ms) l->due_ms = h->send_at_ms;
+    (void)!flush(l, now_ms);
 }
 
 void mr_link_all_due(mr_link *l) {
     link_held *h;
-    DL_FOREACH(l->held, h) h->send_at_ms = 0;
-    l->due_ms = 0;
+    DL_FOREACH(l->held, h) h->sent = false;
+    DL_CONCAT(l->held, l->fresh);
+    l->fresh = l->held;
+    l->held = NULL;
+    l->due_ms = UINT64_MAX;
 }
 
 /* ---- acknowledgements ---- */
@@ -219,7 +241,7 @@ void mr_link_on_ack(mr_link *l, uint64_t now_ms, const mr_wire_ack *ack) {
     for (uint32_t i = 0; i < ack->item_count; i++) {
         const mr_wire_ack_item *a = &ack->items[i];
         uint32_t count = a->count > 1 ? a->count : 1;
-        for (uint32_t k = 0; k < count && k < AT_ONCE && l->held; k++) {
+        for (uint32_t k = 0; k < count && k < AT_ONCE && l->held_count; k++) {
             link_held *h = held_find(l, a->attempt + k);
             if (h) acknowledge(l, now_ms, h, a->verdict);
         }

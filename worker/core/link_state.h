@@ -7,6 +7,9 @@
 #include "worker/core/link.h"
 
 #define HASH_NONFATAL_OOM 1 /* hh.tbl is NULL when there was no memory */
+/* All keys are attempt numbers, which mostly follow one another. */
+#define HASH_FUNCTION(key, length, out) ((out) = mr_link_spread((key), (length)))
+#include <string.h>
 #include <uthash.h>
 
 enum { LINK_STEPS_MAX = 65536, LINK_FETCH_CHUNK = 4 * 1024 * 1024 };
@@ -24,6 +27,12 @@ typedef struct link_step {
     char name[MR_MAX_STEP_COMPONENT + 1];
     mr_buf options;
 } link_step;
+
+static inline unsigned mr_link_spread(const void *attempt, size_t length) {
+    uint64_t v = 0;
+    memcpy(&v, attempt, length < sizeof v ? length : sizeof v);
+    return (unsigned)(v * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+}
 
 typedef enum link_item_state {
     ITEM_FETCHING, /* its input is on the way, in pieces */
@@ -55,6 +64,7 @@ typedef struct link_held {
     mr_wire_result_item result; /* its spans point into `more` */
     link_more *more;            /* NULL: neither text nor artifacts */
     mr_buf body;
+    bool sent;                  /* on l->held; else on l->fresh */
     uint64_t send_at_ms;
     UT_hash_handle hh; /* by result.attempt */
 } link_held;
@@ -94,10 +104,11 @@ struct mr_link {
     link_step *steps;
     uint32_t step_count, step_cap, step_oldest;
     link_item *items, *item_of; /* in the order they came; by attempt */
-    link_held *held, *held_of;  /* in the order they ended; by attempt */
+    link_held *fresh;           /* results that were not sent in this session, in the order they ended */
+    link_held *held, *held_of;  /* those that were, in the order of sending; and all of them by attempt */
     uint32_t item_count, held_count, ready, running;
     size_t held_bytes;
-    uint64_t due_ms; /* no result is to be sent before */
+    uint64_t due_ms; /* nothing of `held` is to be sent again before */
     link_out *out;
     mr_link_stats totals;
 };
@@ -113,8 +124,8 @@ void mr_link_lately(uint32_t *mean, uint64_t v);
 void mr_link_on_step(mr_link *l, const mr_wire_step *step);
 void mr_link_on_work(mr_link *l, uint64_t now_ms, const mr_wire_work *work, mr_span body);
 void mr_link_on_blob(mr_link *l, uint64_t now_ms, const mr_wire_blob *blob, mr_span body);
-void mr_link_on_cancel(mr_link *l, uint64_t now_ms, const mr_wire_cancel *cancel);
-void mr_link_start_ready(mr_link *l, uint64_t now_ms);
+void mr_link_on_cancel(mr_link *l, const mr_wire_cancel *cancel);
+void mr_link_start_ready(mr_link *l);
 void mr_link_fetch_again(mr_link *l, uint64_t now_ms);
 void mr_link_top_up(mr_link *l);
 /* Forgets what has not started; with `tell` the broker hears of it. `running` takes those that run too. */
@@ -127,8 +138,8 @@ void mr_link_item_remove(mr_link *l, link_item *item);
 
 /* link_held.c */
 /* The outcome of an item, which is removed. `body` is taken and may be NULL. */
-void mr_link_hold(mr_link *l, uint64_t now_ms, link_item *item, const mr_slot_done *done, mr_buf *body);
-void mr_link_answer(mr_link *l, uint64_t now_ms, link_item *item, mr_status status, const char *text);
+void mr_link_hold(mr_link *l, link_item *item, const mr_slot_done *done, mr_buf *body);
+void mr_link_answer(mr_link *l, link_item *item, mr_status status, const char *text);
 bool mr_link_holds(const mr_link *l, uint64_t attempt);
 void mr_link_on_ack(mr_link *l, uint64_t now_ms, const mr_wire_ack *ack);
 void mr_link_send_due(mr_link *l, uint64_t now_ms);

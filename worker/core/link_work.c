@@ -171,15 +171,15 @@ void mr_link_fetch_again(mr_link *l, uint64_t now_ms) {
         if (i->state == ITEM_FETCHING && now_ms - i->asked_ms >= l->config.resend_ms) ask(l, now_ms, i);
 }
 
-static void refuse_input(mr_link *l, uint64_t now_ms, link_item *item) {
-    mr_link_answer(l, now_ms, item, MR_E_CORRUPT, "the input's bytes do not match their hash");
+static void refuse_input(mr_link *l, link_item *item) {
+    mr_link_answer(l, item, MR_E_CORRUPT, "the input's bytes do not match their hash");
 }
 
-static void check_input(mr_link *l, uint64_t now_ms, link_item *item) {
+static void check_input(mr_link *l, link_item *item) {
     if (input_is_sound(item))
         mr_link_item_state(l, item, ITEM_READY);
     else
-        refuse_input(l, now_ms, item);
+        refuse_input(l, item);
 }
 
 /* MR_E_FULL when no slot is free. */
@@ -200,12 +200,12 @@ static mr_status start(mr_link *l, link_item *item, mr_span input, mr_error *err
 }
 
 /* False when it has to wait for a slot. */
-static bool start_now(mr_link *l, uint64_t now_ms, link_item *item, mr_span input) {
+static bool start_now(mr_link *l, link_item *item, mr_span input) {
     mr_error err = {0};
     mr_status status = start(l, item, input, &err);
     if (status == MR_E_FULL) return false;
     if (status != MR_OK) {
-        mr_link_answer(l, now_ms, item, status, err.text);
+        mr_link_answer(l, item, status, err.text);
         return true;
     }
     mr_link_item_state(l, item, ITEM_RUNNING);
@@ -214,22 +214,22 @@ static bool start_now(mr_link *l, uint64_t now_ms, link_item *item, mr_span inpu
 }
 
 /* Straight from the message into a slot, when nothing waits that came before. */
-static void take_inline(mr_link *l, uint64_t now_ms, link_item *item, mr_span bytes) {
+static void take_inline(mr_link *l, link_item *item, mr_span bytes) {
     if (!is_sound(&item->work, bytes)) {
-        refuse_input(l, now_ms, item);
+        refuse_input(l, item);
         return;
     }
-    if (!l->ready && start_now(l, now_ms, item, bytes)) return;
+    if (!l->ready && start_now(l, item, bytes)) return;
     mr_buf_put(&item->input, bytes.data, bytes.len);
     if (mr_buf_status(&item->input) != MR_OK)
-        mr_link_answer(l, now_ms, item, MR_E_MEMORY, "no memory for the input");
+        mr_link_answer(l, item, MR_E_MEMORY, "no memory for the input");
     else
         mr_link_item_state(l, item, ITEM_READY);
 }
 
 static void get_input(mr_link *l, uint64_t now_ms, link_item *item, mr_span bytes) {
     if (item->work.inlined) {
-        take_inline(l, now_ms, item, bytes);
+        take_inline(l, item, bytes);
         return;
     }
     if (l->port.cached && l->port.cached(l->port.self, &item->work.hash, item->work.size, &item->input) &&
@@ -247,22 +247,22 @@ void mr_link_on_blob(mr_link *l, uint64_t now_ms, const mr_wire_blob *blob, mr_s
     while (i && !(i->state == ITEM_FETCHING && i->request == blob->request)) i = i->next;
     if (!i) return; /* of an earlier request */
     if (blob->status != MR_OK) {
-        mr_link_answer(l, now_ms, i, mr_status_of(blob->status)->status, "the broker did not have the input");
+        mr_link_answer(l, i, mr_status_of(blob->status)->status, "the broker did not have the input");
         return;
     }
     bool fits = blob->total == i->work.size && blob->offset == i->input.len && body.len &&
                 body.len <= i->work.size - i->input.len;
     if (!fits) {
-        mr_link_answer(l, now_ms, i, MR_E_CORRUPT, "the pieces of the input do not fit together");
+        mr_link_answer(l, i, MR_E_CORRUPT, "the pieces of the input do not fit together");
         return;
     }
     mr_buf_put(&i->input, body.data, body.len);
     if (mr_buf_status(&i->input) != MR_OK)
-        mr_link_answer(l, now_ms, i, MR_E_MEMORY, "no memory for the input");
+        mr_link_answer(l, i, MR_E_MEMORY, "no memory for the input");
     else if (i->input.len < i->work.size)
         ask(l, now_ms, i);
     else
-        check_input(l, now_ms, i);
+        check_input(l, i);
 }
 
 /* ---- work ---- */
@@ -294,7 +294,7 @@ static void take(mr_link *l, uint64_t now_ms, const mr_wire_work_item *w, mr_spa
                  (unsigned long long)w->size, l->config.input_max);
     }
     if (status != MR_OK)
-        mr_link_answer(l, now_ms, item, status, text);
+        mr_link_answer(l, item, status, text);
     else
         get_input(l, now_ms, item, bytes);
 }
@@ -332,23 +332,23 @@ void mr_link_on_work(mr_link *l, uint64_t now_ms, const mr_wire_work *work, mr_s
     }
 }
 
-void mr_link_on_cancel(mr_link *l, uint64_t now_ms, const mr_wire_cancel *cancel) {
+void mr_link_on_cancel(mr_link *l, const mr_wire_cancel *cancel) {
     for (uint32_t i = 0; i < cancel->attempt_count; i++) {
         link_item *item = mr_link_item_find(l, cancel->attempts[i]);
         if (!item) continue;
         if (item->state == ITEM_RUNNING)
             l->port.stop(l->port.self, item->work.attempt, MR_E_CANCELLED);
         else
-            mr_link_answer(l, now_ms, item, MR_E_CANCELLED, "cancelled before it started");
+            mr_link_answer(l, item, MR_E_CANCELLED, "cancelled before it started");
     }
 }
 
-void mr_link_start_ready(mr_link *l, uint64_t now_ms) {
+void mr_link_start_ready(mr_link *l) {
     link_item *i, *next;
     DL_FOREACH_SAFE(l->items, i, next) {
         if (!l->ready) return;
         if (i->state != ITEM_READY) continue;
-        if (!start_now(l, now_ms, i, mr_buf_span(&i->input))) return;
+        if (!start_now(l, i, mr_buf_span(&i->input))) return;
     }
 }
 

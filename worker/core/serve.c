@@ -251,6 +251,7 @@ mr_status mr_serve(const mr_worker_settings *settings, const mr_component *const
                    mr_error *err) {
     server s = {.settings = settings, .signals = -1};
     mr_buf catalogue;
+    mr_heap_keep();
     mr_log_init(&s.log, STDERR_FILENO, (mr_log_level)settings->log_level, settings->log_json);
     mr_buf_init(&catalogue, NULL, CATALOGUE_MAX);
     mr_status status = open_all(&s, table, program, &catalogue, err);
