@@ -237,7 +237,7 @@ static mr_status read_blocks(mr_unpack *u, const mr_batch *b, mr_span blocks[BLO
 
 static const double *copy_features(mr_span block, const mr_batch *b, mr_arena *arena) {
     size_t n = (size_t)b->rows * b->width;
-    double *v = mr_arena_alloc(arena, n, sizeof *v);
+    double *v = mr_arena_raw(arena, n, sizeof *v);
     if (!v || n == 0) return v;
     if (block.len == n * sizeof *v) return memcpy(v, block.data, block.len);
     for (size_t i = 0; i < n; i++) {
@@ -249,14 +249,14 @@ static const double *copy_features(mr_span block, const mr_batch *b, mr_arena *a
 }
 
 static const double *copy_numbers(mr_span block, uint32_t rows, mr_arena *arena) {
-    double *v = mr_arena_alloc(arena, rows, sizeof *v);
+    double *v = mr_arena_raw(arena, rows, sizeof *v);
     if (v && rows) memcpy(v, block.data, block.len);
     return v;
 }
 
 static const mr_span *copy_texts(mr_span block, uint32_t rows, mr_arena *arena) {
     size_t head = rows * sizeof(uint32_t);
-    mr_span *spans = mr_arena_alloc(arena, rows, sizeof *spans);
+    mr_span *spans = mr_arena_raw(arena, rows, sizeof *spans);
     const void *from = block.len > head ? block.data + head : NULL;
     const uint8_t *bytes = (const uint8_t *)mr_arena_copy(arena, from, block.len - head);
     if (!spans || !bytes) return NULL;

@@ -84,7 +84,7 @@ static size_t padding(const block *b, size_t align) {
     return (size_t)(-at & (align - 1));
 }
 
-void *mr_arena_alloc(mr_arena *a, size_t n, size_t size) {
+void *mr_arena_raw(mr_arena *a, size_t n, size_t size) {
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes) || bytes > a->ceiling - a->used) return NULL;
     size_t align = bytes >= BIG ? ALIGN_BIG : ALIGN_SMALL;
@@ -96,12 +96,19 @@ void *mr_arena_alloc(mr_arena *a, size_t n, size_t size) {
     b->used += bytes;
     a->used += bytes;
     if (a->used > a->peak) a->peak = a->used;
-    return memset(p, 0, bytes);
+    return p;
+}
+
+void *mr_arena_alloc(mr_arena *a, size_t n, size_t size) {
+    void *p = mr_arena_raw(a, n, size);
+    return p ? memset(p, 0, n * size) : NULL;
 }
 
 char *mr_arena_copy(mr_arena *a, const void *bytes, size_t n) {
-    char *p = n == SIZE_MAX ? NULL : mr_arena_alloc(a, n + 1, 1);
-    if (p && n) memcpy(p, bytes, n);
+    char *p = n == SIZE_MAX ? NULL : mr_arena_raw(a, n + 1, 1);
+    if (!p) return NULL;
+    if (n) memcpy(p, bytes, n);
+    p[n] = 0;
     return p;
 }
 

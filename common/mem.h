@@ -31,6 +31,8 @@ typedef struct mr_arena mr_arena;
 mr_arena *mr_arena_new(const mr_mem *mem, size_t ceiling);
 /* Zeroed, 16-byte aligned (64 from 4 KiB up); NULL over the ceiling. */
 void *mr_arena_alloc(mr_arena *a, size_t n, size_t size);
+/* The same, not zeroed: for what is written at once. */
+void *mr_arena_raw(mr_arena *a, size_t n, size_t size);
 /* A copy of `n` bytes with a NUL behind it. */
 char *mr_arena_copy(mr_arena *a, const void *bytes, size_t n);
 size_t mr_arena_used(const mr_arena *a);

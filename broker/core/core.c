@@ -56,9 +56,7 @@ static uint32_t in_hand(const mr_core *core) {
 /* All that an event may need: at most CANCEL, UNLOAD and RECORD_FAILURE for each work in hand, WORKER_LOST
  * for each worker, STEP_FINISHED for each step, RUN_FINISHED for each run; and one slot for a work. */
 static mr_status prepare(mr_core *core) {
-    size_t steps = 0;
-    for (uint32_t i = 0; i < core->runs; i++) steps += core->run[i]->ended ? 0 : core->run[i]->steps;
-    MR_TRY(mr_actions_reserve(core, 8 + 3 * (size_t)in_hand(core) + core->workers + steps + core->runs));
+    MR_TRY(mr_actions_reserve(core, 8 + 3 * (size_t)in_hand(core) + core->workers + core->steps + core->runs));
     return mr_works_reserve(core, 1);
 }
 

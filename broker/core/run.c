@@ -118,6 +118,7 @@ mr_status mr_run_planned(mr_core *core, const mr_run_plan *plan, mr_error *err) 
     }
     for (uint32_t i = 0; i < run->steps; i++) run->step[i].serial = core->next_serial++;
     core->run[core->runs++] = run;
+    core->steps += run->steps;
     mr_map_put(&core->by_run, run->id, run);
     if (run->id > core->highest_run) core->highest_run = run->id;
     return MR_OK;
@@ -299,6 +300,7 @@ static void end_run(mr_core *core, mr_run *run) {
     const mr_step *step = first_failed(run, &failed);
     if (run->state == MR_RUN_RUNNING) run->state = step ? MR_RUN_FAILED : MR_RUN_SUCCEEDED;
     run->ended = true;
+    core->steps -= run->steps;
     mr_action *a = mr_act(core, MR_ACT_RUN_FINISHED);
     a->key.run = run->id;
     a->state = run->state;

@@ -153,6 +153,7 @@ struct mr_core {
 
     mr_run **run;
     uint32_t runs, run_cap;
+    uint32_t steps;  /* of runs that have not ended */
     mr_map by_run;
     mr_step **live; /* the steps that are running in opened runs */
     uint32_t lives, live_cap;

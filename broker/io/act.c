@@ -347,6 +347,31 @@ void mr_broker_unload(mr_broker *b, mr_input *input) {
 
 /* ---- committing ---- */
 
+/* Results come and go by the thousand, all on this thread: their jobs are used again. */
+mr_commit_job *mr_broker_commit_new(mr_broker *b) {
+    mr_commit_job *job = b->spare_commits;
+    if (!job) return mr_new(NULL, 1, sizeof *job);
+    b->spare_commits = (mr_commit_job *)job->head.next;
+    b->spares--;
+    memset((char *)job + sizeof job->head, 0, sizeof *job - sizeof job->head);
+    job->head.status = MR_OK;
+    job->head.next = NULL;
+    return job;
+}
+
+void mr_broker_commit_free(mr_broker *b, mr_commit_job *job) {
+    enum { SPARES_MAX = 8192 };
+    if (!job) return;
+    if (b->spares == SPARES_MAX) {
+        mr_commit_job_free(job);
+        return;
+    }
+    mr_commit_job_clear(job);
+    job->head.next = (mr_job *)b->spare_commits;
+    b->spare_commits = job;
+    b->spares++;
+}
+
 static void commit_done(mr_broker *b, mr_job *head) {
     mr_commit_job *job = (mr_commit_job *)head;
     mr_event e = {.type = MR_EV_COMMITTED};
@@ -356,7 +381,7 @@ static void commit_done(mr_broker *b, mr_job *head) {
     e.as.committed.verdict = head->status == MR_OK ? job->verdict : MR_RETRY;
     const mr_live_run *run = mr_broker_run(b, job->key.run);
     if (run && run->stream && e.as.committed.verdict != MR_RETRY) mr_stream_done(b, run->stream, job);
-    mr_commit_job_free(job);
+    mr_broker_commit_free(b, job);
     mr_broker_event(b, &e);
 }
 
@@ -525,7 +550,7 @@ static void act_once(mr_broker *b, const mr_action *a) {
     case MR_ACT_ACK: ack(b, a); return;
     case MR_ACT_CANCEL_ATTEMPT: cancel_attempt(b, a); return;
     case MR_ACT_RECORD_FAILURE: record_failure(b, a); return;
-    case MR_ACT_DROP_BODY: mr_commit_job_free((mr_commit_job *)(uintptr_t)a->handle); return;
+    case MR_ACT_DROP_BODY: mr_broker_commit_free(b, (mr_commit_job *)(uintptr_t)a->handle); return;
     case MR_ACT_STEP_FINISHED: step_finished(b, a); return;
     case MR_ACT_RUN_FINISHED: run_finished(b, a); return;
     case MR_ACT_WORKER_LOST: worker_lost(b, a); return;

@@ -92,6 +92,9 @@ typedef struct mr_broker {
     uint64_t work_messages; /* that carried work */
     mr_out_acks out_acks;
     mr_out_jobs out_loads, out_commits;
+    mr_commit_job *spare_commits; /* used ones, by head.next */
+    uint32_t spares;
+    uint64_t round_ms;            /* the time of this round of the loop; 0: outside of one */
     mr_long_text long_text[MR_LONG_TEXTS]; /* a ring */
     uint32_t long_texts;
     size_t intake_bytes; /* of rows that wait to be stored */
@@ -131,6 +134,9 @@ const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest,
 /* act.c */
 /* Carries out the core's actions; at the end of every round of the loop, so that they go out in groups. */
 void mr_broker_act(mr_broker *b);
+/* Jobs of results; `job` may be NULL. */
+mr_commit_job *mr_broker_commit_new(mr_broker *b);
+void mr_broker_commit_free(mr_broker *b, mr_commit_job *job);
 /* Frees an input that the core gives back, or does not live to give back. */
 void mr_broker_unload(mr_broker *b, mr_input *input);
 /* Sends what fits; a peer that cannot take it is gone. `body` may be NULL; it is given. */

@@ -88,10 +88,16 @@ static const mr_pg_statement insert_run_end = {
 
 /* ---- a group of commits ---- */
 
-void mr_commit_job_free(mr_commit_job *job) {
-    if (!job) return;
+void mr_commit_job_clear(mr_commit_job *job) {
     mr_bytes_drop(job->frame);
     mr_free(NULL, job->artifact, job->artifacts, sizeof *job->artifact);
+    job->frame = NULL;
+    job->artifact = NULL;
+}
+
+void mr_commit_job_free(mr_commit_job *job) {
+    if (!job) return;
+    mr_commit_job_clear(job);
     mr_free(NULL, job, 1, sizeof *job);
 }
 

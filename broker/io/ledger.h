@@ -37,6 +37,8 @@ typedef struct mr_commit_job {
 } mr_commit_job;
 
 void mr_commit_job_free(mr_commit_job *job);
+/* Gives up what the job holds. */
+void mr_commit_job_clear(mr_commit_job *job);
 
 /* A failed attempt, to be appended. */
 typedef struct mr_failure_job {

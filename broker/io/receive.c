@@ -125,8 +125,8 @@ static bool hashes_match(const mr_commit_job *job) {
     return match;
 }
 
-static mr_commit_job *commit_job(const mr_peer *peer, const mr_wire_result_item *item) {
-    mr_commit_job *job = mr_new(NULL, 1, sizeof *job);
+static mr_commit_job *commit_job(mr_broker *b, const mr_peer *peer, const mr_wire_result_item *item) {
+    mr_commit_job *job = mr_broker_commit_new(b);
     if (!job) return NULL;
     job->head.work = mr_commit_work;
     job->key = (mr_work_key){item->run, item->step, item->level, item->index};
@@ -173,7 +173,7 @@ static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_
         give_result(b, peer->number, item, NULL);
         return NULL;
     }
-    mr_commit_job *job = commit_job(peer, item);
+    mr_commit_job *job = commit_job(b, peer, item);
     if (!job) return NULL; /* the worker keeps it and sends it again */
     job->frame = mr_bytes_share(frame);
     const char *wrong = mr_broker_cut_result(item, rest, job);
@@ -181,7 +181,7 @@ static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_
         give_result(b, peer->number, item, job);
         return NULL;
     }
-    mr_commit_job_free(job);
+    mr_broker_commit_free(b, job);
     if (!wrong) give_broken(b, peer->number, item);
     return wrong;
 }

@@ -18,10 +18,11 @@ enum { TICK_MS = 50, MESSAGES_A_ROUND = 256, CLIENT_IDLE_MS = 300000, ARENA_MAX 
 uint64_t mr_broker_now_ms(void) { return mr_clock_monotonic_ns() / 1000000u; }
 
 void mr_broker_event(mr_broker *b, const mr_event *event) {
-    mr_error err = {0};
-    if (mr_core_take(b->core, mr_broker_now_ms(), event, &err) == MR_OK) return;
+    mr_error err;
+    err.text[0] = 0;
+    if (mr_core_take(b->core, b->round_ms ? b->round_ms : mr_broker_now_ms(), event, &err) == MR_OK) return;
     MR_LOG(&b->log, MR_LOG_ERROR, "broker", "event_refused", MR_LOG_INT("type", event->type), MR_LOG_TEXT("reason", err.text));
-    if (event->type == MR_EV_RESULT) mr_commit_job_free((mr_commit_job *)(uintptr_t)event->as.result.body);
+    if (event->type == MR_EV_RESULT) mr_broker_commit_free(b, (mr_commit_job *)(uintptr_t)event->as.result.body);
 }
 
 mr_live_run *mr_broker_run(const mr_broker *b, uint64_t run) {
@@ -353,12 +354,13 @@ mr_status mr_broker_serve(mr_broker *b, mr_error *err) {
     for (;;) {
         mr_status s = mr_net_poll(items, 3, poll_ms(b), err);
         if (s != MR_OK && s != MR_E_INTERRUPTED) return s;
+        uint64_t now = b->round_ms = mr_broker_now_ms();
         receive_some(b);
         finish_jobs(b);
         take_signal(b);
-        uint64_t now = mr_broker_now_ms();
         tick(b, now);
         mr_broker_act(b);
+        b->round_ms = 0;
         if (drained(b, now)) break;
     }
     if (b->stop_status == MR_E_CONFLICT)
@@ -411,6 +413,10 @@ void mr_broker_stop(mr_broker *b) {
     b->phase = MR_STOPPED;
     settle(b);
     while (b->loaded) mr_broker_unload(b, b->loaded);
+    for (mr_commit_job *job; (job = b->spare_commits);) {
+        b->spare_commits = (mr_commit_job *)job->head.next;
+        mr_commit_job_free(job);
+    }
     mr_core_free(&b->core);
     free_runs(b);
     mr_peers_free(&b->peers);
