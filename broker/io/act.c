@@ -253,13 +253,15 @@ static bool repair(mr_broker *b, const mr_load_job *load) {
     return true;
 }
 
-static void loaded(mr_broker *b, uint32_t work, mr_bytes *bytes) {
+/* Takes the bytes. */
+static void loaded(mr_broker *b, uint32_t work, mr_bytes **bytes) {
     mr_input *input = mr_new(NULL, 1, sizeof *input);
     if (!input) {
         load_failed(b, work, MR_E_MEMORY, "no memory for an input");
         return;
     }
-    input->bytes = mr_bytes_share(bytes);
+    input->bytes = *bytes;
+    *bytes = NULL;
     DL_APPEND(b->loaded, input);
     mr_event e = {.type = MR_EV_LOADED};
     e.as.loaded.work = work;
@@ -285,7 +287,7 @@ static void load_done(mr_broker *b, mr_job *head) {
     mr_load_job *job = (mr_load_job *)head;
     mr_status s = head->status;
     bool stopped = s == MR_E_CANCELLED; /* the loader has stopped, and so does the core */
-    for (uint32_t i = 0; i < job->loaded && !stopped; i++) loaded(b, job->work[i], job->bytes[i]);
+    for (uint32_t i = 0; i < job->loaded && !stopped; i++) loaded(b, job->work[i], &job->bytes[i]);
     if (s != MR_OK && !stopped) {
         MR_LOG(&b->log, MR_LOG_WARN, "loader", "load_failed", MR_LOG_INT("run", job->key.run), MR_LOG_INT("step", job->key.step),
                MR_LOG_INT("batch", job->key.index + job->loaded), MR_LOG_TEXT("reason", head->error.text));

@@ -91,8 +91,10 @@ void mr_link_answer(mr_link *l, link_item *item, mr_status status, const char *t
     mr_link_hold(l, item, &done, NULL);
 }
 
+/* Acknowledgements mostly come in the order of sending. */
 static link_held *held_find(const mr_link *l, uint64_t attempt) {
     link_held *h = NULL;
+    if (l->held && l->held->result.attempt == attempt) return l->held;
     HASH_FIND(hh, l->held_of, &attempt, sizeof attempt, h);
     return h;
 }

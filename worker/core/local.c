@@ -46,7 +46,8 @@ static mr_status count_call(walk *w, const mr_outcome *o, mr_error *err) {
 
 static mr_call call_of(const walk *w, uint32_t level, uint32_t index, bool last) {
     const mr_local *run = w->run;
-    return (mr_call){.component = run->component,
+    return (mr_call){.cpu_time = true,
+                     .component = run->component,
                      .config = run->config,
                      .mem = run->mem,
                      .seed = run->seed,

@@ -97,7 +97,7 @@ static void give(mr_out *out, mr_outcome *outcome) {
 }
 
 static mr_status run_in(const mr_call *call, mr_arena *arena, mr_outcome *outcome) {
-    uint64_t start_ns = mr_clock_monotonic_ns(), cpu_ns = mr_clock_thread_cpu_ns();
+    uint64_t start_ns = mr_clock_monotonic_ns(), cpu_ns = call->cpu_time ? mr_clock_thread_cpu_ns() : 0;
     uint32_t deadline_ms = call->deadline_ms ? call->deadline_ms : call->component->deadline_ms;
     mr_ctx ctx = {.component = call->component,
                   .arena = arena,
@@ -118,7 +118,7 @@ static mr_status run_in(const mr_call *call, mr_arena *arena, mr_outcome *outcom
     if (status == MR_OK) give(&out, outcome);
     mr_out_free(&out);
     outcome->compute_us = (mr_clock_monotonic_ns() - start_ns) / 1000;
-    outcome->cpu_us = (mr_clock_thread_cpu_ns() - cpu_ns) / 1000;
+    outcome->cpu_us = call->cpu_time ? (mr_clock_thread_cpu_ns() - cpu_ns) / 1000 : 0;
     outcome->peak_bytes = mr_arena_peak(arena);
     return status;
 }

@@ -22,6 +22,7 @@ typedef struct mr_call {
     const mr_given *given; /* by other steps; what is to be read reaches `process`, and of a merge component the last merge */
     uint32_t given_count;
     const mr_component *reducer; /* set: `given` has features for the batch, which this component made */
+    bool cpu_time;         /* measure processor time too, which takes two system calls */
     mr_watch watch;
 } mr_call;
 
