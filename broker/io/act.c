@@ -310,8 +310,8 @@ static bool load_task(mr_broker *b, const mr_action *a) {
     mr_status s = run && run->stream ? mr_stream_input(b, run->stream, a->key.index, &bytes) : MR_E_NOT_FOUND;
     if (s == MR_E_MEMORY) load_failed(b, a->work, s, "no memory for an input");
     if (s != MR_OK) return s == MR_E_MEMORY;
-    loaded(b, a->work, bytes);
-    mr_bytes_drop(bytes);
+    loaded(b, a->work, &bytes);
+    mr_bytes_drop(bytes); /* NULL, but when there was no memory */
     return true;
 }
 
