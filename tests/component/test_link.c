@@ -304,8 +304,27 @@ static void credit_follows_the_pace_of_the_work(void **state) {
     mr_link_done(r.link, now, &slow, NULL);
     mr_link_tick(r.link, now);
     const sent *s = must(&r, MR_MSG_RELEASE);
-    assert_in_range(s->m.as.release.attempt_count, 80, 98);
+    assert_in_range(s->m.as.release.attempt_count, 80, 98); /* all that do not start, but for the credit of a slow worker */
     assert_int_equal(s->m.as.release.attempts[0], attempt - 1);
+    rig_free(&r);
+}
+
+static void what_came_back_unbegun_is_released(void **state) {
+    (void)state;
+    rig r;
+    open_session(&r);
+    give(&r, 20, item_of(1, mr_span_of("a")), mr_span_of("a"));
+    assert_int_equal(stats(&r).running, 1);
+    mr_slot_done back = {.attempt = 1, .status = MR_E_FULL, .unbegun = 1, .compute_us = 60000};
+    mr_buf body;
+    mr_buf_init(&body, &r.mem.mem, 100);
+    mr_link_done(r.link, 30, &back, &body);
+    mr_link_tick(r.link, 30);
+    const sent *s = must(&r, MR_MSG_RELEASE);
+    assert_int_equal(s->m.as.release.attempt_count, 1);
+    assert_int_equal(s->m.as.release.attempts[0], 1);
+    assert_null(find(&r, MR_MSG_RESULT, 0));
+    assert_int_equal(stats(&r).items, 0);
     rig_free(&r);
 }
 
@@ -527,6 +546,7 @@ int main(void) {
         cmocka_unit_test(a_result_is_kept_and_sent_again_until_it_is_acknowledged),
         cmocka_unit_test(a_span_is_taken_apart_and_its_results_go_as_one),
         cmocka_unit_test(credit_follows_the_pace_of_the_work),
+        cmocka_unit_test(what_came_back_unbegun_is_released),
         cmocka_unit_test(a_silent_broker_is_lost_and_results_go_to_the_next_session),
         cmocka_unit_test(pauses_grow_while_no_broker_answers),
         cmocka_unit_test(work_that_cannot_be_done_is_answered_at_once),

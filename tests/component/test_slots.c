@@ -74,6 +74,7 @@ static mr_status crash_at_seven(mr_ctx *ctx, const void *config, const mr_batch 
         abort();
     }
     mr_ctx_log(ctx, "counted", "%u rows", batch->rows);
+    while (batch->rows == 6) MR_TRY(mr_tick(ctx)); /* until it is stopped */
     if (batch->rows == 8) return mr_refuse(ctx, MR_E_INVALID, "eight is too many");
     return say_rows(ctx, config, batch, out);
 }
@@ -162,13 +163,15 @@ static int64_t rows_of(mr_span result) {
 
 /* ---- compute processes ---- */
 
-static mr_slots *open_slots(uint32_t count, uint32_t grace_ms) {
+static mr_slots *open_late_slots(uint32_t count, uint32_t grace_ms, uint32_t late_ms) {
     mr_slots *slots;
     mr_error err;
-    mr_slots_config config = {.program = "/proc/self/exe", .count = count, .grace_ms = grace_ms};
+    mr_slots_config config = {.program = "/proc/self/exe", .count = count, .grace_ms = grace_ms, .late_ms = late_ms};
     if (mr_slots_new(&config, &slots, &err) != MR_OK) fail_msg("%s", err.text);
     return slots;
 }
+
+static mr_slots *open_slots(uint32_t count, uint32_t grace_ms) { return open_late_slots(count, grace_ms, 600000); }
 
 static void start_job(mr_slots *slots, uint64_t attempt, uint32_t component, uint32_t level, mr_span input,
                       uint32_t deadline_ms) {
@@ -343,6 +346,37 @@ static void a_crash_in_the_middle_of_a_queue_costs_that_attempt_alone(void **sta
     mr_buf_free(&small);
     mr_buf_free(&deadly);
     mr_buf_free(&wrong);
+    mr_slots_free(&slots);
+}
+
+/* Nobody waits behind a job that takes longer than all before it. */
+static void jobs_behind_a_slow_one_come_back_unbegun(void **state) {
+    (void)state;
+    mr_slots *slots = open_late_slots(1, 1000, 100);
+    mr_buf small = segment(2), slow = segment(6), body;
+    get_to_know(slots, FUSSY, mr_buf_span(&small));
+    assert_true(offer_job(slots, 1, FUSSY, mr_buf_span(&slow), 30000)); /* until it is stopped */
+    uint32_t behind = 0;
+    while (behind < 20 && offer_job(slots, 2 + behind, FUSSY, mr_buf_span(&small), 30000)) behind++;
+    assert_true(behind > 0);
+    bool seen[32] = {false};
+    for (uint32_t i = 0; i < behind; i++) {
+        mr_slot_done done = next_done(slots, &body);
+        assert_true(done.unbegun);
+        assert_true(done.attempt >= 2 && done.attempt < 2 + behind && !seen[done.attempt]);
+        assert_true(done.compute_us > 10000);
+        seen[done.attempt] = true;
+        mr_buf_free(&body);
+    }
+    assert_false(offer_job(slots, 50, FUSSY, mr_buf_span(&small), 30000));
+    mr_slots_stop(slots, mr_clock_monotonic_ns(), 1, MR_E_CANCELLED);
+    mr_slot_done done = next_done(slots, &body);
+    assert_true(done.attempt == 1 && done.status == MR_E_CANCELLED);
+    mr_buf_free(&body);
+    assert_true(offer_job(slots, 51, FUSSY, mr_buf_span(&small), 30000)); /* the box is open again */
+    expect_rows(slots, 51, 2);
+    mr_buf_free(&small);
+    mr_buf_free(&slow);
     mr_slots_free(&slots);
 }
 
@@ -632,6 +666,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_crash_costs_one_attempt_only),
         cmocka_unit_test(quick_jobs_queue_up_and_come_back_in_their_order),
         cmocka_unit_test(a_crash_in_the_middle_of_a_queue_costs_that_attempt_alone),
+        cmocka_unit_test(jobs_behind_a_slow_one_come_back_unbegun),
         cmocka_unit_test(a_queued_job_that_is_cancelled_does_not_begin),
         cmocka_unit_test(an_input_that_is_too_large_for_the_box_goes_beside_it),
         cmocka_unit_test(places_in_a_box_never_overlap),

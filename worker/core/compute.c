@@ -349,6 +349,12 @@ static mr_status await_jobs(compute *c) {
     return MR_OK;
 }
 
+/* False when there is none, or the worker takes back what was not begun. */
+static bool claim(compute *c) {
+    uint32_t next = c->next;
+    return atomic_load(&c->given->jobs) != next && atomic_compare_exchange_strong(&c->answered->claimed, &next, next + 1);
+}
+
 /* ---- a job's way ---- */
 
 static mr_status run_job(compute *c, task *t, int fd, mr_outcome *outcome, mr_error *err) {
@@ -428,7 +434,7 @@ int mr_compute_main(const mr_component *const *table, int argc, char **argv) {
     mr_status status = MR_OK;
     while (status == MR_OK) {
         status = await_jobs(&c);
-        while (status == MR_OK && atomic_load(&c.given->jobs) != c.next) {
+        while (status == MR_OK && claim(&c)) {
             status = take_job(&c);
             if (status == MR_OK) status = tell_in_time(&c);
         }

@@ -41,6 +41,7 @@ typedef struct mr_slot_done {
     uint32_t status, partial;
     uint64_t compute_us, peak_bytes, size;
     uint32_t artifact_count;
+    uint32_t unbegun; /* set by the worker alone: the job was taken back out of the box */
     mr_slot_artifact artifacts[MR_ARTIFACT_COUNT];
     char text[504]; /* the error's sentence */
     char log[1008];  /* of a failure: the end of what the call logged; when the process died, of what it printed */
@@ -61,9 +62,14 @@ typedef struct mr_slot_given {
     uint8_t input[MR_BOX_INPUT];
 } mr_slot_given;
 
-/* Written by the compute process; at its start, before there is one, by the worker. Nothing here is believed unseen. */
+/* While the worker takes back what was not begun, nothing can be claimed. */
+enum { MR_BOX_SHUT = INT32_MAX };
+
+/* Written by the compute process; before there is one, by the worker, which also sets `claimed` and `asleep`. Nothing here is
+ * believed unseen. */
 typedef struct mr_slot_answered {
     _Atomic uint32_t jobs;     /* how many were answered */
+    _Atomic uint32_t claimed;  /* how many were begun: a process claims each before it looks at it; or MR_BOX_SHUT */
     _Atomic uint32_t asleep;   /* 1: the compute process waits at its socket; who sets it back, wakes it */
     _Atomic uint32_t progress; /* of the running job, in millionths */
     mr_slot_answer answer[MR_BOX_JOBS];

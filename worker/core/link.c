@@ -195,7 +195,11 @@ void mr_link_done(mr_link *l, uint64_t now_ms, const mr_slot_done *done, mr_buf 
     (void)now_ms; /* the result goes with the next tick */
     link_item *item = mr_link_item_find(l, done->attempt);
     mr_link_lately(&l->pace_us, done->compute_us + BESIDES_US);
-    if (item)
+    if (item && done->unbegun) {
+        mr_link_give_back(l, &item->work.attempt, 1);
+        mr_link_item_remove(l, item);
+        mr_buf_free(body);
+    } else if (item)
         mr_link_hold(l, item, done, body);
     else
         mr_buf_free(body); /* it was released */

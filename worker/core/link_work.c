@@ -354,9 +354,11 @@ void mr_link_start_ready(mr_link *l) {
 
 /* Work that turned out to take longer than it was asked for is given back from the end, so that others can do it. */
 static void shed(mr_link *l, uint32_t room) {
+    bool slow = room <= l->config.slots * l->config.prefetch;
+    uint32_t most = slow ? room : 2 * room + l->config.slots;
     uint64_t attempts[MR_MAX_RELEASE_ATTEMPTS];
     uint32_t n = 0;
-    while (l->items && l->item_count > 2 * room + l->config.slots && n < MR_MAX_RELEASE_ATTEMPTS) {
+    while (l->items && l->item_count > most && n < MR_MAX_RELEASE_ATTEMPTS) {
         link_item *last = l->items->prev;
         if (last->state != ITEM_READY) break;
         attempts[n++] = last->work.attempt;

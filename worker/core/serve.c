@@ -19,6 +19,7 @@ enum {
     MESSAGES_PER_TURN = 64,
     PROGRESS_MS = 1000,
     SLOT_GRACE_MS = 1000,
+    SLOT_LATE_MS = 50,
     CATALOGUE_MAX = 8 * 1024 * 1024,
     BODY_MAX = MR_RESULT_MAX + MR_ARTIFACTS_MAX
 };
@@ -138,6 +139,7 @@ static mr_status open_all(server *s, const mr_component *const *table, const cha
     mr_slots_config slots = {.program = program,
                              .count = (uint32_t)s->settings->threads,
                              .grace_ms = SLOT_GRACE_MS,
+                             .late_ms = SLOT_LATE_MS,
                              .log = &s->log};
     MR_TRY(mr_crypto_init(err));
     MR_TRY(mr_keys_to_connect(s->settings->key_file, s->settings->server_key, &s->keys.own, &s->keys.server,
@@ -186,7 +188,8 @@ static void collect(server *s) {
     mr_buf body;
     mr_buf_init(&body, NULL, BODY_MAX);
     while (mr_slots_next(s->slots, mr_clock_monotonic_ns(), &done, &body)) {
-        MR_LOG(&s->log, done.status == MR_OK ? MR_LOG_DEBUG : MR_LOG_WARN, "worker", "attempt_ended",
+        bool fine = done.status == MR_OK || done.unbegun;
+        MR_LOG(&s->log, fine ? MR_LOG_DEBUG : MR_LOG_WARN, "worker", "attempt_ended",
                MR_LOG_INT("attempt", done.attempt),
                MR_LOG_TEXT("status", mr_status_of((int)done.status)->name),
                MR_LOG_INT("compute_us", done.compute_us), MR_LOG_TEXT("reason", done.text));

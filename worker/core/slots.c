@@ -42,6 +42,8 @@ typedef struct slot {
     bool killed, has_told;
     uint32_t killed_job;    /* which one was meant */
     mr_status why;          /* of the kill */
+    uint32_t back;          /* of the jobs in the box, the last so many were taken back and are to be told */
+    uint64_t late_us;       /* how long the running one had run by then */
     mr_slot_done told;      /* a message that is ahead of its answer's turn, when has_told */
     int told_fd;
     uint64_t respawn_ns;    /* not before then */
@@ -276,7 +278,8 @@ static slot *slot_for(mr_slots *s, uint32_t component, bool apart) {
     for (uint32_t i = 0; i < s->config.count; i++) {
         slot *k = &s->slots[i];
         if (is_idle(k)) return k;
-        if (apart || !k->pid || k->killed || boxed_jobs(k) == MR_BOX_JOBS || k->expected_us + pace > AHEAD_US) continue;
+        if (apart || !k->pid || k->killed || k->late_us || boxed_jobs(k) == MR_BOX_JOBS || k->expected_us + pace > AHEAD_US)
+            continue;
         if (!best || k->expected_us < best->expected_us) best = k;
     }
     return best;
@@ -364,6 +367,7 @@ static void explain_death(const slot *k, const boxed *b, int state, mr_slot_done
 static void take_out(slot *k) {
     k->expected_us -= k->job[k->taken % MR_BOX_JOBS].expected_us;
     k->taken++;
+    k->late_us = 0;
     atomic_store(&k->given->taken, k->taken);
     mr_slot_log_clear(&k->log);
 }
@@ -378,11 +382,15 @@ static bool bury(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done) {
     MR_LOG(s->config.log, MR_LOG_WARN, "slots", "compute_process_died", MR_LOG_BOOL("busy", was_busy),
            MR_LOG_BOOL("killed", k->killed), MR_LOG_INT("signal", WIFSIGNALED(state) ? WTERMSIG(state) : 0));
     if (blamed) {
-        explain_death(k, &k->job[k->taken % MR_BOX_JOBS], state, done);
+        const boxed *b = &k->job[k->taken % MR_BOX_JOBS];
+        explain_death(k, b, state, done);
         mr_slot_log_tail(&k->log, done->log, sizeof done->log);
+        done->compute_us = now_ns > k->since_ns ? (now_ns - k->since_ns) / 1000 : 0;
+        learn_pace(s, b->component, done->compute_us);
         take_out(k);
     }
     atomic_store(&k->answered->jobs, k->taken);
+    atomic_store(&k->answered->claimed, k->taken);
     atomic_store(&k->answered->asleep, 0);
     atomic_store(&k->answered->progress, 0);
     k->seen = k->taken;
@@ -453,6 +461,7 @@ static bool take_told(slot *k, mr_slot_done *done, mr_buf *body) {
         if (h == HEARD_NOTHING || h == HEARD_END) return false; /* the message is sent before the answer is counted */
     }
     *done = k->told;
+    done->unbegun = 0;
     bool sound = believable(done, attempt);
     if (sound && done->status != MR_OK) done->size = done->artifact_count = 0;
     uint64_t size = sound ? body_size(done) : 0;
@@ -475,7 +484,7 @@ static bool take_boxed(const slot *k, const mr_slot_answer *a, mr_slot_done *don
     done->compute_us = a->compute_us;
     done->peak_bytes = a->peak_bytes;
     done->size = a->size;
-    done->artifact_count = 0;
+    done->artifact_count = done->unbegun = 0;
     done->text[0] = done->log[0] = 0;
     mr_buf_put(body, k->answered->output + a->at, a->size);
     if (mr_buf_status(body) == MR_OK) return true;
@@ -513,12 +522,42 @@ static void look_at_log(slot *k, uint64_t now_ns) {
     mr_slot_log_read(&k->log);
 }
 
+/* Jobs behind one that takes long are taken out of the box again, unbegun, so that they need not wait for it. */
+static void take_back(slot *k, uint64_t now_ns) {
+    uint32_t begun = atomic_exchange(&k->answered->claimed, MR_BOX_SHUT), kept = begun - k->taken;
+    k->late_us = (now_ns - k->since_ns) / 1000;
+    if (kept > boxed_jobs(k)) { /* written by a component that ran wild */
+        k->why = MR_E_CRASHED;
+        k->killed_job = k->taken;
+        k->killed = true;
+        kill(k->pid, SIGKILL);
+        return;
+    }
+    k->back = boxed_jobs(k) - kept;
+    if (k->back) k->put = k->given->job[begun % MR_BOX_JOBS].at;
+    k->jobs = begun;
+    atomic_store(&k->given->jobs, begun);
+    atomic_store(&k->answered->claimed, begun);
+}
+
+/* The next of those that were taken back. */
+static bool tell_back(slot *k, mr_slot_done *done) {
+    if (!k->back) return false;
+    boxed *b = &k->job[(k->jobs + --k->back) % MR_BOX_JOBS];
+    k->expected_us -= b->expected_us;
+    *done = (mr_slot_done){.attempt = b->attempt, .status = MR_E_FULL, .unbegun = 1, .compute_us = k->late_us};
+    return true;
+}
+
 /* Looks at the job that runs now: when it began is not known better than from one look to the next. */
 static void enforce(const mr_slots *s, slot *k, uint64_t now_ns) {
     uint32_t at = atomic_load(&k->answered->jobs);
     if (at != k->seen) k->since_ns = now_ns;
     k->seen = at;
     if (k->killed || at - k->taken >= boxed_jobs(k)) return;
+    bool runs = atomic_load(&k->answered->claimed) != at; /* else the process is only starting */
+    if (runs && !k->late_us && now_ns - k->since_ns > s->config.late_ms * ms) take_back(k, now_ns);
+    if (k->killed) return;
     const boxed *b = &k->job[at % MR_BOX_JOBS];
     uint64_t grace = s->config.grace_ms * ms, limit = k->since_ns + b->deadline_ms * ms + grace;
     uint64_t asked = b->stop_ns > k->since_ns ? b->stop_ns : k->since_ns;
@@ -534,9 +573,11 @@ static void enforce(const mr_slots *s, slot *k, uint64_t now_ns) {
 bool mr_slots_next(mr_slots *s, uint64_t now_ns, mr_slot_done *done, mr_buf *body) {
     for (uint32_t i = 0; i < s->config.count; i++) {
         slot *k = &s->slots[i];
+        if (tell_back(k, done)) return true;
         if (k->pid && hear(s, k, now_ns, done, body)) return true;
         if (k->pid) enforce(s, k, now_ns);
         if (k->pid) look_at_log(k, now_ns);
+        if (tell_back(k, done)) return true;
         mr_error err;
         if (k->pid || now_ns < k->respawn_ns || bring_up(s, k, now_ns, &err) == MR_OK) continue;
         MR_LOG(s->config.log, MR_LOG_ERROR, "slots", "compute_process_missing",

@@ -14,6 +14,7 @@ typedef struct mr_slots_config {
                           * mr_compute_main. Borrowed */
     uint32_t count;      /* 1 .. MR_SLOTS_MAX */
     uint32_t grace_ms;   /* how long past its deadline or a stop a job may take to end by itself */
+    uint32_t late_ms;    /* when a job has run for so long, those behind it in its slot come back */
     const mr_log *log;   /* borrowed; NULL for none */
 } mr_slots_config;
 
@@ -36,7 +37,8 @@ mr_status mr_slots_start(mr_slots *slots, uint64_t now_ns, const mr_slot_job *jo
 /* The running job with that attempt is to end with `why`; by itself, or after the grace by being killed. */
 void mr_slots_stop(mr_slots *slots, uint64_t now_ns, uint64_t attempt, mr_status why);
 
-/* The next job that has ended: `done` and its bytes appended to `body` (the result, then the artifacts).
+/* The next job that has ended: `done` and its bytes appended to `body` (the result, then the artifacts). One that is
+ * `unbegun` (E_FULL) comes back: it stood behind one that takes long, for compute_us up to now, and may go elsewhere.
  * Enforces deadlines and brings dead slots back, so it is called at least every 100 ms. False when there is
  * none. */
 bool mr_slots_next(mr_slots *slots, uint64_t now_ns, mr_slot_done *done, mr_buf *body);
