@@ -500,6 +500,12 @@ static bool take_answer(mr_slots *s, slot *k, mr_slot_done *done, mr_buf *body) 
     return true;
 }
 
+static bool has_hung_up(const slot *k) {
+    char byte;
+    ssize_t n = recv(k->socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
 /* True when a job of the slot ended, by an answer or by its death. Answers come first, also those of a process that has
  * died since. */
 static bool hear(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done, mr_buf *body) {
@@ -508,7 +514,11 @@ static bool hear(mr_slots *s, slot *k, uint64_t now_ns, mr_slot_done *done, mr_b
         if (answers > boxed_jobs(k)) return bury(s, k, now_ns, done);
         if (answers) return take_answer(s, k, done, body) || bury(s, k, now_ns, done);
         if (ended) return bury(s, k, now_ns, done);
-        if (k->has_told) return false; /* its turn is about to come */
+        if (k->has_told && !has_hung_up(k)) return false; /* its turn is about to come */
+        if (k->has_told) {
+            ended = true; /* it was killed between the two; but it may have counted since */
+            continue;
+        }
         heard h = read_message(k);
         if (h == HEARD_NOTHING) return false;
         ended = h == HEARD_END;
