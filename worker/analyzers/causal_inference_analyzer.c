@@ -2,11 +2,10 @@
  * given at random changes an outcome, adjusted for the other columns and put to two refutations.
  * docs/components/causal_inference_analyzer.md */
 #include "worker/component.h"
+#include "worker/kit/causal_put.h"
 #include "worker/kit/columns.h"
 #include "worker/kit/dist.h"
-#include "worker/kit/refute.h"
 #include "worker/kit/roles.h"
-#include "worker/kit/pc.h"
 #include "worker/kit/put.h"
 
 #include <math.h>
@@ -317,34 +316,13 @@ static const char *test_name(const study *s) {
     return s->graph.pair ? mr_independence_name(s->test.kind) : NULL;
 }
 
-static void put_edge(mr_out *out, const study *s, size_t a, size_t b) {
-    const mr_pc_pair *e = mr_pc_at(&s->graph, a, b);
-    bool turned = e->mark == MR_PC_BACKWARD;
-    mr_out_open_map(out, NULL);
-    mr_out_text(out, "from", "%s", s->column[turned ? b : a]);
-    mr_out_text(out, "to", "%s", s->column[turned ? a : b]);
-    mr_out_bool(out, "directed", e->mark == MR_PC_FORWARD || turned);
-    mr_out_bool(out, "conflict", e->mark == MR_PC_CONFLICT);
-    mr_out_number(out, "statistic", e->test.statistic);
-    mr_out_number(out, "df", e->test.df);
-    mr_out_number(out, "p", e->test.p);
-    mr_out_open_list(out, "given");
-    for (size_t i = 0; i < e->given_count; i++) mr_out_text(out, NULL, "%s", s->column[e->given[i]]);
-    mr_out_close(out);
-    mr_out_close(out);
-}
-
 static void put_graph(mr_out *out, const study *s) {
     if (test_name(s)) {
         mr_out_text(out, "test", "%s", test_name(s));
         mr_out_integer(out, "tests", (int64_t)s->test.tests);
         mr_out_integer(out, "depth", (int64_t)s->graph.depth);
     }
-    mr_out_open_list(out, "edges");
-    for (size_t a = 0; s->graph.pair && a < s->graph.width; a++)
-        for (size_t b = a + 1; b < s->graph.width; b++)
-            if (mr_pc_adjacent(&s->graph, a, b)) put_edge(out, s, a, b);
-    mr_out_close(out);
+    mr_put_edges(out, &s->graph, s->column);
     mr_out_open_list(out, "constant_columns");
     for (size_t j = 0; j < s->width; j++)
         if (!varies(s, j)) mr_out_text(out, NULL, "%s", s->names.items[j]);
@@ -372,19 +350,6 @@ static void put_estimate(mr_out *out, const study *s, int method) {
     mr_out_number(out, "effect", good ? e->effect : NAN);
     mr_out_number(out, "standard_error", good ? e->se : NAN);
     if (good) mr_out_numbers(out, "interval", ends, 2);
-    mr_out_close(out);
-}
-
-static void put_adjuster(mr_out *out, const mr_confounder *a) {
-    mr_out_open_map(out, NULL);
-    mr_out_text(out, "column", "%s", a->name);
-    mr_out_bool(out, "confounder", a->confounder);
-    mr_out_number(out, "bias", a->bias);
-    mr_out_number(out, "balance_before", a->before);
-    mr_out_number(out, "balance_after", a->after);
-    mr_out_number(out, "treatment_p_welch_t", a->treatment_p);
-    mr_out_number(out, "coefficient", a->coefficient);
-    mr_out_number(out, "outcome_p_t", a->outcome_p);
     mr_out_close(out);
 }
 
@@ -432,7 +397,7 @@ static void put_effect(mr_out *out, const study *s) {
     for (int k = 0; k < MR_EFFECT_METHODS; k++) put_estimate(out, s, k);
     mr_out_close(out);
     mr_out_open_list(out, "adjusted_for");
-    for (size_t k = 0; k + 1 < s->design.p; k++) put_adjuster(out, &s->adjusters[k]);
+    for (size_t k = 0; k + 1 < s->design.p; k++) mr_put_confounder(out, &s->adjusters[k]);
     mr_out_close(out);
     put_overlap(out, s);
     put_refutations(out, s);

@@ -2,16 +2,11 @@
  * success once the others are accounted for, and what to do first.
  * docs/components/insight_generation_engine.md
  *
- * A partial is a bottom-k sample of the rows (trends, adjusted associations, medians; all rows up to k) and,
- * for each column, exact sums and the outermost values of the rows that did not fail (anomalies), so any
- * batching gives the same bytes. Bound: SAMPLE_BYTES for the sample and MR_EXTREMES_BYTES_MAX for each
- * column. */
+ * Partials: worker/kit/insight_rows.h, so any batching gives the same bytes. */
 #include "worker/component.h"
 #include "worker/kit/association.h"
 #include "worker/kit/causalresult.h"
-#include "worker/kit/columns.h"
-#include "worker/kit/outliers.h"
-#include "worker/kit/sample.h"
+#include "worker/kit/insight_rows.h"
 #include "worker/kit/trend.h"
 
 #include <math.h>
@@ -19,32 +14,16 @@
 #include <string.h>
 
 enum {
-    WIDTH_MAX = 64,
-    SAMPLE_ROWS = 20000,
-    SAMPLE_BYTES = 6 << 20,
     HAMED_RAO_ROWS = 8192,
     TREND_ROWS = 10,
     SHOWN = 10
 };
-/* Behind the features in every row of the sample; the first three are measures too. */
-enum { S_OUTCOME, S_SCORE, S_SUCCESS, S_TREATMENT, S_TIME, EXTRA };
-enum { MEASURES_EXTRA = 2 /* outcome, score: success is 0 or 1 and has no anomalies */ };
-static const char partial_magic[] = "insight-1";
-static const char *const extra_names[EXTRA] = {"outcome", "score", "success", "treatment", "time"};
-static const double VALUE_MAX = 1e140, DAY = 86400, SUCCESS_SCORE = 0.5, ROBUST_LIMIT = 3.5,
-                    TAIL_SHARE = 0.01;
+static const double DAY = 86400, ROBUST_LIMIT = 3.5, TAIL_SHARE = 0.01;
 
 typedef struct config {
     double alpha, level;
     bool autocorrelation;
 } config;
-
-typedef struct state {
-    uint64_t rows, kept; /* kept: rows that did not fail */
-    mr_names names;
-    mr_sample sample;
-    mr_extremes *extremes; /* for each feature, then outcome and score */
-} state;
 
 static mr_status tick(void *ctx) { return mr_tick(ctx); }
 static mr_status refuse(mr_ctx *ctx, const mr_error *err) {
@@ -53,100 +32,22 @@ static mr_status refuse(mr_ctx *ctx, const mr_error *err) {
 
 /* ---- process ---- */
 
-static size_t measures_of(const state *s) { return s->names.count + MEASURES_EXTRA; }
-
-static mr_status state_init(mr_ctx *ctx, mr_names names, state *s, mr_error *err) {
-    size_t width = names.count + EXTRA, fits = mr_sample_fits(SAMPLE_BYTES, width);
-    *s = (state){.names = names,
-                 .extremes = mr_ctx_alloc(ctx, names.count + MEASURES_EXTRA, sizeof *s->extremes)};
-    if (!s->extremes) return mr_fail(err, MR_E_MEMORY, "no memory for %u columns", names.count);
-    mr_sample_init(&s->sample, mr_ctx_arena(ctx), mr_ctx_seed(ctx), fits < SAMPLE_ROWS ? fits : SAMPLE_ROWS,
-                   width);
-    return MR_OK;
-}
-
-static mr_status read_extra(const mr_batch *b, uint32_t i, double out[EXTRA], mr_error *err) {
-    static const int slot[EXTRA] = {MR_NUM_OUTCOME, MR_NUM_SCORE, MR_NUM_SUCCESS, MR_NUM_TREATMENT,
-                                    MR_NUM_TIME};
-    for (int k = 0; k < EXTRA; k++) {
-        out[k] = b->number[slot[k]] ? b->number[slot[k]][i] : NAN;
-        if (isnan(out[k]) || fabs(out[k]) <= VALUE_MAX) continue;
-        return mr_fail(err, MR_E_INVALID, "row %llu has the %s %g; numbers beyond 1e140 cannot be used",
-                       (unsigned long long)(b->first + i), extra_names[k], out[k]);
-    }
-    return MR_OK;
-}
-
-/* Whether the row is not known to have failed. */
-static bool not_failed(const double extra[EXTRA]) {
-    if (!isnan(extra[S_SUCCESS])) return extra[S_SUCCESS] > 0.5;
-    return !(extra[S_SCORE] < SUCCESS_SCORE);
-}
-
-static mr_status add_row(state *s, const mr_batch *b, uint32_t i, double *row, mr_error *err) {
-    size_t p = b->width;
-    uint64_t at = b->first + i;
-    if (p) memcpy(row, b->features + (size_t)i * p, p * sizeof *row);
-    MR_TRY(read_extra(b, i, row + p, err));
-    MR_TRY(mr_sample_add(&s->sample, at, row, err));
-    s->rows++;
-    if (!not_failed(row + p)) return MR_OK;
-    s->kept++;
-    for (size_t j = 0; j < p + MEASURES_EXTRA; j++)
-        if (!isnan(row[j])) mr_extremes_add(&s->extremes[j], row[j], at);
-    return MR_OK;
-}
-
-static mr_status pack_state(state *s, mr_buf *out, mr_error *err) {
-    MR_TRY(mr_sample_sort(&s->sample, err));
-    mr_pack_array(out, 5);
-    mr_pack_text(out, partial_magic);
-    mr_pack_u64(out, s->rows);
-    mr_pack_u64(out, s->kept);
-    mr_pack_names(out, s->names);
-    mr_sample_pack(&s->sample, out);
-    for (size_t j = 0; j < measures_of(s); j++) mr_extremes_pack(&s->extremes[j], out);
-    return MR_OK;
-}
-
 static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr_out *out) {
     (void)options;
     mr_error err = {0};
-    state s;
+    mr_insight_rows s;
     bool bare = !(b->columns & (MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS));
-    mr_status status = b->width || bare ? mr_check_features(b, WIDTH_MAX, &err) : MR_OK;
-    if (status == MR_OK) status = state_init(ctx, (mr_names){b->width, b->feature_names}, &s, &err);
-    double *row = mr_ctx_alloc(ctx, (size_t)b->width + EXTRA, sizeof *row);
+    mr_status status = b->width || bare ? mr_check_features(b, MR_INSIGHT_WIDTH, &err) : MR_OK;
+    mr_names names = {b->width, b->feature_names};
+    if (status == MR_OK) status = mr_insight_rows_init(&s, mr_ctx_arena(ctx), mr_ctx_seed(ctx), names, &err);
+    double *row = mr_ctx_alloc(ctx, (size_t)b->width + MR_INSIGHT_EXTRA, sizeof *row);
     if (status == MR_OK && !row) return MR_E_MEMORY;
     for (uint32_t i = 0; status == MR_OK && i < b->rows; i++) {
         if (i % 256 == 0) MR_TRY(mr_tick(ctx));
-        status = add_row(&s, b, i, row, &err);
+        status = mr_insight_rows_add(&s, b, i, row, &err);
     }
-    if (status == MR_OK) status = pack_state(&s, mr_out_partial_buf(out), &err);
+    if (status == MR_OK) status = mr_insight_rows_pack(&s, mr_out_partial_buf(out), &err);
     return err.status == MR_OK ? status : refuse(ctx, &err);
-}
-
-/* ---- merge ---- */
-
-static mr_status add_partial(mr_ctx *ctx, mr_span bytes, bool first, state *s, mr_error *err) {
-    mr_unpack u;
-    uint64_t rows, kept;
-    mr_names names;
-    mr_unpack_init(&u, bytes);
-    MR_TRY(mr_unpack_magic(&u, partial_magic, 5, err));
-    MR_TRY(mr_unpack_u64(&u, UINT32_MAX, &rows, err));
-    MR_TRY(mr_unpack_u64(&u, rows, &kept, err));
-    MR_TRY(mr_unpack_names(&u, mr_ctx_arena(ctx), &names, err));
-    if (names.count > WIDTH_MAX) return mr_fail(err, MR_E_CORRUPT, "a partial has %u columns", names.count);
-    if (first)
-        MR_TRY(state_init(ctx, names, s, err));
-    else
-        MR_TRY(mr_same_names(names, s->names, "the batches before", err));
-    MR_TRY(mr_sample_add_packed(&s->sample, &u, err));
-    for (size_t j = 0; j < measures_of(s); j++) MR_TRY(mr_extremes_unpack(&s->extremes[j], &u, err));
-    s->rows += rows;
-    s->kept += kept;
-    return mr_unpack_done(&u) ? MR_OK : mr_fail(err, MR_E_CORRUPT, "bytes behind the end of a partial");
 }
 
 /* ---- the analysis ---- */
@@ -168,7 +69,7 @@ typedef struct oddity {
 
 typedef struct analysis {
     const config *options;
-    const state *s;
+    const mr_insight_rows *s;
     const double *x;         /* the sample: rows x width */
     size_t n, width, target; /* target: column of the sample, width when there is none */
     const char **name;
@@ -189,16 +90,16 @@ static bool known(const analysis *a, size_t column) {
     return false;
 }
 
-static mr_status begin(mr_ctx *ctx, const config *c, state *s, analysis *a, mr_error *err) {
+static mr_status begin(mr_ctx *ctx, const config *c, mr_insight_rows *s, analysis *a, mr_error *err) {
     size_t p = s->names.count;
     MR_TRY(mr_sample_sort(&s->sample, err));
-    *a = (analysis){.options = c, .s = s, .x = s->sample.values, .n = s->sample.count, .width = p + EXTRA};
+    *a = (analysis){.options = c, .s = s, .x = s->sample.values, .n = s->sample.count, .width = p + MR_INSIGHT_EXTRA};
     a->name = mr_ctx_alloc(ctx, a->width, sizeof *a->name);
     a->moves = mr_ctx_alloc(ctx, p + 3, sizeof *a->moves);
-    a->odd = mr_ctx_alloc(ctx, p + MEASURES_EXTRA, sizeof *a->odd);
+    a->odd = mr_ctx_alloc(ctx, p + MR_INSIGHT_MEASURES, sizeof *a->odd);
     if (!a->name || !a->moves || !a->odd) return mr_fail(err, MR_E_MEMORY, "no memory for %zu columns", p);
-    for (size_t j = 0; j < a->width; j++) a->name[j] = j < p ? s->names.items[j] : extra_names[j - p];
-    a->timed = known(a, p + S_TIME);
+    for (size_t j = 0; j < a->width; j++) a->name[j] = j < p ? s->names.items[j] : mr_insight_extra[j - p];
+    a->timed = known(a, p + MR_INSIGHT_TIME);
     for (a->target = p; a->target < p + 3 && !known(a, a->target);) a->target++;
     if (a->target == p + 3) a->target = a->width;
     return MR_OK;
@@ -219,7 +120,7 @@ static int by_time(const void *x, const void *y) {
 
 /* The column in the order of time (in days), or of the rows. */
 static size_t series(const analysis *a, size_t column, point *points, double *t, double *x) {
-    size_t count = 0, time = a->s->names.count + S_TIME;
+    size_t count = 0, time = a->s->names.count + MR_INSIGHT_TIME;
     for (size_t i = 0; i < a->n; i++) {
         double at = a->timed ? cell(a, i, time) / DAY : (double)a->s->sample.row[i];
         if (isnan(at) || isnan(cell(a, i, column))) continue;
@@ -265,7 +166,7 @@ static mr_status find_trends(mr_ctx *ctx, analysis *a, mr_error *err) {
         m->name = a->name[j];
         a->move_count++;
     }
-    double p[WIDTH_MAX + 3] = {0}, adjusted[WIDTH_MAX + 3];
+    double p[MR_INSIGHT_WIDTH + 3] = {0}, adjusted[MR_INSIGHT_WIDTH + 3];
     for (size_t i = 0; i < a->move_count; i++) p[i] = a->moves[i].trend.p;
     mr_holm(p, a->move_count, adjusted);
     for (size_t i = 0; i < a->move_count; i++) a->moves[i].holm = adjusted[i];
@@ -279,7 +180,7 @@ static mr_status find_trends(mr_ctx *ctx, analysis *a, mr_error *err) {
 static void robust_scale(const analysis *a, size_t column, double *room, oddity *o) {
     size_t count = 0;
     for (size_t i = 0; i < a->n; i++)
-        if (!isnan(cell(a, i, column)) && not_failed(a->x + i * a->width + a->s->names.count))
+        if (!isnan(cell(a, i, column)) && mr_insight_not_failed(a->x + i * a->width + a->s->names.count))
             room[count++] = cell(a, i, column);
     o->median = mr_median(room, count);
     for (size_t i = 0; i < count; i++) room[i] = fabs(room[i] - o->median);
@@ -312,7 +213,7 @@ static bool two_valued(const mr_extremes *e) {
 }
 
 static mr_status find_anomalies(mr_ctx *ctx, analysis *a, mr_error *err) {
-    size_t measures = measures_of(a->s);
+    size_t measures = mr_insight_measures(a->s);
     double *room = mr_ctx_alloc(ctx, a->n + 1, sizeof *room);
     if (!room) return mr_fail(err, MR_E_MEMORY, "no memory for the anomalies of %zu rows", a->n);
     for (size_t j = 0; j < measures; j++) {
@@ -336,7 +237,7 @@ static mr_status find_anomalies(mr_ctx *ctx, analysis *a, mr_error *err) {
 
 /* The rows whose target (and treatment, where there is one) is known: features, and treatment behind them. */
 static mr_status find_links(mr_ctx *ctx, analysis *a, mr_error *err) {
-    size_t p = a->s->names.count, treatment = p + S_TREATMENT;
+    size_t p = a->s->names.count, treatment = p + MR_INSIGHT_TREATMENT;
     if (a->target == a->width) return MR_OK;
     bool treated = known(a, treatment);
     size_t width = p + treated;
@@ -374,7 +275,7 @@ static double priority(const analysis *a, const mr_association *l) {
     return effect_of(a, l) * support_of(a, l);
 }
 
-/* Largest priority first, ties as the columns came (insertion sort: there are at most WIDTH_MAX + 1). */
+/* Largest priority first, ties as the columns came (insertion sort: there are at most MR_INSIGHT_WIDTH + 1). */
 static void rank_links(analysis *a) {
     for (size_t i = 1; i < a->link_count; i++) {
         mr_association l = a->links[i];
@@ -544,7 +445,7 @@ static void anomaly_findings(mr_out *out, const analysis *a) {
             "%.4g; %.1f sd from the mean; generalised ESD at alpha %.2g)",
             rows, (unsigned long long)o->n, rows == 1 ? "has" : "have", o->name,
             (unsigned long long)o->step[first].at.row, o->step[first].at.value, o->median,
-            o->step[first].distance, a->options->alpha / (double)measures_of(a->s));
+            o->step[first].distance, a->options->alpha / (double)mr_insight_measures(a->s));
     }
     tail_finding(out, a);
 }
@@ -571,7 +472,7 @@ static void put_result(mr_out *out, analysis *a) {
             (unsigned long long)a->s->rows);
 }
 
-static mr_status analyse(mr_ctx *ctx, const config *c, state *s, mr_out *out, mr_error *err) {
+static mr_status analyse(mr_ctx *ctx, const config *c, mr_insight_rows *s, mr_out *out, mr_error *err) {
     analysis a;
     MR_TRY(begin(ctx, c, s, &a, err));
     MR_TRY(find_trends(ctx, &a, err));
@@ -584,14 +485,14 @@ static mr_status analyse(mr_ctx *ctx, const config *c, state *s, mr_out *out, mr
 static mr_status merge(mr_ctx *ctx, const void *options, const mr_partials *partials, mr_out *out) {
     mr_error err = {0};
     mr_status status = MR_OK;
-    state s = {0};
+    mr_insight_rows s = {0};
     for (uint32_t i = 0; status == MR_OK && i < partials->count; i++) {
         MR_TRY(mr_tick(ctx));
-        status = add_partial(ctx, partials->items[i], i == 0, &s, &err);
+        status = mr_insight_rows_add_packed(&s, mr_ctx_arena(ctx), mr_ctx_seed(ctx), partials->items[i], i == 0, &err);
     }
     if (status == MR_OK)
         status = partials->last ? analyse(ctx, options, &s, out, &err)
-                                : pack_state(&s, mr_out_partial_buf(out), &err);
+                                : mr_insight_rows_pack(&s, mr_out_partial_buf(out), &err);
     return err.status == MR_OK ? status : refuse(ctx, &err);
 }
 

@@ -9,12 +9,10 @@
 #include "worker/kit/calibrate.h"
 #include "worker/kit/columns.h"
 #include "worker/kit/dist.h"
-#include "worker/kit/exact.h"
 #include "worker/kit/hypothesis.h"
 #include "worker/kit/linear.h"
-#include "worker/kit/prompt_quality.h"
+#include "worker/kit/quality_rows.h"
 #include "worker/kit/risk.h"
-#include "worker/kit/sample.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,14 +20,14 @@
 
 enum {
     D = MR_QUALITY_DIMENSIONS,
-    WIDTH = D + 1,
+    WIDTH = MR_QUALITY_WIDTH,
     LABELLED_MIN = 100,
     ISOTONIC_MIN = 1000,
     LOWEST = 10,
     NODES = 4096
 };
 enum { FIT, FIT_TOO, CALIBRATE, JUDGE }; /* a row's part, by two bits of a hash */
-static const char partial_magic[] = "quality-1", model_magic[] = "quality-model-1";
+static const char model_magic[] = "quality-model-1";
 static const char *const methods[] = {"auto", "isotonic", "platt", NULL};
 enum { METHOD_AUTO, METHOD_ISOTONIC, METHOD_PLATT };
 
@@ -126,54 +124,19 @@ static mr_status measure(mr_quality_room *room, const mr_batch *b, uint32_t i, d
     return mr_fail(err, status, "row %llu: %s", (unsigned long long)(b->first + i), inner.text);
 }
 
-typedef struct part {
-    uint64_t rows, empty, labelled;
-    mr_exact sum[D];
-    mr_sample sample; /* rows: the dimensions, the feedback (-1: none) */
-} part;
-
-static void part_init(mr_ctx *ctx, const quality_config *o, part *p) {
-    memset(p, 0, sizeof *p);
-    mr_sample_init(&p->sample, mr_ctx_arena(ctx), mr_ctx_seed(ctx), (size_t)o->sample, WIDTH);
+static void init_rows(mr_ctx *ctx, const quality_config *o, mr_quality_rows *p) {
+    mr_quality_rows_init(p, mr_ctx_arena(ctx), mr_ctx_seed(ctx), (size_t)o->sample);
 }
 
-static mr_status add_row(part *p, uint64_t position, double v[WIDTH], mr_error *err) {
-    p->rows++;
-    if (isnan(v[0])) {
-        p->empty++;
-        return MR_OK;
-    }
-    p->labelled += v[D] >= 0;
-    if (isnan(v[D])) v[D] = -1;
-    for (int k = 0; k < D; k++) mr_exact_add(&p->sum[k], v[k]);
-    return mr_sample_add(&p->sample, position, v, err);
-}
-
-static mr_status add_rows(mr_ctx *ctx, const mr_batch *b, mr_quality_room *room, part *p, mr_error *err) {
+static mr_status add_rows(mr_ctx *ctx, const mr_batch *b, mr_quality_room *room, mr_quality_rows *p, mr_error *err) {
     double v[WIDTH];
     for (uint32_t i = 0; i < b->rows; i++) {
         MR_TRY(mr_tick(ctx));
         MR_TRY(measure(room, b, i, v, err));
         MR_TRY(feedback(b, i, &v[D], err));
-        MR_TRY(add_row(p, b->first + i, v, err));
+        MR_TRY(mr_quality_rows_add(p, b->first + i, v, err));
         mr_ctx_progress(ctx, (double)(i + 1) / b->rows);
     }
-    return MR_OK;
-}
-
-/* [magic, rows, empty, labelled, sums, sample] */
-static mr_status put_part(part *p, mr_buf *out, mr_error *err) {
-    uint8_t room[D * MR_EXACT_BYTES_MAX];
-    mr_buf sums = {.data = room, .cap = sizeof room, .max = sizeof room};
-    MR_TRY(mr_sample_sort(&p->sample, err));
-    for (int k = 0; k < D; k++) mr_exact_pack(&p->sum[k], &sums);
-    mr_pack_array(out, 6);
-    mr_pack_text(out, partial_magic);
-    mr_pack_u64(out, p->rows);
-    mr_pack_u64(out, p->empty);
-    mr_pack_u64(out, p->labelled);
-    mr_pack_bin(out, mr_buf_span(&sums));
-    mr_sample_pack(&p->sample, out);
     return MR_OK;
 }
 
@@ -181,30 +144,13 @@ static mr_status process(mr_ctx *ctx, const void *config, const mr_batch *b, mr_
     mr_error err = {0};
     mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
     mr_quality_room room = {0};
-    part p;
-    part_init(ctx, config, &p);
+    mr_quality_rows p;
+    init_rows(ctx, config, &p);
     mr_status status = open_room(ctx, &mem, &room, &err);
     if (status == MR_OK) status = add_rows(ctx, b, &room, &p, &err);
     if (room.text) mr_text_free(&room.text);
-    if (status == MR_OK) status = put_part(&p, mr_out_partial_buf(out), &err);
+    if (status == MR_OK) status = mr_quality_rows_pack(&p, mr_out_partial_buf(out), &err);
     return err.status == MR_OK ? status : refuse(ctx, &err);
-}
-
-static mr_status add_part(part *p, mr_span bytes, mr_error *err) {
-    mr_unpack u;
-    mr_span sums;
-    uint64_t rows, empty, labelled;
-    mr_unpack_init(&u, bytes);
-    MR_TRY(mr_unpack_magic(&u, partial_magic, 6, err));
-    MR_TRY(mr_unpack_u64(&u, UINT32_MAX, &rows, err));
-    MR_TRY(mr_unpack_u64(&u, rows, &empty, err));
-    MR_TRY(mr_unpack_u64(&u, rows, &labelled, err));
-    MR_TRY(mr_unpack_bin(&u, D * MR_EXACT_BYTES_MAX, &sums, err));
-    for (int k = 0; k < D; k++) MR_TRY(mr_exact_add_packed(&p->sum[k], &sums, false, err));
-    p->rows += rows;
-    p->empty += empty;
-    p->labelled += labelled;
-    return mr_sample_add_packed(&p->sample, &u, err);
 }
 
 /* ---- learning ---- */
@@ -234,7 +180,7 @@ typedef struct rows {
 
 typedef struct study {
     const quality_config *o;
-    part p;
+    mr_quality_rows p;
     rows fit, calibrate, judge;
     model model;
     double auc, rate; /* on the judging rows */
@@ -500,15 +446,15 @@ static mr_status merge(mr_ctx *ctx, const void *config, const mr_partials *parti
     mr_error err = {0};
     study s = {.o = config};
     mr_status status = MR_OK;
-    part_init(ctx, config, &s.p);
+    init_rows(ctx, config, &s.p);
     for (uint32_t i = 0; i < partials->count && status == MR_OK; i++) {
         status = mr_tick(ctx);
-        if (status == MR_OK) status = add_part(&s.p, partials->items[i], &err);
+        if (status == MR_OK) status = mr_quality_rows_add_packed(&s.p, partials->items[i], &err);
     }
     if (status == MR_OK && partials->last)
         status = finish(ctx, &s, out, &err);
     else if (status == MR_OK)
-        status = put_part(&s.p, mr_out_partial_buf(out), &err);
+        status = mr_quality_rows_pack(&s.p, mr_out_partial_buf(out), &err);
     return err.status == MR_OK ? status : refuse(ctx, &err);
 }
 

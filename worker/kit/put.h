@@ -12,6 +12,11 @@ static inline void mr_put_names(mr_out *out, const char *field, mr_names names) 
     mr_out_close(out);
 }
 
+/* A list of two: the ends of an interval. */
+static inline void mr_put_pair(mr_out *out, const char *field, double low, double high) {
+    mr_out_numbers(out, field, (double[]){low, high}, 2);
+}
+
 /* A list of maps: name, difference, inside, outside. */
 static inline void mr_put_contrasts(mr_out *out, const char *field, const mr_contrast *c, size_t count,
                                     mr_names names) {

@@ -20,3 +20,18 @@ const double *mr_role_outcome(const mr_batch *b, const char **name) {
     }
     return NULL;
 }
+
+const double *mr_role_result(const mr_batch *b, const char **name) {
+    static const struct {
+        uint32_t column;
+        int slot;
+        const char *name;
+    } order[] = {{MR_COL_OUTCOME, MR_NUM_OUTCOME, "outcome"},
+                 {MR_COL_SUCCESS, MR_NUM_SUCCESS, "success"},
+                 {MR_COL_SCORE, MR_NUM_SCORE, "score"}};
+    for (size_t k = 0; k < sizeof order / sizeof *order; k++) {
+        *name = order[k].name;
+        if (b->columns & order[k].column && b->number[order[k].slot]) return b->number[order[k].slot];
+    }
+    return NULL;
+}

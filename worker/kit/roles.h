@@ -9,4 +9,7 @@ const double *mr_role_numbers(const mr_batch *b, int slot);
 /* What is to be explained: outcome, else score, else success; NULL for none. *name: which. */
 const double *mr_role_outcome(const mr_batch *b, const char **name);
 
+/* What a trial measures: the first of outcome, success and score that the batch has, filled or not; NULL for none. */
+const double *mr_role_result(const mr_batch *b, const char **name);
+
 #endif

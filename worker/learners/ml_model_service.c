@@ -3,8 +3,8 @@
  * bottom-k sample of its rows (worker/kit/sample.h), on which everything else is done; so batches and workers
  * cannot change the outcome. docs/components/ml_model_service.md */
 #include "worker/component.h"
+#include "worker/kit/model_put.h"
 #include "worker/kit/put.h"
-#include "worker/kit/training.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -294,19 +294,6 @@ static mr_status learn(mr_ctx *ctx, study *s, mr_error *err) {
 
 /* ---- what came of it ---- */
 
-static void put_judgement(mr_out *out, const char *field, const mr_judgement *j) {
-    mr_out_open_map(out, field);
-    mr_out_integer(out, "rows", (int64_t)j->rows);
-    mr_out_number(out, "auc", j->auc);
-    mr_out_number(out, "accuracy", j->accuracy);
-    mr_out_number(out, "log_loss", j->log_loss);
-    mr_out_number(out, "brier", j->brier);
-    mr_out_number(out, "r2", j->r2);
-    mr_out_number(out, "rmse", j->rmse);
-    mr_out_number(out, "mae", j->mae);
-    mr_out_close(out);
-}
-
 static void put_validation(const study *s, mr_out *out) {
     mr_out_open_list(out, "validation");
     for (mr_model_kind k = 0; k < MR_MODEL_KINDS; k++) {
@@ -315,40 +302,14 @@ static void put_validation(const study *s, mr_out *out) {
         mr_out_text(out, "model", "%s", mr_model_names[k]);
         mr_out_number(out, "loss", s->crossing[k].loss);
         mr_out_number(out, "loss_error", s->crossing[k].loss_error);
-        put_judgement(out, "pooled", &s->crossing[k].pooled);
+        mr_put_judgement(out, "pooled", &s->crossing[k].pooled);
         mr_out_open_list(out, "folds");
-        for (int64_t f = 0; f < s->o->folds; f++) put_judgement(out, NULL, &s->crossing[k].folds[f]);
+        for (int64_t f = 0; f < s->o->folds; f++) mr_put_judgement(out, NULL, &s->crossing[k].folds[f]);
         mr_out_close(out);
         mr_out_close(out);
     }
     mr_out_close(out);
     mr_out_number(out, "baseline", s->baseline);
-}
-
-static void put_coefficients(const study *s, mr_out *out) {
-    const mr_model *m = &s->model;
-    size_t w = m->width;
-    if (m->kind == MR_MODEL_TREES) return;
-    mr_out_open_list(out, "coefficients");
-    for (size_t k = 0; k < m->outputs; k++) {
-        mr_out_open_map(out, NULL);
-        if (m->classes)
-            mr_out_span(out, "class", s->t.classes[m->classes == 2 ? 1 : k].name);
-        else
-            mr_out_nil(out, "class");
-        mr_out_number(out, "intercept", m->weight[k * (w + 1) + w]);
-        mr_out_numbers(out, "weights", m->weight + k * (w + 1), w);
-        mr_out_close(out);
-    }
-    mr_out_close(out);
-    if (m->kind != MR_MODEL_RIDGE) return;
-    mr_out_open_map(out, "ridge");
-    mr_out_numbers(out, "beta", m->ridge.beta, w);
-    mr_out_numbers(out, "error", m->ridge.error, w);
-    mr_out_number(out, "df", m->ridge.df);
-    mr_out_number(out, "rss", m->ridge.rss);
-    mr_out_number(out, "r2", m->ridge.r2);
-    mr_out_close(out);
 }
 
 typedef struct weighed {
@@ -485,7 +446,7 @@ static mr_status finish(mr_ctx *ctx, study *s, mr_out *out, mr_error *err) {
     mr_put_names(out, "columns", s->t.names);
     mr_out_text(out, "model", "%s", mr_model_names[s->model.kind]);
     put_validation(s, out);
-    put_coefficients(s, out);
+    mr_put_coefficients(out, &s->model, s->t.classes);
     MR_TRY(put_importance(ctx, s, out));
     put_quality(s, out);
     put_cautions(s, out);
@@ -549,7 +510,7 @@ static mr_status put_check(mr_ctx *ctx, const stored *m, const mr_batch *batch, 
     }
     if (n == 0) return MR_OK;
     mr_judgement j = mr_judge(y, predicted, n, m->class_count, mr_ctx_arena(ctx));
-    put_judgement(out, "check", &j);
+    mr_put_judgement(out, "check", &j);
     return MR_OK;
 }
 

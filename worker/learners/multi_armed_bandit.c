@@ -6,6 +6,7 @@
 #include "worker/kit/choice_log.h"
 #include "worker/kit/cross_fit.h"
 #include "worker/kit/dist.h"
+#include "worker/kit/policy_put.h"
 #include "worker/kit/put.h"
 
 #include <math.h>
@@ -149,11 +150,6 @@ static mr_value interval(const study *s, double n, double sum, double squares) {
     return (mr_value){v.value, v.value - half, v.value + half};
 }
 
-static void put_ends(mr_out *out, const char *field, mr_value v) {
-    double ends[] = {v.low, v.high};
-    mr_out_numbers(out, field, ends, 2);
-}
-
 static mr_status believe(mr_ctx *ctx, study *s, mr_error *err) {
     mr_arm_belief *belief = mr_ctx_alloc(ctx, s->log.arms, sizeof *belief);
     if (!belief) return mr_fail(err, MR_E_MEMORY, "no memory for %zu arms", s->log.arms);
@@ -176,27 +172,6 @@ static mr_status believe(mr_ctx *ctx, study *s, mr_error *err) {
 }
 
 /* ---- fixed policies ---- */
-
-static void put_value(mr_out *out, const char *field, const char *ends, mr_value v) {
-    mr_out_number(out, field, v.value);
-    put_ends(out, ends, v);
-}
-
-static void put_values(mr_out *out, const mr_off_policy *v) {
-    put_value(out, "ips", "ips_interval", v->ips);
-    put_value(out, "snips", "snips_interval", v->snips);
-    put_value(out, "dr", "dr_interval", v->dr);
-    mr_out_number(out, "largest_weight", v->largest_weight);
-    mr_out_number(out, "effective_rows", v->effective);
-}
-
-static mr_off_policy put_policy(mr_out *out, const char *name, mr_off_policy v) {
-    mr_out_open_map(out, NULL);
-    mr_out_text(out, "policy", "%s", name);
-    put_values(out, &v);
-    mr_out_close(out);
-    return v;
-}
 
 static void weight_finding(const study *s, const char *policy, const mr_off_policy *v, mr_out *out) {
     if (v->effective >= 0.05 * (double)s->log.n) return;
@@ -246,8 +221,8 @@ static mr_status put_off_policy(mr_ctx *ctx, const study *s, mr_cross_fit *x, do
     MR_TRY(shares_alloc(ctx, s->log.arms, &v));
     mr_out_open_list(out, "off_policy");
     if (s->in.has_target) {
-        value = put_policy(out, "given",
-                           mr_off_policy_value(&s->log, s->in.target, NULL, NULL, s->options->clip));
+        value = mr_off_policy_value(&s->log, s->in.target, NULL, NULL, s->options->clip);
+        mr_put_policy(out, "given", &value);
         mr_out_finding(
             out, 0.8,
             "the evaluated policy (role score) is worth %.4g a choice (SNIPS, 95 %% %.4g to %.4g, n = %zu); "
@@ -255,17 +230,21 @@ static mr_status put_off_policy(mr_ctx *ctx, const study *s, mr_cross_fit *x, do
             value.snips.value, value.snips.low, value.snips.high, s->log.n, logged);
         weight_finding(s, "the evaluated policy", &value, out);
     }
-    put_policy(out, "uniform", greedy_value(s, x, 1, &v));
-    value = put_policy(out, "best_arm", greedy_value(s, x, 0, &v));
+    value = greedy_value(s, x, 1, &v);
+    mr_put_policy(out, "uniform", &value);
+    value = greedy_value(s, x, 0, &v);
+    mr_put_policy(out, "best_arm", &value);
     best_fixed_finding(s, &value, logged, out);
     weight_finding(s, "always taking the best arm", &value, out);
-    put_policy(out, "epsilon_greedy", greedy_value(s, x, s->options->epsilon, &v));
-    if (s->in.unit)
-        put_policy(out, "thompson_beta",
-                   mr_cross_shares(x, (double *const[]){x->half[0].thompson, x->half[1].thompson}));
+    value = greedy_value(s, x, s->options->epsilon, &v);
+    mr_put_policy(out, "epsilon_greedy", &value);
+    if (s->in.unit) {
+        value = mr_cross_shares(x, (double *const[]){x->half[0].thompson, x->half[1].thompson});
+        mr_put_policy(out, "thompson_beta", &value);
+    }
     if (x->options.linear) {
         MR_TRY(mr_cross_linear(x, &(mr_ticker){tick, ctx}, &value));
-        put_policy(out, "linear", value);
+        mr_put_policy(out, "linear", &value);
     }
     mr_out_close(out);
     return MR_OK;
@@ -298,12 +277,12 @@ static mr_status put_arms(mr_ctx *ctx, const study *s, mr_cross_fit *x, mr_out *
         mr_out_integer(out, "pulls", (int64_t)m->pulls);
         mr_out_number(out, "sum", m->sum);
         mr_out_number(out, "mean", mean.value);
-        put_ends(out, "interval", mean);
+        mr_put_ends(out, "interval", mean);
         mr_out_number(out, "ucb1", mr_bandit_score(&ucb, a, NULL));
         mr_out_number(out, "kl_ucb", s->in.unit ? mr_bandit_score(&kl, a, NULL) : NAN);
         if (s->in.unit) mr_out_numbers(out, "beta", beta, 2);
         mr_out_number(out, "probability_best", s->probability_best[a]);
-        put_values(out, &value);
+        mr_put_off_policy(out, &value);
         mr_out_close(out);
     }
     mr_out_close(out);
@@ -338,7 +317,7 @@ static mr_status put_replay(mr_ctx *ctx, const study *s, mr_out *out, mr_error *
         mr_out_text(out, "policy", "%s", mr_policy_names[p]);
         mr_out_integer(out, "matched", (int64_t)r.matched);
         mr_out_number(out, "mean", v.value);
-        put_ends(out, "interval", v);
+        mr_put_ends(out, "interval", v);
         mr_out_number(out, "weighted", r.weighted);
         mr_out_number(out, "regret", (double)r.matched * s->best_mean - r.sum);
         mr_out_number(out, "lift", v.value - uniform.value);
@@ -469,7 +448,7 @@ static mr_status put_result(mr_ctx *ctx, study *s, mr_out *out, mr_error *err) {
     mr_out_integer(out, "skipped", (int64_t)s->all->skipped);
     mr_out_integer(out, "used", (int64_t)s->log.n);
     mr_out_number(out, "mean_reward", mean.value);
-    put_ends(out, "mean_reward_interval", mean);
+    mr_put_ends(out, "mean_reward_interval", mean);
     mr_out_text(out, "propensities", "%s, %s", s->all->propensities ? "logged" : "estimated",
                 s->in.uniform ? "uniform" : "not uniform");
     MR_TRY(put_arms(ctx, s, &x, out, err));

@@ -6,6 +6,7 @@
 #include "worker/kit/arms.h"
 #include "worker/kit/dist.h"
 #include "worker/kit/put.h"
+#include "worker/kit/roles.h"
 #include "worker/kit/text.h"
 #include "worker/kit/training.h"
 
@@ -202,21 +203,6 @@ static mr_span arm_of(const mr_batch *b, size_t i, char room[MR_NUMBER_TEXT]) {
     return b->text[MR_TEXT_LABEL] ? b->text[MR_TEXT_LABEL][i] : (mr_span){NULL, 0};
 }
 
-static const double *outcome_of(const mr_batch *b, const char **role) {
-    static const struct {
-        uint32_t column;
-        int slot;
-        const char *name;
-    } order[] = {{MR_COL_OUTCOME, MR_NUM_OUTCOME, "outcome"},
-                 {MR_COL_SUCCESS, MR_NUM_SUCCESS, "success"},
-                 {MR_COL_SCORE, MR_NUM_SCORE, "score"}};
-    for (size_t k = 0; k < sizeof order / sizeof *order; k++) {
-        *role = order[k].name;
-        if (b->columns & order[k].column && b->number[order[k].slot]) return b->number[order[k].slot];
-    }
-    return NULL;
-}
-
 static mr_status add_row(part *p, const mr_batch *b, size_t i, mr_span arm, double y, int pre, double *row,
                          mr_error *err) {
     uint32_t number;
@@ -233,7 +219,7 @@ static mr_status add_row(part *p, const mr_batch *b, size_t i, mr_span arm, doub
 
 static mr_status add_rows(mr_ctx *ctx, const mr_batch *b, part *p, int pre, mr_error *err) {
     const char *role;
-    const double *y = outcome_of(b, &role);
+    const double *y = mr_role_result(b, &role);
     double *row = mr_ctx_alloc(ctx, b->width + (size_t)2, sizeof *row);
     char room[MR_NUMBER_TEXT];
     if (!row) return mr_fail(err, MR_E_MEMORY, "no memory for a row");
@@ -328,10 +314,6 @@ static void put_test(mr_out *out, const mr_test *t) {
     mr_out_number(out, "p", t->p);
 }
 
-static void put_pair(mr_out *out, const char *field, double low, double high) {
-    mr_out_numbers(out, field, (double[]){low, high}, 2);
-}
-
 static void put_arm(const result *r, uint32_t arm, mr_out *out) {
     const mr_arm_sums *s = &r->m.sums[arm];
     double low, high, level = 1 - r->o->alpha, margin;
@@ -346,7 +328,7 @@ static void put_arm(const result *r, uint32_t arm, mr_out *out) {
     mr_out_integer(out, "n", (int64_t)s->n);
     mr_out_number(out, "mean", s->y);
     mr_out_number(out, "sd", sqrt(s->var_y));
-    put_pair(out, "interval", low, high);
+    mr_put_pair(out, "interval", low, high);
     mr_out_close(out);
 }
 
@@ -380,7 +362,7 @@ static void put_sequential(const result *r, const mr_comparison *c, mr_out *out)
     mr_out_text(out, "test", "mixture sequential probability ratio");
     mr_out_number(out, "p", c->any_p);
     mr_out_number(out, "p_holm", c->any_p_holm);
-    put_pair(out, "interval", c->difference - c->margin, c->difference + c->margin);
+    mr_put_pair(out, "interval", c->difference - c->margin, c->difference + c->margin);
     mr_out_integer(out, "looks", (int64_t)c->looks);
     put_decided(out, c->crossed_at);
     mr_out_close(out);
@@ -414,7 +396,7 @@ static void put_cuped(const result *r, const mr_comparison *c, mr_out *out) {
     mr_out_open_map(out, "cuped");
     mr_out_number(out, "theta", u->theta);
     mr_out_number(out, "difference", u->difference);
-    put_pair(out, "interval", u->low, u->high);
+    mr_put_pair(out, "interval", u->low, u->high);
     put_test(out, &u->test);
     mr_out_number(out, "variance_cut", u->reduction);
     mr_out_number(out, "variance_cut_predicted", u->predicted);
@@ -443,7 +425,7 @@ static void put_strata(const result *r, const mr_comparison *c, mr_out *out) {
     mr_out_integer(out, "n", (int64_t)s->n);
     mr_out_integer(out, "strata", (int64_t)s->strata);
     mr_out_number(out, "difference", s->difference);
-    put_pair(out, "interval", s->difference - half, s->difference + half);
+    mr_put_pair(out, "interval", s->difference - half, s->difference + half);
     mr_out_text(out, "test", "stratified z");
     mr_out_number(out, "statistic", s->difference / se);
     mr_out_number(out, "p", 2 * mr_normal_sf(fabs(s->difference) / se));
@@ -463,12 +445,12 @@ static void put_comparison(const result *r, const mr_comparison *c, mr_out *out)
     mr_out_integers(out, "n", (int64_t[]){(int64_t)c->s0.n, (int64_t)c->s1.n}, 2);
     mr_out_text(out, "verdict", "%s", c->verdict);
     mr_out_number(out, "difference", c->difference);
-    put_pair(out, "interval", c->low, c->high);
+    mr_put_pair(out, "interval", c->low, c->high);
     mr_out_number(out, "relative", c->s0.y != 0 ? c->difference / fabs(c->s0.y) : NAN);
     put_test(out, &c->test);
     mr_out_number(out, "p_holm", c->p_holm);
     mr_out_number(out, "cohen_d", c->effect.d);
-    put_pair(out, "cohen_d_interval", c->effect.d_low, c->effect.d_high);
+    mr_put_pair(out, "cohen_d_interval", c->effect.d_low, c->effect.d_high);
     mr_out_number(out, "detectable_d", c->detectable);
     put_sequential(r, c, out);
     put_belief(r, c, out);
