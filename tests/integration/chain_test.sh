@@ -206,6 +206,33 @@ a_model_finds_the_roles_of_its_run() {
     await "$(millrace apply --model "$hash" --dataset kinds --role label=y --detach --json | member run)" failed
 }
 
+# Eighty rows, and forty that come later: what the update leaves is what a run over all of them leaves.
+a_state_takes_in_rows_that_come_later() {
+    local component run all
+    python3 - "$work" <<'PYTHON'
+import sys
+rows = ["%g,%g,%d" % (i * 37 % 101 / 10 + 30 * (i % 2), i * 53 % 89 / 10, i % 3 > 0) for i in range(120)]
+for name, part in (("early", rows[:80]), ("late", rows[80:]), ("whole", rows)):
+    with open("%s/%s.csv" % (sys.argv[1], name), "w") as f:
+        f.write("\n".join(["x,y,kind"] + part) + "\n")
+PYTHON
+    for part in early late whole; do millrace ingest "$work/$part.csv" --table "$part" >/dev/null; done
+    for component in context_learner failure_mode_analyzer; do
+        run=$(millrace run -c "$component" --dataset early --role success=kind --seed 7 --detach --json | member run)
+        all=$(millrace run -c "$component" --dataset whole --role success=kind --seed 7 --detach --json | member run)
+        await "$run" succeeded
+        await "$all" succeeded
+        run=$(millrace apply --model "$run:$component:state" --dataset late --batch-size 1000 --detach --json | member run)
+        await "$run" succeeded
+        equal "what $component left" "$(left_by "$run")" "$(left_by "$all")"
+        equal "how many artifacts $component left" "$(left_by "$run" | wc -l)" 2
+    done
+}
+
+left_by() {
+    sql "select name || ' ' || encode(hash, 'hex') from millrace.run_artifact where run_id = $1 order by name"
+}
+
 without_services_it_is_the_same() {
     sed '/^dataset:/d' "$work/chain.yaml" >"$work/local.yaml"
     "$bin/millrace" try --pipeline "$work/local.yaml" --input "$work/rows.csv" --json >"$work/local.json"
@@ -327,6 +354,7 @@ check "insight cites the effect and its run" the_effect_that_was_estimated_is_ci
 check "the model is trained on the reduced features" the_model_is_trained_on_the_reduced_features
 check "a stored model is applied, with the features that it knows" a_stored_model_is_applied
 check "a model finds the roles of its run" a_model_finds_the_roles_of_its_run
+check "a state takes in rows that come later, and leaves what one run leaves" a_state_takes_in_rows_that_come_later
 check "millrace try --pipeline gives the same without services" without_services_it_is_the_same
 check "components of one run are chained by themselves" components_of_one_run_are_chained_by_themselves
 check "one worker gives the same bytes" again_is_the_same 1
