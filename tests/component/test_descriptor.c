@@ -230,6 +230,46 @@ static void strange_input_gives_a_status(void **state) {
     }
 }
 
+/* ---- updates ---- */
+
+static bool can(const mr_component *c, const char *what) {
+    for (const char *const *at = c->capabilities; at && *at; at++)
+        if (!strcmp(*at, what)) return true;
+    return false;
+}
+
+static mr_status update(harness *h, const mr_artifact *state, uint32_t batch_rows, mr_local_results *out) {
+    mr_local run = {.component = h->component, .config = h->config, .seed = 1, .batch_rows = batch_rows, .model = state};
+    return mr_run_local(&run, &h->batch, out, &h->err);
+}
+
+/* A component that says it can leaves a state, which takes in rows once and leaves a model and a state. */
+static void a_state_takes_in_rows_as_one_batch(void **state) {
+    (void)state;
+    size_t tried = 0;
+    for (const mr_component *const *c = mr_components; *c; c++) {
+        harness h;
+        mr_buf bytes;
+        mr_local_results results;
+        if (!can(*c, "update") || !first_example(&h, *c)) continue;
+        harness_run(&h, ALL_ROWS, 1);
+        mr_span left = harness_artifact(&h, 0, "state");
+        mr_buf_init(&bytes, NULL, 1 << 24);
+        mr_buf_put(&bytes, left.data, left.len);
+        mr_artifact artifact = {"state", mr_buf_span(&bytes)};
+        harness_apply(&h, artifact.bytes, ALL_ROWS, 1);
+        assert_true(harness_number(&h, 0, "rows") == 2 * (double)h.batch.rows);
+        assert_true(harness_artifact(&h, 0, "model").len > 0 && harness_artifact(&h, 0, "state").len > 0);
+        assert_int_equal(update(&h, &artifact, h.batch.rows - 1, &results), MR_E_INVALID);
+        if (!strstr(h.err.text, "begins a second batch")) fail_msg("%s: %s", (*c)->name, h.err.text);
+        mr_local_results_free(&results);
+        mr_buf_free(&bytes);
+        harness_free(&h);
+        tried++;
+    }
+    assert_in_range(tried, 3, 100);
+}
+
 /* ---- sameness ---- */
 
 typedef struct runner {
@@ -330,6 +370,7 @@ int main(void) {
         cmocka_unit_test(options_keep_their_bounds),
         cmocka_unit_test(extreme_options_do_not_break_it),
         cmocka_unit_test(strange_input_gives_a_status),
+        cmocka_unit_test(a_state_takes_in_rows_as_one_batch),
         cmocka_unit_test(the_bytes_are_the_same_alone_and_beside_others),
         cmocka_unit_test(every_failing_allocation_ends_cleanly),
         cmocka_unit_test(a_cancel_is_honoured),

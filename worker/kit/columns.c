@@ -33,6 +33,12 @@ mr_status mr_check_features(const mr_batch *batch, uint32_t width_max, mr_error 
     return MR_OK;
 }
 
+mr_status mr_check_only_batch(const mr_batch *batch, mr_error *err) {
+    if (batch->first == 0) return MR_OK;
+    return mr_fail(err, MR_E_INVALID, "row %llu begins a second batch, and a state takes in its new rows as one: give a larger "
+                   "batch size", (unsigned long long)batch->first);
+}
+
 void mr_mean_sd(const double *x, size_t n, size_t width, double *mean, double *sd) {
     for (size_t j = 0; j < width; j++) {
         double sum = 0, squares = 0;

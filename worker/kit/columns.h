@@ -15,6 +15,10 @@ mr_mem mr_arena_mem(mr_arena *arena);
  * infinite or beyond 1e140: the sentence names row and column. */
 mr_status mr_check_features(const mr_batch *batch, uint32_t width_max, mr_error *err) MR_MUST_CHECK;
 
+/* For an update: a stored state takes in its new rows as one batch, because each batch would give an update of its own.
+ * Errors: E_INVALID for a batch that is not the first. */
+mr_status mr_check_only_batch(const mr_batch *batch, mr_error *err) MR_MUST_CHECK;
+
 /* Means and population standard deviations (divisor n) of the columns of x, n x width, row-major, in two
  * passes. A column whose values are all equal has sd 0 exactly. */
 void mr_mean_sd(const double *x, size_t n, size_t width, double *mean, double *sd);

@@ -525,9 +525,7 @@ static mr_status join_rows(work *w, const mr_batch *batch, mr_error *err) {
 /* New rows are put into the clusters; when that shows that the clusters no longer fit, they are sought anew in all rows. */
 static mr_status update(work *w, mr_span bytes, const mr_batch *batch, mr_error *err) {
     w->is_update = true;
-    if (batch->first > 0)
-        return mr_fail(err, MR_E_INVALID, "row %llu begins a second batch, and a state takes in its new rows as one: give a "
-                       "larger batch size", (unsigned long long)batch->first);
+    MR_TRY(mr_check_only_batch(batch, err));
     MR_TRY(mr_contexts_read_state(&w->state, &w->fit, &w->o->of, bytes, mr_ctx_arena(w->ctx), err));
     MR_TRY(mr_same_names((mr_names){batch->width, batch->feature_names}, w->state.names, "the state", err));
     MR_TRY(join_rows(w, batch, err));

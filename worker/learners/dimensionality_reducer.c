@@ -439,7 +439,7 @@ static mr_status add_rows(mr_ctx *ctx, const state *s, const mr_batch *batch, mr
     mr_buf fresh;
     mr_buf_init(&fresh, &mem, MR_PARTIAL_MAX);
     MR_TRY(mr_moments_open(m, &s->moments, 1, mr_ctx_arena(ctx), err));
-    MR_TRY(mr_moments_put(batch, m->rows + batch->first, &m->options, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &fresh, err));
+    MR_TRY(mr_moments_put(batch, m->rows, &m->options, mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &fresh, err));
     mr_span both[] = {s->moments, mr_buf_span(&fresh)};
     return merge_moments(ctx, both, 2, bytes, m, err);
 }
@@ -450,6 +450,7 @@ static mr_status update(mr_ctx *ctx, mr_span bytes, const mr_batch *batch, analy
     mr_moments *m = mr_ctx_alloc(ctx, 1, sizeof *m);
     double *scores, *errors, sum = 0;
     if (!m) return mr_fail(err, MR_E_MEMORY, "no memory for the moments");
+    MR_TRY(mr_check_only_batch(batch, err));
     MR_TRY(read_state(ctx, bytes, &s, err));
     MR_TRY(project_all(ctx, &s.model, batch, &scores, &errors, &sum, err));
     MR_TRY(add_rows(ctx, &s, batch, moments, m, err));

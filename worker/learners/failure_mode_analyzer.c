@@ -492,9 +492,7 @@ static mr_status update(mr_ctx *ctx, const failure_config *o, mr_span bytes, con
                         mr_error *err) {
     mr_failure_rows all;
     mr_failure_draw draw;
-    if (batch->first > 0)
-        return mr_fail(err, MR_E_INVALID, "row %llu begins a second batch, and a state takes in its new rows as one: give a "
-                       "larger batch size", (unsigned long long)batch->first);
+    MR_TRY(mr_check_only_batch(batch, err));
     MR_TRY(read_state(ctx, o, bytes, &draw, &all, err));
     MR_TRY(mr_same_names((mr_names){batch->width, batch->feature_names}, all.names, "the state", err));
     MR_TRY(mr_failure_rows_add(&all, batch, all.rows, &(mr_ticker){tick, ctx}, err));
