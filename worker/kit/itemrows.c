@@ -1,5 +1,6 @@
 #include "worker/kit/itemrows.h"
 #include "common/hash.h"
+#include "worker/kit/columns.h"
 #include "worker/kit/scratch.h"
 #include "worker/kit/sort32.h"
 
@@ -329,4 +330,21 @@ mr_status mr_itemrows_add_packed(mr_itemrows *r, mr_unpack *in, mr_error *err) {
     for (uint64_t i = 0; i < rows; i++) MR_TRY(read_row(r, &from, err));
     r->seen += seen;
     return from.bytes.len ? corrupt(err, "bytes behind the last row") : MR_OK;
+}
+
+static mr_status read_flags(mr_unpack in, unsigned *out, mr_error *err) {
+    uint32_t parts;
+    uint64_t flags;
+    MR_TRY(mr_unpack_array(&in, PARTS, &parts, err));
+    MR_TRY(mr_unpack_u64(&in, 15, &flags, err));
+    *out = (unsigned)flags;
+    return MR_OK;
+}
+
+mr_status mr_itemrows_add_partial(mr_itemrows *r, mr_span partial, const char *magic, uint32_t parts, bool first,
+                                  mr_unpack *rest, mr_error *err) {
+    mr_unpack_init(rest, partial);
+    MR_TRY(mr_unpack_magic(rest, magic, parts, err));
+    if (first) MR_TRY(read_flags(*rest, &r->flags, err));
+    return mr_itemrows_add_packed(r, rest, err);
 }

@@ -60,6 +60,11 @@ void mr_itemrows_pack(const mr_itemrows *r, mr_buf *out);
  * ours; E_MEMORY. */
 mr_status mr_itemrows_add_packed(mr_itemrows *r, mr_unpack *in, mr_error *err) MR_MUST_CHECK;
 
+/* The same from a partial, an array of `parts` of which the first is `magic` and the second are packed rows; *rest is at what
+ * is behind them. `first`: ours are empty and take the flags of these. */
+mr_status mr_itemrows_add_partial(mr_itemrows *r, mr_span partial, const char *magic, uint32_t parts, bool first,
+                                  mr_unpack *rest, mr_error *err) MR_MUST_CHECK;
+
 static inline uint32_t mr_itemrows_at(const uint32_t *end, uint32_t row) { return row ? end[row - 1] : 0; }
 
 #endif

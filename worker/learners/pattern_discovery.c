@@ -405,23 +405,12 @@ static mr_status put_result(mining *m, mr_out *out) {
 
 /* ---- merge ---- */
 
-static mr_status add_partial(mining *m, mr_span partial, bool first) {
-    mr_unpack u, peek;
-    uint32_t parts;
-    uint64_t flags;
-    mr_unpack_init(&u, partial);
-    MR_TRY(mr_unpack_magic(&u, partial_magic, 2, m->err));
-    peek = u;
-    MR_TRY(mr_unpack_array(&peek, UINT32_MAX, &parts, m->err));
-    MR_TRY(mr_unpack_u64(&peek, UINT32_MAX, &flags, m->err));
-    if (first) mr_itemrows_init(&m->rows, mr_ctx_arena(m->ctx), (unsigned)flags);
-    return mr_itemrows_add_packed(&m->rows, &u, m->err);
-}
-
 static mr_status merge_all(mining *m, const mr_partials *partials, mr_out *out) {
+    mr_unpack rest;
+    mr_itemrows_init(&m->rows, mr_ctx_arena(m->ctx), 0);
     for (uint32_t i = 0; i < partials->count; i++) {
         MR_TRY(mr_tick(m->ctx));
-        MR_TRY(add_partial(m, partials->items[i], i == 0));
+        MR_TRY(mr_itemrows_add_partial(&m->rows, partials->items[i], partial_magic, 2, i == 0, &rest, m->err));
     }
     if (!partials->last) return pack(&m->rows, mr_out_partial_buf(out), m->err);
     mr_buf_init(&m->words, &m->mem, MR_PARTIAL_MAX);

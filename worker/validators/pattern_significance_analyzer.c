@@ -438,9 +438,7 @@ static void put_result(analysis *a, mr_out *out) {
 
 static mr_status add_partial(analysis *a, mr_span partial) {
     mr_unpack u;
-    mr_unpack_init(&u, partial);
-    MR_TRY(mr_unpack_magic(&u, partial_magic, 3, a->err));
-    MR_TRY(mr_itemrows_add_packed(&a->rows, &u, a->err));
+    MR_TRY(mr_itemrows_add_partial(&a->rows, partial, partial_magic, 3, false, &u, a->err));
     return mr_traits_add_packed(&a->traits, &u, a->err);
 }
 
