@@ -435,6 +435,31 @@ static void test_a_state_of_other_columns_or_options_is_refused(void **state) {
     harness_free(&h);
 }
 
+/* The model takes 15.7 of the 31 MiB that both may have, and the state would take as much. */
+static void test_a_state_that_does_not_fit_beside_the_model_is_left_out(void **state) {
+    (void)state;
+    enum { N = 4000, WIDE = 512 };
+    mr_rng r;
+    harness h;
+    double *x = malloc((size_t)N * WIDE * sizeof *x);
+    assert_non_null(x);
+    mr_rng_seed(&r, 4);
+    for (size_t i = 0; i < (size_t)N * WIDE; i++) x[i] = mr_rng_unit(&r) + (double)(i / WIDE % 2);
+    harness_numbers(&h, "context_learner", x, N, WIDE);
+    harness_run(&h, N, 7);
+    bool said = false;
+    for (size_t i = 0; i < harness_length(&h, 0, "findings"); i++) {
+        char path[40];
+        snprintf(path, sizeof path, "findings[%zu].text", i);
+        said |= strstr(harness_string(&h, 0, path), "no state was kept: 4000 rows of 512 columns are over 15 MiB") != NULL;
+    }
+    assert_true(said);
+    assert_true(harness_artifact(&h, 0, "model").len > (size_t)15 << 20);
+    assert_int_equal(h.results.items[0].outcome.artifact_count, 1);
+    harness_free(&h);
+    free(x);
+}
+
 /* Bytes of a model and of a state are changed, and the rest is applied to four rows. */
 static void test_broken_artifacts_are_refused_or_harmless(void **state) {
     (void)state;
@@ -486,6 +511,7 @@ int main(void) {
         cmocka_unit_test(test_rows_of_the_same_kind_are_put_into_the_clusters),
         cmocka_unit_test(test_contexts_are_sought_anew_when_rows_drift_or_grow),
         cmocka_unit_test(test_a_state_of_other_columns_or_options_is_refused),
+        cmocka_unit_test(test_a_state_that_does_not_fit_beside_the_model_is_left_out),
         cmocka_unit_test(test_broken_artifacts_are_refused_or_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,8 @@ typedef struct mr_contexts_state {
 } mr_contexts_state;
 
 /* Options, seed and the numbers of rows seen come from `s`; the rows from `all`, those of the fit among them
- * (`fitted`, all->n flags). At most 2 max_rows are kept. Errors: E_MEMORY. */
+ * (`fitted`, all->n flags). At most 2 max_rows are kept. Errors: E_MEMORY; `out` fails with
+ * E_LIMIT when they are too many for it. */
 mr_status mr_contexts_pack_state(const mr_contexts_state *s, const mr_contexts *c, const mr_context_rows *all,
                                  const uint8_t *fitted, mr_arena *arena, mr_buf *out, mr_error *err) MR_MUST_CHECK;
 bool mr_contexts_is_state(mr_span bytes);

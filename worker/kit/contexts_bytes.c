@@ -201,12 +201,21 @@ static mr_status pack_fit(const mr_hdbscan *m, mr_arena *arena, mr_buf *out, mr_
     return pack_tree(m, arena, out, err);
 }
 
+/* The least that the rows and their fit take. */
+static size_t least_bytes(size_t kept, size_t fitted, size_t width) {
+    return kept * (8 * (width + 1) + 1) + fitted * 20;
+}
+
 mr_status mr_contexts_pack_state(const mr_contexts_state *s, const mr_contexts *c, const mr_context_rows *all,
                                  const uint8_t *fitted, mr_arena *arena, mr_buf *out, mr_error *err) {
     uint32_t *kept = mr_arena_alloc(arena, all->n + 1, sizeof *kept);
     size_t count;
     if (!kept) return mr_fail(err, MR_E_MEMORY, "no memory for %zu rows", all->n);
     MR_TRY(choose_kept(s, all, fitted, arena, kept, &count, err));
+    if (least_bytes(count, c->rows.n, all->width) > out->max) { /* before anything is copied */
+        mr_buf_fail(out, MR_E_LIMIT);
+        return MR_OK;
+    }
     mr_pack_array(out, STATE_PARTS);
     mr_pack_text(out, state_magic);
     pack_settings(&s->options, out);
