@@ -34,6 +34,8 @@ SQL(mr_sql_10_up, "0010_partitions.up.sql");
 SQL(mr_sql_10_down, "0010_partitions.down.sql");
 SQL(mr_sql_11_up, "0011_failure_log.up.sql");
 SQL(mr_sql_11_down, "0011_failure_log.down.sql");
+SQL(mr_sql_12_up, "0012_failure_once.up.sql");
+SQL(mr_sql_12_down, "0012_failure_once.down.sql");
 
 const mr_migration mr_migrations[] = {
     {1, "first", mr_sql_1_up, mr_sql_1_down},
@@ -45,6 +47,7 @@ const mr_migration mr_migrations[] = {
     {9, "intake", mr_sql_9_up, mr_sql_9_down},
     {10, "partitions", mr_sql_10_up, mr_sql_10_down},
     {11, "failure_log", mr_sql_11_up, mr_sql_11_down},
+    {12, "failure_once", mr_sql_12_up, mr_sql_12_down},
     {0, NULL, NULL, NULL},
 };
 

@@ -417,7 +417,11 @@ static void failure_done(mr_broker *b, mr_job *head) {
         mr_broker_try_again(b, head);
         return;
     }
-    const mr_live_run *run = mr_broker_run(b, job->key.run);
+    mr_live_run *run = mr_broker_run(b, job->key.run);
+    if (run && run->failures && !--run->failures && run->ending) {
+        mr_desk_give(&b->ledger, &run->ending->head);
+        run->ending = NULL;
+    }
     if (run && run->stream && job->dead && head->status == MR_OK)
         mr_stream_dead(b, run->stream, job->key.index, job->cause, job->reason);
     mr_free(NULL, head, 1, sizeof(mr_failure_job));
@@ -437,7 +441,9 @@ static void record_failure(mr_broker *b, const mr_action *a) {
            MR_LOG_TEXT("reason", a->text));
     mr_broker_publish(b, "attempt_failed", "broker", "run=%llu step=%u batch=%u status=%s", (unsigned long long)a->key.run,
                       a->key.step, a->key.index, mr_status_of((int)a->status)->name);
+    mr_live_run *run = mr_broker_run(b, a->key.run);
     mr_failure_job *job = mr_new(NULL, 1, sizeof *job);
+    if (run) run->failures += job || a->dead; /* without its dead letter a run does not end; the next start finds it */
     if (!job) return;
     job->head.work = mr_failure_work;
     job->head.done = failure_done;
@@ -458,10 +464,7 @@ static void forget_run(mr_broker *b, uint64_t id) {
     mr_live_run *run = mr_broker_run(b, id);
     mr_core_run_forget(b->core, id);
     if (!run) return;
-    HASH_DELETE(hh, b->runs, run);
-    mr_stream_end(b, &run->stream);
-    mr_run_info_drop(run->info);
-    mr_free(NULL, run, 1, sizeof *run);
+    mr_broker_run_free(b, run);
 }
 
 static void run_end_done(mr_broker *b, mr_job *head) {
@@ -503,7 +506,7 @@ static void run_finished(mr_broker *b, const mr_action *a) {
         forget_run(b, a->key.run);
         return;
     }
-    const mr_live_run *run = mr_broker_run(b, a->key.run);
+    mr_live_run *run = mr_broker_run(b, a->key.run);
     mr_run_end_job *job = mr_new(NULL, 1, sizeof *job);
     if (!job) return; /* found again, and ended, at the next start */
     job->head.work = mr_run_end_work;
@@ -513,7 +516,8 @@ static void run_finished(mr_broker *b, const mr_action *a) {
     job->state = a->state;
     snprintf(job->reason, sizeof job->reason, "%s", a->text);
     counts_json(b, a->key.run, job->counts, sizeof job->counts);
-    mr_desk_give(&b->ledger, &job->head);
+    if (run && run->failures) run->ending = job;
+    else mr_desk_give(&b->ledger, &job->head);
 }
 
 static void step_finished(mr_broker *b, const mr_action *a) {

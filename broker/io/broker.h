@@ -19,6 +19,8 @@ typedef struct mr_live_run {
     uint64_t run;
     mr_run_info *info;
     mr_stream *stream; /* NULL: it runs over a version */
+    uint32_t failures; /* failed attempts that are not booked yet */
+    mr_run_end_job *ending; /* its end waits for them, so that whoever sees it failed sees why */
     UT_hash_handle hh;
 } mr_live_run;
 
@@ -119,6 +121,8 @@ uint64_t mr_broker_now_ms(void);
 /* Gives an event to the core; what follows is carried out by the next mr_broker_act. */
 void mr_broker_event(mr_broker *b, const mr_event *event);
 mr_live_run *mr_broker_run(const mr_broker *b, uint64_t run);
+/* Takes it out of the runs; the core is told apart. */
+void mr_broker_run_free(mr_broker *b, mr_live_run *run);
 /* Takes `info` (also when it fails) and tells the core of the run. */
 mr_status mr_broker_add_run(mr_broker *b, mr_run_info *info, mr_error *err) MR_MUST_CHECK;
 /* The same without opening it; `info` stays the caller's. */

@@ -73,8 +73,7 @@ static const mr_pg_statement read_back = {
 static const mr_pg_statement insert_failure = {
     "ledger_failure",
     "insert into millrace.attempt_failure (run_id, step, level, batch, attempt, worker, status, reason, dead, log)"
-    " select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10"
-    " where not exists (select 1 from millrace.attempt_failure f where f.run_id = $1 and f.attempt = $5)",
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (run_id, attempt) do nothing",
     10,
     {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4, MR_PG_INT8, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BOOL, MR_PG_TEXT}};
 

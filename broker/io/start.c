@@ -379,14 +379,17 @@ static void say_bye(mr_broker *b) {
     HASH_ITER(by_number, b->peers.by_number, peer, next) mr_broker_send(b, peer, &m, NULL);
 }
 
+void mr_broker_run_free(mr_broker *b, mr_live_run *run) {
+    HASH_DELETE(hh, b->runs, run);
+    mr_stream_end(b, &run->stream);
+    mr_run_info_drop(run->info);
+    mr_free(NULL, run->ending, 1, sizeof *run->ending);
+    mr_free(NULL, run, 1, sizeof *run);
+}
+
 static void free_runs(mr_broker *b) {
     mr_live_run *run, *next;
-    HASH_ITER(hh, b->runs, run, next) {
-        HASH_DELETE(hh, b->runs, run);
-        mr_stream_end(b, &run->stream);
-        mr_run_info_drop(run->info);
-        mr_free(NULL, run, 1, sizeof *run);
-    }
+    HASH_ITER(hh, b->runs, run, next) mr_broker_run_free(b, run);
 }
 
 /* What desks hand back while they stop is told to the core, so that workers get their last acknowledgements. */

@@ -86,7 +86,7 @@ static mr_run_info *finished_run(reader_of *q) {
             "'[[6, 0, 1]]');"
             "insert into millrace.attempt_failure (run_id, step, level, batch, attempt, worker, status, "
             "reason, dead)"
-            " select %llu, 0, 0, i, 7, 'w', 17, 'why ' || i, false from generate_series(1, 3) i",
+            " select %llu, 0, 0, i, 6 + i, 'w', 17, 'why ' || i, false from generate_series(1, 3) i",
             run, run, run);
     return info;
 }

@@ -1,0 +1,1 @@
+drop index millrace.attempt_failure_once;
