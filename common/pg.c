@@ -51,6 +51,7 @@ static const struct {
     {"42883", MR_E_NOT_FOUND, "run `millrace migrate up`"},
     {"22", MR_E_INVALID, NULL},
     {"54", MR_E_LIMIT, NULL},
+    {"MR", MR_E_CONFLICT, NULL}, /* raised by our own functions */
     {"", MR_E_INTERNAL, NULL},
 };
 
@@ -162,9 +163,11 @@ static mr_status open_connection(mr_pg *pg, mr_error *err) {
     if (!pg->conn) return mr_fail(err, MR_E_MEMORY, "no memory for a database connection");
     if (PQstatus(pg->conn) != CONNECTION_OK) return refused(pg->place, pg->conn, err);
     PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
-    char sql[192];
-    snprintf(sql, sizeof sql, "SET synchronous_commit = on; SET timezone = 'UTC'; SET statement_timeout = %u; SET plan_cache_mode = %s",
-             pg->options.statement_timeout_ms, pg->options.plan_once ? "force_generic_plan" : "auto");
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "SET synchronous_commit = on; SET timezone = 'UTC'; SET statement_timeout = %u; SET plan_cache_mode = %s;"
+             " SET idle_in_transaction_session_timeout = %u",
+             pg->options.statement_timeout_ms, pg->options.plan_once ? "force_generic_plan" : "auto", pg->options.idle_transaction_ms);
     return mr_pg_run(pg, sql, err);
 }
 
@@ -363,6 +366,19 @@ mr_status mr_pg_run(mr_pg *pg, const char *sql, mr_error *err) {
     return collect(pg, name, NULL, err);
 }
 
+/* ---- notifications ---- */
+
+mr_status mr_pg_notified(mr_pg *pg, char *text, size_t size, bool *got, mr_error *err) {
+    *got = false;
+    if (!mr_pg_alive(pg) || !PQconsumeInput(pg->conn)) return lost(pg, "listening", err);
+    PGnotify *n = PQnotifies(pg->conn);
+    if (!n) return MR_OK;
+    snprintf(text, size, "%s", n->extra);
+    PQfreemem(n);
+    *got = true;
+    return MR_OK;
+}
+
 /* ---- transactions ---- */
 
 mr_status mr_pg_begin(mr_pg *pg, mr_error *err) { return mr_pg_run(pg, "BEGIN", err); }
@@ -480,7 +496,10 @@ mr_status mr_pg_pipeline_next(mr_pg *pg, mr_pg_result **out, bool *synced, mr_er
 }
 
 mr_status mr_pg_pipeline_end(mr_pg *pg, mr_error *err) {
+    char state[sizeof pg->sqlstate];
+    memcpy(state, pg->sqlstate, sizeof state); /* the caller may still want to know why it failed */
     MR_TRY(usable(pg, "a pipeline", err));
+    memcpy(pg->sqlstate, state, sizeof state);
     if (await(pg, "a pipeline", NULL) == MR_OK)
         PQclear(PQgetResult(pg->conn)); /* the NULL behind the last result */
     if (PQexitPipelineMode(pg->conn)) return MR_OK;

@@ -15,6 +15,7 @@ typedef struct mr_pg_options {
     unsigned reply_timeout_ms; /* longest wait for one reply, then the connection is given up; 0: for ever */
     unsigned statement_timeout_ms; /* the server ends a statement that takes longer; 0: no bound */
     bool plan_once; /* statements are planned once and not again for each set of values, which copies large ones several times */
+    unsigned idle_transaction_ms;  /* the server ends a connection that leaves a transaction lying so long; 0: no bound */
 } mr_pg_options;
 
 /* `url`: postgresql://user@host:port/db or "host=... dbname=..."; `options` NULL for the defaults. Keepalives
@@ -122,6 +123,10 @@ mr_status mr_pg_prepare(mr_pg *pg, const mr_pg_statement *st, mr_error *err) MR_
 const char *mr_pg_sqlstate(const mr_pg *pg);
 /* True when the last failed call may succeed when its whole transaction is run again (40001, 40P01). */
 bool mr_pg_retryable(const mr_pg *pg);
+
+/* The text of the next notification of a channel that is listened to (LISTEN by mr_pg_run), cut at `size`; *got is false
+ * when there is none. Never waits. */
+mr_status mr_pg_notified(mr_pg *pg, char *text, size_t size, bool *got, mr_error *err) MR_MUST_CHECK;
 
 /* ---- transactions ---- */
 typedef enum mr_pg_outcome {

@@ -144,17 +144,15 @@ static mr_status open_session(mr_client *c, unsigned hello_ms, mr_error *err) {
     return await_welcome(c, hello_ms, err);
 }
 
-mr_status mr_client_open(const char *address, unsigned hello_ms, mr_client **out, mr_error *err) {
+mr_status mr_client_open(const char *addresses, unsigned hello_ms, mr_client **out, mr_error *err) {
     static const mr_globals none = {0};
-    return mr_client_open_with(&none, address, hello_ms, out, err);
+    return mr_client_open_with(&none, addresses, hello_ms, out, err);
 }
 
-mr_status mr_client_open_with(const mr_globals *g, const char *address, unsigned hello_ms, mr_client **out,
-                              mr_error *err) {
-    *out = NULL;
+static mr_status open_one(const mr_globals *g, mr_span address, unsigned hello_ms, mr_client **out, mr_error *err) {
     mr_client *c = mr_new(NULL, 1, sizeof *c);
     if (!c) return mr_fail(err, MR_E_MEMORY, "out of memory");
-    snprintf(c->address, sizeof c->address, "%s", address);
+    snprintf(c->address, sizeof c->address, "%.*s", MR_SPAN_ARG(address));
     mr_status status =
         mr_keys_to_connect(g->key_file, g->server_key, &c->keys.own, &c->keys.server, &c->plain, err);
     if (status == MR_OK) status = open_session(c, hello_ms, err);
@@ -162,6 +160,18 @@ mr_status mr_client_open_with(const mr_globals *g, const char *address, unsigned
         *out = c;
     else
         mr_client_close(&c);
+    return status;
+}
+
+mr_status mr_client_open_with(const mr_globals *g, const char *addresses, unsigned hello_ms, mr_client **out,
+                              mr_error *err) {
+    mr_status status;
+    *out = NULL;
+    do {
+        size_t n = strcspn(addresses, ",");
+        status = open_one(g, (mr_span){(const uint8_t *)addresses, n}, hello_ms, out, err);
+        addresses += n + (addresses[n] == ',');
+    } while (status == MR_E_UNAVAILABLE && *addresses);
     return status;
 }
 
@@ -193,6 +203,7 @@ void mr_client_close(mr_client **at) {
     *at = NULL;
 }
 
+const char *mr_client_address(const mr_client *c) { return c->address; }
 const char *mr_client_events(const mr_client *c) { return c->events; }
 
 /* ---- calls ---- */

@@ -16,16 +16,17 @@ typedef struct mr_client_reply {
     mr_span body;   /* msgpack; borrowed until the next wait or call */
 } mr_client_reply;
 
-/* Errors: E_UNAVAILABLE nothing answers within `hello_ms` (and what to do), E_DENIED, E_PROTOCOL, those of
- * net.h. */
-mr_status mr_client_open(const char *address, unsigned hello_ms, mr_client **out,
+/* `addresses`: one, or several with commas between, of which the first that answers is taken. Errors: E_UNAVAILABLE
+ * nothing answers within `hello_ms` (and what to do), E_DENIED, E_PROTOCOL, those of net.h. */
+mr_status mr_client_open(const char *addresses, unsigned hello_ms, mr_client **out,
                          mr_error *err) MR_MUST_CHECK;
 /* The same with the keys that the settings name, if they do. */
-mr_status mr_client_open_with(const mr_globals *g, const char *address, unsigned hello_ms, mr_client **out,
+mr_status mr_client_open_with(const mr_globals *g, const char *addresses, unsigned hello_ms, mr_client **out,
                               mr_error *err) MR_MUST_CHECK;
-/* The broker of the command line. */
+/* The broker of the command line, or the first of its brokers that answers. */
 mr_status mr_client_connect(const mr_cli *cli, mr_client **out, mr_error *err) MR_MUST_CHECK;
 void mr_client_close(mr_client **c);
+const char *mr_client_address(const mr_client *c);
 /* The broker's address for live events, as it can be reached from here; "" for none. */
 const char *mr_client_events(const mr_client *c);
 

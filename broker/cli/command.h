@@ -21,7 +21,7 @@ typedef struct mr_globals {
 /* clang-format off */
 #define MR_GLOBAL_OPTIONS                                                                                    \
     {.name = "broker", .type = MR_OPT_TEXT, .offset = offsetof(mr_globals, broker),                          \
-     .def = "tcp://127.0.0.1:7411", .help = "address of the broker", .flag = 'b'},                           \
+     .def = "tcp://127.0.0.1:7411", .help = "address of the broker; of several (repeated, or with commas) the first that answers", .flag = 'b'},                           \
     {.name = "json", .type = MR_OPT_BOOL, .offset = offsetof(mr_globals, json),                              \
      .help = "print JSON with a stable shape instead of tables"},                                            \
     {.name = "config", .type = MR_OPT_TEXT, .offset = offsetof(mr_globals, config),                          \

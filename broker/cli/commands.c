@@ -16,7 +16,7 @@ const mr_option mr_global_options[] = {MR_GLOBAL_OPTIONS};
 #define COMMANDS(X)                                                                                          \
     X(up)                                                                                                    \
     X(down) X(status) X(doctor) X(ingest) X(sample) X(run) X(apply) X(pipelines) X(pipeline) X(stream) X(submit) X(task) X(runs) X(results) X(report) X(cancel) X(failures)          \
-        X(components) X(try) X(workers) X(datasets) X(prompts) X(sessions) X(rejects) X(artifacts) X(tail)   \
+        X(components) X(try) X(workers) X(brokers) X(datasets) X(prompts) X(sessions) X(rejects) X(artifacts) X(tail)   \
             X(dead) X(repair) X(pause) X(resume) X(limits) X(schedules) X(migrate) X(keys) X(audit) X(config) X(completion) X(help) X(docs)
 #define DECLARE(name) extern const mr_cli_command mr_cli_##name;
 COMMANDS(DECLARE)
@@ -157,6 +157,19 @@ static mr_status load_settings(const mr_args *args, const char *const *environme
     return mr_settings_load(mr_global_options, config, &input, origins, err);
 }
 
+/* Several --broker are one list with commas, as in the environment and in the file. */
+static mr_status join_brokers(const mr_args *args, mr_globals *g, mr_error *err) {
+    size_t used = 0;
+    for (size_t i = 0; i < args->flag_count; i++) {
+        if (strcmp(args->flags[i].row->name, "broker")) continue;
+        int n = snprintf(g->broker + used, sizeof g->broker - used, "%s%s", used ? "," : "", args->flags[i].value);
+        if (n < 0 || (size_t)n >= sizeof g->broker - used)
+            return mr_fail(err, MR_E_LIMIT, "the brokers' addresses are longer than %zu bytes together", sizeof g->broker - 1);
+        used += (size_t)n;
+    }
+    return MR_OK;
+}
+
 /* ---- from argv to a command ---- */
 
 /* Where the command's name stands: behind global flags, if there are any. */
@@ -194,6 +207,7 @@ static mr_status run_command(const mr_cli_command *command, int argc, char **arg
         return status;
     }
     MR_TRY(load_settings(args, environment, config, origins, err));
+    MR_TRY(join_brokers(args, config, err));
     mr_globals globals = *(mr_globals *)config;
     mr_option_defaults(command->options, config);
     *(mr_globals *)config = globals;

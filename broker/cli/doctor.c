@@ -233,7 +233,7 @@ static void check_broker(report *r, const mr_cli *cli) {
         check(r, "broker", false, "start one with 'millrace up', or set MILLRACE_BROKER", "%s", err.text);
         return;
     }
-    check(r, "broker", true, "", "answers at %s", cli->globals->broker);
+    check(r, "broker", true, "", "answers at %s", mr_client_address(c));
     check_workers(r, c);
     add_brokers_view(r, c);
     mr_client_close(&c);

@@ -22,6 +22,8 @@ SQL(mr_sql_2_up, "0002_delivery.up.sql");
 SQL(mr_sql_2_down, "0002_delivery.down.sql");
 SQL(mr_sql_3_up, "0003_security.up.sql");
 SQL(mr_sql_3_down, "0003_security.down.sql");
+SQL(mr_sql_4_up, "0004_plural.up.sql");
+SQL(mr_sql_4_down, "0004_plural.down.sql");
 SQL(mr_sql_5_up, "0005_submit.up.sql");
 SQL(mr_sql_5_down, "0005_submit.down.sql");
 SQL(mr_sql_6_up, "0006_pipeline.up.sql");
@@ -41,6 +43,7 @@ const mr_migration mr_migrations[] = {
     {1, "first", mr_sql_1_up, mr_sql_1_down},
     {2, "delivery", mr_sql_2_up, mr_sql_2_down},
     {3, "security", mr_sql_3_up, mr_sql_3_down},
+    {4, "plural", mr_sql_4_up, mr_sql_4_down},
     {5, "submit", mr_sql_5_up, mr_sql_5_down},
     {6, "pipeline", mr_sql_6_up, mr_sql_6_down},
     {8, "damage", mr_sql_8_up, mr_sql_8_down},

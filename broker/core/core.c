@@ -108,12 +108,17 @@ static mr_status take(mr_core *core, mr_worker *w, const mr_event *event, mr_err
     case MR_EV_RUN_GROWN: return mr_run_grown(core, event->as.grown.run, event->as.grown.tasks, err);
     case MR_EV_RUN_CLOSED: return mr_run_closed(core, event->as.run, err);
     case MR_EV_RUN_CANCEL: return mr_run_cancel(core, event->as.run, err);
+    case MR_EV_RUN_LEAVE: return mr_run_leave(core, event->as.run, false, err);
+    case MR_EV_RUN_LOST: return mr_run_leave(core, event->as.run, true, err);
+    case MR_EV_DONE_ELSEWHERE: return mr_run_done_elsewhere(core, &event->as.key, err);
     case MR_EV_LOADED: return mr_loaded(core, event, err);
     case MR_EV_LOAD_FAILED: return mr_load_failed(core, event, err);
     case MR_EV_LOAD_DAMAGED: return mr_load_damaged(core, event, err);
     case MR_EV_LOADING: mr_watch_moved(core); return MR_OK;
     case MR_EV_COMMITTED: return mr_result_committed(core, event, err);
     case MR_EV_RULE: return mr_limit_set(core, event->as.rule, err);
+    case MR_EV_LIMITS_SHARED: mr_limits_share(core, event->as.shared); return MR_OK;
+    case MR_EV_ALLOWANCE: mr_limit_allow(core, &event->as.allowance); return MR_OK;
     case MR_EV_DRAIN: drain(core); return MR_OK;
     case MR_EV_TICK: tick(core); return MR_OK;
     case MR_EV_PEER_SEEN:
@@ -136,7 +141,9 @@ mr_status mr_core_take(mr_core *core, uint64_t now_ms, const mr_event *event, mr
     core->started = true;
     mr_worker *w = from_peer(event->type) ? mr_worker_by_peer(core, event->peer) : NULL;
     if (w) w->seen_ms = now_ms;
-    return take(core, w, event, err);
+    MR_TRY(take(core, w, event, err));
+    mr_leave_sweep(core);
+    return MR_OK;
 }
 
 void mr_core_hand_out(mr_core *core) { mr_schedule(core); }

@@ -84,6 +84,14 @@ typedef struct mr_rule {
     uint32_t burst;          /* that may be sent at once after a pause, at least 1; of no use without per_second */
 } mr_rule;
 
+/* This broker's part of a rule that several brokers keep together. */
+typedef struct mr_allowance {
+    mr_rule_of of;
+    const char *name;  /* borrowed */
+    uint32_t slots;    /* of max_concurrent */
+    double per_second; /* of per_second */
+} mr_allowance;
+
 typedef enum mr_run_state { MR_RUN_RUNNING, MR_RUN_SUCCEEDED, MR_RUN_FAILED, MR_RUN_CANCELLED } mr_run_state;
 
 /* Which piece of work: the key of its result row. */
@@ -116,12 +124,18 @@ typedef enum mr_event_type {
     MR_EV_RUN_GROWN,     /* a stream has more tasks: numbered on from those before */
     MR_EV_RUN_CLOSED,    /* no more tasks will come to a stream: committed */
     MR_EV_RUN_CANCEL,    /* the cancellation is committed; instead of RUN_OPENED for one found so at start */
+    MR_EV_RUN_LEAVE,     /* another broker is to go on with it: nothing new is handed out, what is out may still come */
+    MR_EV_RUN_LOST,      /* another broker has it: what is out is called back at once */
+    MR_EV_DONE_ELSEWHERE, /* another broker has committed this result */
     MR_EV_LOADED,        /* the input of a work is at hand */
     MR_EV_LOAD_FAILED,
     MR_EV_LOAD_DAMAGED,  /* partials that a merge needs are gone or were moved aside as damaged: they are computed again */
     MR_EV_LOADING,       /* an input that was asked for is coming, though it is not all there yet */
     MR_EV_COMMITTED,     /* the ledger's answer to MR_ACT_COMMIT, with its verdict */
     MR_EV_RULE,          /* a rule was committed; it takes the place of what there was for the same name */
+    MR_EV_LIMITS_SHARED, /* whether other brokers keep the limits of components and clients too: then nothing may be sent
+                          * under one, also one that comes later, beyond what is allowed; else all of it */
+    MR_EV_ALLOWANCE,     /* how much of a limit is this broker's, while limits are shared */
     MR_EV_DRAIN,         /* hand out nothing new */
     MR_EV_TICK           /* time passes; at least every 100 ms */
 } mr_event_type;
@@ -149,14 +163,16 @@ typedef struct mr_event {
             double done;
         } progress;
         const mr_run_plan *plan;
-        mr_work_key key; /* DONE_BEFORE */
+        mr_work_key key; /* DONE_BEFORE, DONE_ELSEWHERE */
         struct {
             mr_work_key key;
             mr_status status;
             const char *text;
         } dead; /* DEAD_BEFORE: why; borrowed */
         const mr_rule *rule;
-        uint64_t run;    /* RUN_OPENED, RUN_CLOSED, RUN_CANCEL */
+        bool shared; /* LIMITS_SHARED */
+        mr_allowance allowance;
+        uint64_t run;    /* RUN_OPENED, RUN_CLOSED, RUN_CANCEL, RUN_LEAVE, RUN_LOST */
         struct {
             uint64_t run;
             uint32_t tasks; /* that are new */
@@ -192,6 +208,7 @@ typedef enum mr_action_type {
     MR_ACT_DROP_BODY, /* a result's bytes are not needed */
     MR_ACT_STEP_FINISHED, /* for people who watch */
     MR_ACT_RUN_FINISHED, /* append the run's end; no result of the run is with the ledger any more */
+    MR_ACT_RUN_LEFT,    /* nothing of a run that was to be left is out or with the ledger any more: forget it */
     MR_ACT_WORKER_LOST, /* the session of a silent worker is closed */
     MR_ACT_STALLED      /* the watchdog's alarm: suspicious works were queued again; the second time it is fatal */
 } mr_action_type;
@@ -250,11 +267,15 @@ typedef struct mr_run_view {
     uint32_t steps, priority;
     const char *client;
     bool paused; /* by a rule of its own */
+    bool leaving; /* it goes to another broker, or has gone */
 } mr_run_view;
 
 typedef struct mr_rule_view {
     const mr_rule *rule;
     uint32_t sent; /* attempts that are out under it */
+    bool wanted;   /* something under it is out or could be sent but for it */
+    uint32_t slots; /* how much of it is this broker's */
+    double per_second;
 } mr_rule_view;
 
 typedef struct mr_worker_view {
@@ -279,7 +300,7 @@ bool mr_core_worker_at(const mr_core *core, uint32_t i, mr_worker_view *out);
 bool mr_core_rule_at(const mr_core *core, uint32_t i, mr_rule_view *out);
 /* When work that waits for a rate alone may go; UINT64_MAX: none does. A tick then sends it. */
 uint64_t mr_core_due_ms(const mr_core *core);
-/* Forgets a run that has finished (its end is committed). */
+/* Forgets a run that has finished (its end is committed) or that was left. */
 void mr_core_run_forget(mr_core *core, uint64_t run);
 /* True when nothing is in hand: draining is over. */
 bool mr_core_idle(const mr_core *core);

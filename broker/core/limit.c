@@ -1,21 +1,41 @@
 /* limit.c: rules of people that hold work back: pauses, limits of concurrency and rates, each for a
  * component, a run or a client. Concurrency is what the lists say. A rate is the generic cell rate algorithm
  * (ITU-T I.371): all that is kept is when the next one would be due if they came evenly, and one may come
- * earlier than that by `burst - 1` intervals. */
+ * earlier than that by `burst - 1` intervals. What several brokers keep together is divided among them outside; here
+ * each has its part of the slots, the rate and the burst. A run is one broker's, and so is a rule for it. */
 #include "broker/core/state.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* Rounded up: rather a little slower than faster. */
-static uint64_t interval_us(const mr_rule *rule) {
-    if (rule->per_second <= 0) return 0;
-    uint64_t us = (uint64_t)(1e6 / rule->per_second);
-    return (double)us * rule->per_second < 1e6 ? us + 1 : us;
+static uint64_t interval_us(const mr_limit *limit) {
+    if (limit->per_second <= 0) return 0;
+    uint64_t us = (uint64_t)(1e6 / limit->per_second);
+    return (double)us * limit->per_second < 1e6 ? us + 1 : us;
 }
 
-static uint64_t tolerance_us(const mr_rule *rule) {
-    return (rule->burst ? rule->burst - 1 : 0) * interval_us(rule);
+static uint64_t tolerance_us(const mr_limit *limit) {
+    double part = limit->rule.per_second > 0 ? limit->per_second / limit->rule.per_second : 0;
+    uint64_t burst = (uint64_t)(limit->rule.burst * part);
+    return (burst ? burst - 1 : 0) * interval_us(limit);
+}
+
+/* Nothing of it is this broker's. */
+static bool has_no_part(const mr_limit *limit) {
+    return (limit->rule.max_concurrent && !limit->slots) || (limit->rule.per_second > 0 && limit->per_second <= 0);
+}
+
+static bool is_shared(const mr_core *core, const mr_limit *limit) {
+    return core->limits_shared && limit->rule.of != MR_RULE_RUN;
+}
+
+/* All of it, or what is left of this broker's part when the rule has become less. */
+static void settle_part(const mr_core *core, mr_limit *limit) {
+    const mr_rule *rule = &limit->rule;
+    bool shared = is_shared(core, limit);
+    if (!shared || limit->slots > rule->max_concurrent) limit->slots = rule->max_concurrent;
+    if (!shared || limit->per_second > rule->per_second) limit->per_second = rule->per_second;
 }
 
 static bool applies(const mr_rule *rule, const mr_step *step) {
@@ -102,11 +122,47 @@ mr_status mr_limit_set(mr_core *core, const mr_rule *rule, mr_error *err) {
     bool same_rate = limit->rule.per_second == rule->per_second && limit->rule.burst == rule->burst;
     limit->rule = *rule;
     /* A new rate begins with one at once and no burst, so that a restart does not add one. */
-    if (!same_rate) limit->due_us = core->now_ms * 1000 + tolerance_us(rule);
+    settle_part(core, limit);
+    if (!same_rate) limit->due_us = core->now_ms * 1000 + tolerance_us(limit);
     link_all(core);
     for (uint32_t i = 0; i < core->lives; i++)
         if (core->live[i]->limit[rule->of] == limit) unload_ready(core, core->live[i]);
     return MR_OK;
+}
+
+/* ---- this broker's part ---- */
+
+void mr_limits_share(mr_core *core, bool shared) {
+    core->limits_shared = shared;
+    for (uint32_t i = 0; i < core->limits; i++) {
+        mr_limit *limit = core->limit[i];
+        if (is_shared(core, limit)) limit->slots = 0, limit->per_second = 0;
+        settle_part(core, limit);
+    }
+}
+
+void mr_limit_allow(mr_core *core, const mr_allowance *a) {
+    mr_rule named = {.of = a->of};
+    if (!core->limits_shared || a->of == MR_RULE_RUN) return;
+    snprintf(named.name, sizeof named.name, "%s", a->name);
+    mr_limit *limit = find(core, &named);
+    if (!limit) return; /* taken away meanwhile */
+    bool had_none = limit->per_second <= 0;
+    limit->slots = a->slots;
+    limit->per_second = a->per_second;
+    settle_part(core, limit);
+    if (had_none) limit->due_us = core->now_ms * 1000 + tolerance_us(limit); /* what was saved up is not this broker's */
+}
+
+bool mr_limit_wanted(const mr_core *core, const mr_limit *limit) {
+    for (uint32_t i = 0; i < core->lives; i++) {
+        const mr_step *step = core->live[i];
+        if (step->limit[limit->rule.of] != limit) continue;
+        if (step->list[MR_W_SENT].count) return true;
+        bool more = step->list[MR_W_READY].count || step->list[MR_W_LOADING].count || mr_step_has_more(step);
+        if (more && step->lane->workers && !step->run->leaving && !mr_limit_paused(step)) return true;
+    }
+    return false;
 }
 
 void mr_limits_free(mr_core *core) {
@@ -144,9 +200,9 @@ void mr_limits_count(mr_core *core) {
 /* Is there room for one more when `before` others go first? */
 static bool room(const mr_core *core, const mr_limit *limit, uint32_t before) {
     const mr_rule *rule = &limit->rule;
-    if (rule->paused || (rule->max_concurrent && limit->sent + before >= rule->max_concurrent)) return false;
+    if (rule->paused || has_no_part(limit) || (rule->max_concurrent && limit->sent + before >= limit->slots)) return false;
     uint64_t now = core->now_ms * 1000, due = limit->due_us > now ? limit->due_us : now;
-    return due + before * interval_us(rule) <= now + tolerance_us(rule);
+    return due + before * interval_us(limit) <= now + tolerance_us(limit);
 }
 
 bool mr_limit_may_send(const mr_core *core, const mr_step *step) {
@@ -168,7 +224,7 @@ void mr_limit_sent(mr_core *core, mr_step *step) {
         uint64_t now = core->now_ms * 1000;
         limit->sent++;
         if (limit->coming) limit->coming--;
-        limit->due_us = (limit->due_us > now ? limit->due_us : now) + interval_us(&limit->rule);
+        limit->due_us = (limit->due_us > now ? limit->due_us : now) + interval_us(limit);
     }
 }
 
@@ -181,8 +237,8 @@ uint64_t mr_limit_due_ms(const mr_step *step) {
     uint64_t due = 0;
     for (int i = 0; i < MR_RULES; i++) {
         const mr_limit *limit = step->limit[i];
-        if (!limit || limit->rule.per_second <= 0) continue;
-        uint64_t tolerance = tolerance_us(&limit->rule);
+        if (!limit || limit->per_second <= 0) continue;
+        uint64_t tolerance = tolerance_us(limit);
         uint64_t at = limit->due_us > tolerance ? (limit->due_us - tolerance + 999) / 1000 : 0;
         if (at > due) due = at;
     }

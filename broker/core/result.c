@@ -82,7 +82,8 @@ void mr_result(mr_core *core, const mr_event *event) {
     mr_work *w = mr_work_find(core, step, key->level, key->index);
     bool todo = mr_bits_has(&step->level[key->level].todo, key->index);
     bool done = mr_bits_has(&step->level[key->level].done, key->index);
-    if (w && w->list == MR_W_COMMITTING)
+    bool left_alone = run->leaving && !done && !(w && w->list == MR_W_SENT); /* the next broker takes it */
+    if (left_alone || (w && w->list == MR_W_COMMITTING))
         answer(core, event, MR_RETRY);
     else if (step->state != MR_RUN_RUNNING || done || (key->level == 0 && of_another_task(core, step, event)))
         answer(core, event, MR_STALE);

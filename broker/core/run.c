@@ -418,7 +418,7 @@ mr_status mr_run_cancel(mr_core *core, uint64_t id, mr_error *err) {
 
 void mr_core_run_forget(mr_core *core, uint64_t id) {
     mr_run *run = mr_run_by_id(core, id);
-    if (!run || !run->ended) return;
+    if (!run || !(run->ended || run->left)) return;
     for (uint32_t i = 0; i < core->workers; i++)
         for (uint32_t k = 0; k < run->steps; k++) mr_map_remove(&core->worker[i]->told, run->step[k].serial);
     for (uint32_t i = 0; i < core->runs; i++) {

@@ -11,7 +11,7 @@ static uint64_t coming(const mr_lane *lane) {
 
 static bool may_send(const mr_core *core, const mr_step *step, const void *context) {
     (void)context;
-    return step->list[MR_W_READY].count && step->lane->credit && mr_limit_may_send(core, step);
+    return step->list[MR_W_READY].count && step->lane->credit && !step->run->leaving && mr_limit_may_send(core, step);
 }
 
 /* In turn, so that work spreads evenly over the workers. */
@@ -133,7 +133,7 @@ static bool lane_may_load(const mr_core *core, const mr_lane *lane, const wish *
  * others under it from going. */
 static bool may_load(const mr_core *core, const mr_step *step, const void *context) {
     const wish *w = context;
-    if (!mr_step_has_more(step) || !mr_limit_may_load(core, step)) return false;
+    if (!mr_step_has_more(step) || step->run->leaving || !mr_limit_may_load(core, step)) return false;
     return mr_limit_any(step) ? asked_for(step->lane, w->free_credit) : lane_may_load(core, step->lane, w);
 }
 

@@ -80,6 +80,8 @@ struct mr_share {
 /* A rule, and what is out under it: counted anew from the lists whenever work is handed out, so it cannot leak. */
 struct mr_limit {
     mr_rule rule;
+    uint32_t slots;    /* this broker's part of it; all of it while the limits are not shared */
+    double per_second;
     uint64_t due_us; /* per_second: when the next one would be sent if they came evenly */
     uint32_t sent, coming;
 };
@@ -113,6 +115,7 @@ struct mr_run {
     mr_run_state state;
     bool opened, ended; /* ended: RUN_FINISHED was given out */
     bool stream, open;  /* as in mr_run_plan */
+    bool leaving, left; /* it goes to another broker; left: RUN_LEFT was given out */
     uint32_t steps, committing, priority;
     char client[MR_NAME_MAX];
     mr_step *step;
@@ -152,7 +155,7 @@ struct mr_core {
     mr_map by_key, by_attempt; /* works: in hand or waiting; SENT */
 
     mr_run **run;
-    uint32_t runs, run_cap;
+    uint32_t runs, run_cap, leaving; /* leaving: runs that are to be left and are not yet */
     uint32_t steps;  /* of runs that have not ended */
     mr_map by_run;
     mr_step **live; /* the steps that are running in opened runs */
@@ -161,6 +164,7 @@ struct mr_core {
     uint32_t lanes, lane_cap;
     mr_limit **limit;
     uint32_t limits, limit_cap;
+    bool limits_shared;
     uint64_t due_ms; /* when a rate lets something go; UINT64_MAX: nothing waits for one */
     uint64_t moved_ms; /* when something was last sent, loaded, committed or failed, or there was nothing to do */
     bool alarmed;      /* nothing has moved since the watchdog's alarm */
@@ -241,6 +245,12 @@ void mr_step_dead(mr_core *core, mr_step *step, uint32_t level, mr_status why, c
 void mr_run_settle(mr_core *core, mr_run *run);
 void mr_run_free(mr_core *core, mr_run *run);
 
+/* ---- leave.c ---- */
+mr_status mr_run_leave(mr_core *core, uint64_t id, bool lost, mr_error *err) MR_MUST_CHECK;
+mr_status mr_run_done_elsewhere(mr_core *core, const mr_work_key *key, mr_error *err) MR_MUST_CHECK;
+/* Gives out RUN_LEFT for the runs that may be forgotten; after every event. */
+void mr_leave_sweep(mr_core *core);
+
 /* ---- lane.c ---- */
 /* Finds or makes; E_MEMORY. */
 mr_status mr_lane_get(mr_core *core, const char *name, uint32_t version, mr_lane **out) MR_MUST_CHECK;
@@ -273,6 +283,10 @@ bool mr_share_alone(const mr_core *core, const mr_step *step,
 
 /* ---- limit.c ---- */
 mr_status mr_limit_set(mr_core *core, const mr_rule *rule, mr_error *err) MR_MUST_CHECK;
+void mr_limits_share(mr_core *core, bool shared);
+void mr_limit_allow(mr_core *core, const mr_allowance *a);
+/* Does anything under it want to be sent, or is out? */
+bool mr_limit_wanted(const mr_core *core, const mr_limit *limit);
 /* Finds the rules that a step is under. */
 void mr_limit_link(const mr_core *core, mr_step *step);
 bool mr_limit_any(const mr_step *step);

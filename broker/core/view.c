@@ -16,13 +16,16 @@ static bool view_run(const mr_run *run, mr_run_view *out) {
     if (!run) return false;
     const mr_limit *own = run->step[0].limit[MR_RULE_RUN];
     *out = (mr_run_view){.run = run->id, .rows = run->rows, .state = run->state, .steps = run->steps,
-                         .priority = run->priority, .client = run->client, .paused = own && own->rule.paused};
+                         .priority = run->priority, .client = run->client, .paused = own && own->rule.paused,
+                         .leaving = run->leaving};
     return true;
 }
 
 bool mr_core_rule_at(const mr_core *core, uint32_t i, mr_rule_view *out) {
     if (i >= core->limits) return false;
-    *out = (mr_rule_view){.rule = &core->limit[i]->rule, .sent = core->limit[i]->sent};
+    const mr_limit *limit = core->limit[i];
+    *out = (mr_rule_view){.rule = &limit->rule, .sent = limit->sent, .wanted = mr_limit_wanted(core, limit),
+                          .slots = limit->slots, .per_second = limit->per_second};
     return true;
 }
 

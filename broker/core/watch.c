@@ -13,7 +13,7 @@ void mr_watch_moved(mr_core *core) {
 /* Something of this step should be moving: there is work, a worker with credit for it, and no rule against
  * it. */
 static bool should_move(const mr_core *core, const mr_step *step) {
-    if (!step->lane->credit || core->draining || mr_limit_paused(step)) return false;
+    if (!step->lane->credit || core->draining || step->run->leaving || mr_limit_paused(step)) return false;
     if (step->list[MR_W_LOADING].count) return true;
     if (step->list[MR_W_READY].count) return mr_limit_may_send(core, step);
     return core->count[MR_W_SENT] == 0 && mr_step_has_more(step) && mr_limit_may_load(core, step);

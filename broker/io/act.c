@@ -190,6 +190,10 @@ static void ack(mr_broker *b, const mr_action *a) {
     out->item[out->count++] = (mr_wire_ack_item){.attempt = a->attempt, .verdict = (uint8_t)a->verdict};
 }
 
+void mr_broker_ack(mr_broker *b, uint32_t peer, uint64_t attempt, mr_verdict verdict) {
+    ack(b, &(mr_action){.peer = peer, .attempt = attempt, .verdict = verdict});
+}
+
 static void cancel_attempt(mr_broker *b, const mr_action *a) {
     flush_work(b); /* a cancel must not overtake its work, and the peer may be gone after it */
     mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
@@ -243,6 +247,7 @@ static bool repair(mr_broker *b, const mr_load_job *load) {
     if (!job) return false;
     job->head.work = mr_repair_work;
     job->head.done = repaired;
+    job->epoch = mr_broker_epoch(b, load->key.run);
     job->key = load->key;
     job->children = load->damaged;
     job->work = load->work[0];
@@ -388,7 +393,7 @@ static void commit_done(mr_broker *b, mr_job *head) {
 }
 
 /* The rows that a result is about: those of all the batches below it. */
-static void rows_below(const mr_run_info *info, const mr_work_key *key, uint64_t *first, uint64_t *rows) {
+void mr_broker_rows_below(const mr_run_info *info, const mr_work_key *key, uint64_t *first, uint64_t *rows) {
     uint64_t span = info->plan[key->step].batch_rows;
     *first = key->index;
     *rows = 1;
@@ -407,7 +412,8 @@ static void commit(mr_broker *b, const mr_action *a) {
     job->last = a->last;
     job->peer = a->peer;
     job->attempt = a->attempt;
-    rows_below(run->info, &a->key, &job->first_row, &job->rows);
+    job->epoch = mr_broker_epoch(b, a->key.run);
+    mr_broker_rows_below(run->info, &a->key, &job->first_row, &job->rows);
     if (!run->stream || !mr_stream_holds(run->stream, a->key.index, &job->head)) gather(&b->out_commits, &job->head);
 }
 
@@ -447,6 +453,7 @@ static void record_failure(mr_broker *b, const mr_action *a) {
     if (!job) return;
     job->head.work = mr_failure_work;
     job->head.done = failure_done;
+    job->epoch = mr_broker_epoch(b, a->key.run);
     job->key = a->key;
     job->attempt = a->attempt;
     job->cause = a->status;
@@ -511,6 +518,7 @@ static void run_finished(mr_broker *b, const mr_action *a) {
     if (!job) return; /* found again, and ended, at the next start */
     job->head.work = mr_run_end_work;
     job->head.done = run_end_done;
+    job->epoch = mr_broker_epoch(b, a->key.run);
     job->run = a->key.run;
     job->life = run ? run->info->life : 0;
     job->state = a->state;
@@ -559,6 +567,7 @@ static void act_once(mr_broker *b, const mr_action *a) {
     case MR_ACT_DROP_BODY: mr_broker_commit_free(b, (mr_commit_job *)(uintptr_t)a->handle); return;
     case MR_ACT_STEP_FINISHED: step_finished(b, a); return;
     case MR_ACT_RUN_FINISHED: run_finished(b, a); return;
+    case MR_ACT_RUN_LEFT: forget_run(b, a->key.run); return;
     case MR_ACT_WORKER_LOST: worker_lost(b, a); return;
     case MR_ACT_STALLED: stalled(b, a); return;
     }

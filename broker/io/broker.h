@@ -6,6 +6,7 @@
 #include "broker/io/audit.h"
 #include "broker/io/bytes.h"
 #include "broker/io/catalogue.h"
+#include "broker/io/keeper.h"
 #include "broker/io/ledger.h"
 #include "broker/io/loader.h"
 #include "broker/io/peers.h"
@@ -65,6 +66,14 @@ typedef struct mr_long_text {
 
 enum { MR_LONG_TEXTS = 64 };
 
+/* What a partition is to this broker. */
+typedef enum mr_place {
+    MR_ELSEWHERE, /* another's, or nobody's */
+    MR_TAKING,    /* leased; its runs are being read */
+    MR_OURS,
+    MR_LEAVING    /* on its way to another: no new run, nothing is handed out */
+} mr_place;
+
 typedef enum mr_phase { MR_SERVING, MR_DRAINING, MR_STOPPED } mr_phase;
 
 typedef struct mr_broker {
@@ -78,8 +87,15 @@ typedef struct mr_broker {
     mr_queue outbox;
     mr_access access;
     mr_audit audit;
-    mr_desk ledger, loader, reader, intake, planner, submits;
+    mr_desk ledger, loader, reader, intake, planner, submits, keeper;
     mr_lease lease;
+    mr_holding holding; /* until the keeper starts */
+    mr_place place[MR_PARTITIONS];
+    uint32_t unread, handing;           /* partitions: their runs are to be read; the ledger is waited for */
+    int64_t returning[MR_PARTITIONS];   /* epochs that the keeper is to give back */
+    bool limits_shared, limits_asked;   /* asked: the keeper divides them just now */
+    uint32_t limits_trust;              /* answers of an earlier number are of no use */
+    uint64_t leave_until_ms; /* what is out of the partitions that are left is called back then */
     mr_core *core;
     atomic_ulong rows_seen; /* by the loader; while it grows, no load counts as stuck */
     unsigned long rows_told;
@@ -135,7 +151,31 @@ void mr_broker_receive(mr_broker *b, mr_net_msg *msg);
  * why they cannot be taken. */
 const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest, mr_commit_job *job);
 
+/* plural.c: this broker's share of the work: what is taken, given up and lost. */
+mr_place mr_broker_place_of(const mr_broker *b, uint64_t run);
+bool mr_broker_holds(const mr_broker *b, uint64_t run); /* it is ours, or is being taken */
+int64_t mr_broker_epoch(const mr_broker *b, uint64_t run); /* 0: not ours */
+/* Takes its first share and reads the runs of it. */
+mr_status mr_broker_first_share(mr_broker *b, mr_pg *pg, mr_error *err) MR_MUST_CHECK;
+mr_status mr_broker_start_keeper(mr_broker *b, mr_error *err) MR_MUST_CHECK;
+void mr_broker_share_tick(mr_broker *b, uint64_t now_ms);
+/* While it drains it takes no more, and others divide the work among themselves. */
+void mr_broker_leave_share(mr_broker *b);
+/* part.c: limits that are kept together with other brokers. */
+mr_status mr_broker_first_part(mr_broker *b, mr_pg *pg, mr_error *err) MR_MUST_CHECK;
+void mr_broker_divide_limits(mr_broker *b); /* a few times a second */
+void mr_broker_distrust_limits(mr_broker *b);
+/* A cancel was committed, by whomever. */
+void mr_broker_cancelled(mr_broker *b, uint64_t run);
+
+/* foreign.c: a result of a run that is not this broker's: it takes `job` (NULL for a failure) and answers. False: it is. */
+bool mr_broker_foreign_result(mr_broker *b, uint32_t peer, const mr_wire_result_item *item, mr_commit_job *job);
+
 /* act.c */
+/* Acknowledges a result that the core did not see. */
+void mr_broker_ack(mr_broker *b, uint32_t peer, uint64_t attempt, mr_verdict verdict);
+/* The rows that a result is about: those of all the batches below it. */
+void mr_broker_rows_below(const mr_run_info *info, const mr_work_key *key, uint64_t *first, uint64_t *rows);
 /* Carries out the core's actions; at the end of every round of the loop, so that they go out in groups. */
 void mr_broker_act(mr_broker *b);
 /* Jobs of results; `job` may be NULL. */
@@ -169,6 +209,11 @@ mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_er
 void mr_broker_deliver(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err);
 /* A schedule's time has come. */
 void mr_broker_due(mr_broker *b, mr_job *due);
+/* Reads what may have changed without our hearing of it: rules, and which of our runs were cancelled. */
+void mr_broker_read_rules(mr_broker *b);
+void mr_broker_find_cancelled(mr_broker *b);
+/* A run of a partition that is ours, which the core may not know. */
+void mr_broker_recover(mr_broker *b, uint64_t run);
 /* Looks for runs that the database has and the core does not; when the outcome of a commit is not known. */
 void mr_broker_find_runs(mr_broker *b);
 

@@ -116,10 +116,10 @@ static void cancel_done(mr_broker *b, mr_job *head) {
     mr_buf out;
     mr_buf_init(&out, NULL, 256);
     if (head->status == MR_OK && job->existed)
-        head->status = mr_fail(&head->error, MR_E_CONFLICT, "run %llu has ended already", (unsigned long long)job->run);
+        head->status = mr_fail(&head->error, MR_E_NOT_FOUND, "no run %llu is running: 'millrace runs' shows the state of each",
+                               (unsigned long long)job->run);
     if (head->status == MR_OK) {
-        mr_event e = {.type = MR_EV_RUN_CANCEL, .as.run = job->run};
-        mr_broker_event(b, &e);
+        mr_broker_cancelled(b, job->run);
         mr_pack_map(&out, 1);
         mr_pack_text(&out, "run");
         mr_pack_u64(&out, job->run);
@@ -130,21 +130,14 @@ static void cancel_done(mr_broker *b, mr_job *head) {
 }
 
 static void cancel_run(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err) {
-    uint64_t id = mr_arg_number(call->args, "id", 0);
-    const mr_live_run *run = mr_broker_run(b, id);
-    if (!run) {
-        mr_fail(err, MR_E_NOT_FOUND, "no run %llu is running: 'millrace runs' shows the state of each", (unsigned long long)id);
-        return;
-    }
     mr_run_end_job *job = mr_new(NULL, 1, sizeof *job);
     if (!job) {
         mr_fail(err, MR_E_MEMORY, "no memory for the call");
         return;
     }
-    job->head.work = mr_run_end_work;
+    job->head.work = mr_run_cancel_work;
     job->head.done = cancel_done;
-    job->run = id;
-    job->life = run->info->life;
+    job->run = mr_arg_number(call->args, "id", 0);
     job->state = MR_RUN_CANCELLED;
     job->peer = peer->number;
     job->call = call->call;
@@ -195,7 +188,8 @@ mr_status mr_broker_adopt(mr_broker *b, mr_plan_job *job, mr_error *err) {
            MR_LOG_INT("steps", info->steps), MR_LOG_INT("schedule", job->schedule));
     mr_broker_publish(b, "run_planned", "broker", "run=%llu rows=%llu", (unsigned long long)info->run,
                       (unsigned long long)info->rows);
-    if (!mr_broker_run(b, info->run)) return mr_broker_add_run(b, info, err); /* without memory: found at the next start */
+    bool ours = mr_broker_holds(b, info->run); /* else its new owner finds it */
+    if (ours && !mr_broker_run(b, info->run)) return mr_broker_add_run(b, info, err); /* without memory: found at the next start */
     mr_run_info_drop(info);
     return MR_OK;
 }
@@ -214,6 +208,7 @@ static void plan_done(mr_broker *b, mr_job *head) {
         pack_planned(job, &out);
         if (!job->existed) head->status = mr_broker_adopt(b, job, &head->error);
     } else if (mr_status_of((int)head->status)->retryable) {
+        atomic_store(&b->lease.doubt, true);
         mr_broker_find_runs(b);
     }
     mr_broker_reply(b, job->peer, job->call, head->status, head->error.text, &out);

@@ -20,12 +20,13 @@ static void recovered(mr_broker *b, mr_job *head) {
     bool there = mr_broker_run(b, job->run) != NULL;
     /* The word that its last end is written is on the way, or came while this was read. */
     bool leaving = !running && (there || job->known);
-    if (mr_status_of((int)head->status)->retryable || (head->status == MR_OK && leaving)) {
+    bool taking = mr_broker_place_of(b, job->run) == MR_TAKING; /* it may be among what is being read, or not */
+    if (mr_status_of((int)head->status)->retryable || (head->status == MR_OK && (leaving || taking))) {
         job->known = there;
         mr_broker_try_again(b, head);
         return;
     }
-    if (head->status == MR_OK && !running && !job->ended)
+    if (head->status == MR_OK && !running && !job->ended && mr_broker_place_of(b, job->run) == MR_OURS)
         head->status = mr_recover_tell(b, job, &head->error);
     if (head->status != MR_OK)
         MR_LOG(&b->log, MR_LOG_ERROR, "broker", "run_not_resumed", MR_LOG_INT("run", job->run),
@@ -33,8 +34,9 @@ static void recovered(mr_broker *b, mr_job *head) {
     mr_recover_job_free(job);
 }
 
-static void recover(mr_broker *b, uint64_t run) {
-    mr_recover_job *job = is_running(b, run) ? NULL : mr_recover_job_new(run);
+void mr_broker_recover(mr_broker *b, uint64_t run) {
+    if (is_running(b, run) || !mr_broker_holds(b, run)) return;
+    mr_recover_job *job = mr_recover_job_new(run);
     if (!job) return;
     job->known = mr_broker_run(b, run) != NULL;
     job->head.work = mr_recover_work;
@@ -44,7 +46,7 @@ static void recover(mr_broker *b, uint64_t run) {
 
 static void found(mr_broker *b, mr_job *head) {
     mr_unfinished_job *job = (mr_unfinished_job *)head;
-    for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++) recover(b, job->run[i]);
+    for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++) mr_broker_recover(b, job->run[i]);
     bool again = mr_status_of((int)head->status)->retryable || mr_broker_now_ms() < b->find_until_ms;
     if (again && b->phase != MR_STOPPED) {
         mr_broker_try_again(b, head);
@@ -61,9 +63,77 @@ void mr_broker_find_runs(mr_broker *b) {
     mr_unfinished_job *job = b->finding ? NULL : mr_new(NULL, 1, sizeof *job);
     if (!job) return;
     b->finding = true;
+    job->partition = -1;
     job->head.work = mr_unfinished_work;
     job->head.done = found;
     mr_broker_try_again(b, &job->head);
+}
+
+/* ---- what may have changed without our hearing of it ---- */
+
+enum { RULES_MAX = 2 * MR_RULES_MAX };
+
+typedef struct rules_job {
+    mr_job head;
+    uint32_t count;
+    mr_rule rule[RULES_MAX]; /* out */
+} rules_job;
+
+static mr_status keep_rule(void *context, const mr_rule *rule, mr_error *err) {
+    rules_job *job = context;
+    if (job->count == RULES_MAX) return mr_fail(err, MR_E_LIMIT, "there are more than %d rules", RULES_MAX);
+    job->rule[job->count++] = *rule;
+    return MR_OK;
+}
+
+static void rules_work(mr_desk *desk, mr_job *head) {
+    rules_job *job = (rules_job *)head;
+    mr_pg *pg;
+    job->count = 0;
+    head->status = mr_desk_database(desk, &pg, &head->error);
+    if (head->status == MR_OK) head->status = mr_rules_read(pg, true, keep_rule, job, &head->error);
+}
+
+static void rules_read(mr_broker *b, mr_job *head) {
+    rules_job *job = (rules_job *)head;
+    if (mr_status_of((int)head->status)->retryable) {
+        mr_broker_try_again(b, head);
+        return;
+    }
+    if (head->status != MR_OK)
+        MR_LOG(&b->log, MR_LOG_ERROR, "broker", "rules_not_read", MR_LOG_TEXT("reason", head->error.text));
+    for (uint32_t i = 0; i < job->count; i++) {
+        mr_event e = {.type = MR_EV_RULE, .as.rule = &job->rule[i]};
+        mr_broker_event(b, &e);
+    }
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+void mr_broker_read_rules(mr_broker *b) {
+    rules_job *job = mr_new(NULL, 1, sizeof *job);
+    if (!job) return;
+    job->head.work = rules_work;
+    job->head.done = rules_read;
+    mr_desk_give(&b->reader, &job->head);
+}
+
+static void ended_found(mr_broker *b, mr_job *head) {
+    mr_cancelled_job *job = (mr_cancelled_job *)head;
+    if (mr_status_of((int)head->status)->retryable) {
+        mr_broker_try_again(b, head);
+        return;
+    }
+    for (uint32_t i = 0; head->status == MR_OK && i < job->found; i++) mr_broker_cancelled(b, (uint64_t)job->run[i]);
+    mr_cancelled_job_free(job);
+}
+
+void mr_broker_find_cancelled(mr_broker *b) {
+    mr_cancelled_job *job = mr_cancelled_job_new(HASH_COUNT(b->runs));
+    if (!job) return;
+    for (const mr_live_run *run = b->runs; run; run = run->hh.next) job->run[job->runs++] = (int64_t)run->run;
+    job->head.work = mr_cancelled_work;
+    job->head.done = ended_found;
+    mr_desk_give(&b->reader, &job->head);
 }
 
 /* ---- commands ---- */
@@ -77,7 +147,7 @@ static void delivered(mr_broker *b, mr_job *head) {
                           job->rule.name, job->rule.paused);
     }
     if (job->command == MR_CMD_DEAD_REPLAY || job->command == MR_CMD_REPAIR) {
-        for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++) recover(b, (uint64_t)job->run[i]);
+        for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++) mr_broker_recover(b, (uint64_t)job->run[i]);
         if (mr_status_of((int)head->status)->retryable) mr_broker_find_runs(b);
     }
     mr_broker_reply(b, job->peer, job->call, head->status, head->error.text, &job->reply);
@@ -131,7 +201,6 @@ void mr_broker_deliver(mr_broker *b, const mr_peer *peer, const mr_wire_call *ca
         return;
     }
     job->head.done = delivered;
-    job->lease = &b->lease;
     job->peer = peer->number;
     job->call = call->call;
     mr_desk_give(&b->planner, &job->head);

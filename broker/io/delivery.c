@@ -133,14 +133,16 @@ static mr_status left_over(mr_pg *pg, mr_pg_params *p, const mr_delivery_job *jo
     return s;
 }
 
+/* A run that has ended is in nobody's hands, so there is nothing to fence: two that reopen it at once meet at its life.
+ * Its owner is told. */
 static mr_status reopen(mr_pg *pg, mr_pg_params *p, const mr_delivery_job *job, mr_error *err) {
-    mr_lease_put_fence(p, job->lease, job->run, job->runs);
-    MR_TRY(mr_pg_exec(pg, &mr_lease_fence_statement, p, NULL, err));
     mr_pg_params_clear(p);
     mr_pg_put_int8s(p, job->run, NULL, job->runs);
     mr_pg_put_str(p, arg_text(job, "reason"));
     mr_pg_put_text(p, job->client);
-    return mr_pg_exec(pg, &reopen_runs, p, NULL, err);
+    MR_TRY(mr_pg_exec(pg, &reopen_runs, p, NULL, err));
+    for (uint32_t i = 0; i < job->runs; i++) MR_TRY(mr_lease_notify(pg, err, "run %lld", (long long)job->run[i]));
+    return MR_OK;
 }
 
 static mr_status settle_letters(mr_pg *pg, mr_pg_params *p, mr_delivery_job *job, mr_error *err) {
@@ -200,9 +202,9 @@ static const mr_pg_statement read_rule = {"rule_read",
 static const mr_pg_statement read_rules = {
     "rule_all",
     "select subject, name, paused, max_concurrent, per_second, burst from millrace.rule_now"
-    " where paused or max_concurrent > 0 or per_second > 0",
-    0,
-    {0}};
+    " where paused or max_concurrent > 0 or per_second > 0 or $1",
+    1,
+    {MR_PG_BOOL}};
 
 static mr_status rule_of_row(mr_pg_row *row, mr_rule *out, mr_error *err) {
     *out = (mr_rule){.paused = mr_pg_bool(row, 2),
@@ -217,11 +219,15 @@ static mr_status rule_of_row(mr_pg_row *row, mr_rule *out, mr_error *err) {
     return mr_pg_row_status(row, err);
 }
 
-mr_status mr_rules_read(mr_pg *pg, mr_status (*tell)(void *, const mr_rule *, mr_error *), void *context,
+mr_status mr_rules_read(mr_pg *pg, bool idle, mr_status (*tell)(void *, const mr_rule *, mr_error *), void *context,
                         mr_error *err) {
+    mr_pg_params p;
     mr_pg_result *r = NULL;
-    MR_TRY(mr_pg_exec(pg, &read_rules, NULL, &r, err));
-    mr_status s = MR_OK;
+    mr_pg_params_init(&p, NULL, 64);
+    mr_pg_put_bool(&p, idle);
+    mr_status s = mr_pg_exec(pg, &read_rules, &p, &r, err);
+    mr_pg_params_free(&p);
+    if (s != MR_OK) return s;
     for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
         mr_pg_row row = mr_pg_row_at(r, i);
         mr_rule rule;
@@ -341,6 +347,7 @@ static mr_status change_rule(mr_pg *pg, mr_pg_params *p, mr_delivery_job *job, m
     }
     mr_pg_put_text(p, job->client);
     MR_TRY(mr_pg_exec(pg, pause ? &insert_pause : &insert_limit, p, NULL, err));
+    MR_TRY(mr_lease_notify(pg, err, "rules"));
     return read_back(pg, p, job, err);
 }
 

@@ -15,7 +15,6 @@ typedef struct mr_delivery_job {
     mr_job head;
     uint32_t peer, call; /* whom to answer */
     mr_command command;
-    const mr_lease *lease; /* the broker's; outlives the job */
     mr_buf args;           /* the call's msgpack map, checked */
     char client[MR_NAME_MAX + 1];
     mr_buf reply;  /* out: one msgpack document */
@@ -34,8 +33,8 @@ void mr_delivery_work(mr_desk *desk, mr_job *job);
 /* Which of the three kinds that word is; false for another. */
 bool mr_rule_of_word(mr_span word, mr_rule_of *out);
 const char *mr_rule_word(mr_rule_of of);
-/* Every rule that holds something: told to the core before any run is opened. */
-mr_status mr_rules_read(mr_pg *pg, mr_status (*tell)(void *context, const mr_rule *rule, mr_error *err),
+/* Every rule that holds something, and with `idle` those that hold nothing any more. */
+mr_status mr_rules_read(mr_pg *pg, bool idle, mr_status (*tell)(void *context, const mr_rule *rule, mr_error *err),
                         void *context, mr_error *err) MR_MUST_CHECK;
 
 /* ---- schedules ---- */
@@ -78,9 +77,10 @@ void mr_recover_work(mr_desk *desk, mr_job *job);
 /* Tells the core of the run and opens it. */
 mr_status mr_recover_tell(struct mr_broker *b, mr_recover_job *job, mr_error *err) MR_MUST_CHECK;
 
-/* The runs without an end. */
+/* The runs without an end, of one partition or (-1) of all. */
 typedef struct mr_unfinished_job {
     mr_job head;
+    int32_t partition;
     uint32_t runs;
     uint64_t *run; /* out; mr_free */
 } mr_unfinished_job;
@@ -88,5 +88,16 @@ typedef struct mr_unfinished_job {
 mr_status mr_unfinished_read(mr_pg *pg, mr_unfinished_job *job, mr_error *err) MR_MUST_CHECK;
 void mr_unfinished_work(mr_desk *desk, mr_job *job);
 void mr_unfinished_job_free(mr_unfinished_job *job);
+
+/* Which of these runs were cancelled. */
+typedef struct mr_cancelled_job {
+    mr_job head;
+    uint32_t runs, found, cap;
+    int64_t *run; /* in, and then those that were found */
+} mr_cancelled_job;
+
+mr_cancelled_job *mr_cancelled_job_new(uint32_t runs); /* NULL without memory */
+void mr_cancelled_job_free(mr_cancelled_job *job);
+void mr_cancelled_work(mr_desk *desk, mr_job *job);
 
 #endif

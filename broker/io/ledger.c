@@ -21,11 +21,10 @@ typedef struct group {
 } group;
 
 typedef struct ledger {
-    mr_lease lease;
-    mr_job *on_fenced;  /* handed back once */
+    mr_lease *lease;
     mr_job *waiting;    /* commits that the database has not taken yet, in order */
     mr_job **tail;
-    uint64_t renew_at_ns, retry_at_ns;
+    uint64_t retry_at_ns;
     mr_pg_params results, artifacts, names, fence;
     mr_buf rows;        /* of a COPY */
     group group;
@@ -84,6 +83,14 @@ static const mr_pg_statement insert_run_end = {
     "insert into millrace.run_ending (run_id, life, state, reason, counts) values ($1, $2, $3, $4, $5) on conflict do nothing",
     5,
     {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT, MR_PG_TEXT, MR_PG_JSONB}};
+
+static const mr_pg_statement insert_cancel = {
+    "ledger_cancel",
+    "insert into millrace.run_ending (run_id, life, state, reason)"
+    " select r.id, coalesce((select max(life) from millrace.run_reopen where run_id = r.id), 0), 'cancelled', $2"
+    " from millrace.run r where r.id = $1 on conflict do nothing",
+    2,
+    {MR_PG_INT8, MR_PG_TEXT}};
 
 /* ---- a group of commits ---- */
 
@@ -192,7 +199,7 @@ static void put_artifacts(mr_pg_params *blobs, mr_pg_params *names, const mr_com
 
 /* Sends the whole transaction; fence first, so that nothing is written without it. */
 static mr_status send_group(ledger *l, mr_pg *pg, const group *g, mr_error *err) {
-    mr_lease_put_fence(&l->fence, &l->lease, g->run, g->n);
+    mr_lease_put_fence(&l->fence, l->lease, g->run, g->n);
     MR_TRY(mr_pg_pipeline_send(pg, &mr_lease_fence_statement, &l->fence, err));
     put_results(&l->results, g);
     MR_TRY(mr_pg_pipeline_send(pg, &insert_results, &l->results, err));
@@ -280,7 +287,7 @@ static void put_rows(mr_buf *rows, const group *g) {
 static mr_status begin_fenced(ledger *l, mr_pg *pg, group *g, mr_error *err) {
     MR_TRY(mr_pg_prepare(pg, &begin, err));
     MR_TRY(mr_pg_prepare(pg, &mr_lease_fence_statement, err));
-    mr_lease_put_fence(&l->fence, &l->lease, g->run, g->n);
+    mr_lease_put_fence(&l->fence, l->lease, g->run, g->n);
     MR_TRY(mr_pg_pipeline_begin(pg, err));
     mr_status s = mr_pg_pipeline_send(pg, &begin, NULL, err);
     if (s == MR_OK) s = mr_pg_pipeline_send(pg, &mr_lease_fence_statement, &l->fence, err);
@@ -348,16 +355,37 @@ static void hand_back(mr_desk *desk, ledger *l, size_t n) {
     mr_desk_done(desk, first);
 }
 
-static void fenced(mr_desk *desk, ledger *l) {
-    mr_job *told = l->on_fenced;
-    l->on_fenced = NULL;
-    if (told) mr_desk_done(desk, told);
+static bool is_of_now(const ledger *l, uint64_t run, int64_t epoch) {
+    return atomic_load(&l->lease->epoch[mr_partition_of(run)]) == epoch;
+}
+
+/* What waits for a partition that is not this broker's any more goes back, and keeps nobody waiting. */
+static void hand_back_lost(mr_desk *desk, ledger *l) {
+    mr_job *lost = NULL, **end = &lost, **at = &l->waiting;
+    while (*at) {
+        mr_commit_job *c = (mr_commit_job *)*at;
+        if (is_of_now(l, c->key.run, c->epoch)) {
+            at = &c->head.next;
+            continue;
+        }
+        *at = c->head.next;
+        c->head.next = NULL;
+        c->verdict = MR_RETRY;
+        *end = &c->head;
+        end = &c->head.next;
+    }
+    l->tail = at;
+    mr_desk_done(desk, lost);
+}
+
+static void note_fence(ledger *l, const mr_pg *pg) {
+    if (pg && !strcmp(mr_pg_sqlstate(pg), MR_LEASE_LOST)) atomic_store(&l->lease->doubt, true);
 }
 
 /* Writes what waits. False when the database did not take it: it stays and is tried again. */
 static bool flush(mr_desk *desk, ledger *l) {
     group *g = &l->group;
-    while (l->waiting) {
+    while (hand_back_lost(desk, l), l->waiting) {
         mr_error err = {0};
         mr_pg *pg;
         mr_status s = mr_desk_database(desk, &pg, &err);
@@ -366,7 +394,7 @@ static bool flush(mr_desk *desk, ledger *l) {
         if (s == MR_OK) s = settle_stale(pg, &l->results, g, &err);
         if (s != MR_OK) {
             MR_LOG(desk->log, MR_LOG_WARN, "ledger", "commit_failed", MR_LOG_INT("results", g->n), MR_LOG_TEXT("reason", err.text));
-            if (!strcmp(desk->pg ? mr_pg_sqlstate(desk->pg) : "", MR_LEASE_LOST)) fenced(desk, l);
+            note_fence(l, desk->pg);
             l->retry_at_ns = mr_clock_monotonic_ns() + 200000000u;
             return false;
         }
@@ -375,19 +403,53 @@ static bool flush(mr_desk *desk, ledger *l) {
     return true;
 }
 
+/* ---- one result for itself ---- */
+
+static mr_status write_one_artifacts(mr_pg *pg, mr_pg_params *p, const mr_commit_job *job, mr_error *err) {
+    mr_pg_params names;
+    if (!job->artifacts) return MR_OK;
+    mr_pg_params_init(&names, NULL, PARAMS_MAX);
+    put_artifacts(p, &names, job);
+    mr_status s = mr_pg_exec(pg, &insert_artifacts, p, NULL, err);
+    if (s == MR_OK) s = mr_pg_exec(pg, &insert_names, &names, NULL, err);
+    mr_pg_params_free(&names);
+    return s;
+}
+
+mr_status mr_ledger_write_one(mr_pg *pg, mr_commit_job *job, mr_error *err) {
+    mr_pg_params p;
+    mr_pg_result *r = NULL;
+    group *g = mr_new(NULL, 1, sizeof *g);
+    if (!g) return mr_fail(err, MR_E_MEMORY, "no memory for a result");
+    mr_pg_params_init(&p, NULL, PARAMS_MAX);
+    add_to_group(g, job);
+    job->verdict = MR_STALE;
+    put_results(&p, g);
+    mr_status s = mr_pg_exec(pg, &insert_results, &p, &r, err);
+    if (s == MR_OK) mark_inserted(g, r);
+    mr_pg_result_free(&r);
+    if (s == MR_OK) s = write_one_artifacts(pg, &p, job, err);
+    if (s == MR_OK) s = settle_stale(pg, &p, g, err);
+    mr_pg_params_free(&p);
+    mr_free(NULL, g, 1, sizeof *g);
+    return s;
+}
+
 /* ---- single rows ---- */
 
-mr_status mr_ledger_write(mr_desk *desk, uint64_t run, const mr_pg_statement *st, const mr_pg_params *p,
+mr_status mr_ledger_write(mr_desk *desk, uint64_t run, int64_t epoch, const mr_pg_statement *st, const mr_pg_params *p,
                           uint64_t *changed, mr_error *err) {
     ledger *l = desk->state;
     mr_pg *pg;
     mr_pg_result *r = NULL;
     mr_pg_outcome outcome;
+    if (!is_of_now(l, run, epoch))
+        return mr_fail(err, MR_E_CONFLICT, "run %llu has gone to another broker", (unsigned long long)run);
     MR_TRY(mr_desk_database(desk, &pg, err));
-    mr_lease_put_fence(&l->fence, &l->lease, &(int64_t){(int64_t)run}, 1);
+    mr_lease_put_fence(&l->fence, l->lease, &(int64_t){(int64_t)run}, 1);
     mr_status s = mr_pg_begin(pg, err);
     if (s == MR_OK) s = mr_pg_exec(pg, &mr_lease_fence_statement, &l->fence, NULL, err);
-    if (s != MR_OK && !strcmp(mr_pg_sqlstate(pg), MR_LEASE_LOST)) fenced(desk, l);
+    if (s != MR_OK) note_fence(l, pg);
     if (s == MR_OK) s = mr_pg_exec(pg, st, p, &r, err);
     *changed = s == MR_OK ? mr_pg_changed(r) : 0;
     mr_pg_result_free(&r);
@@ -411,7 +473,7 @@ void mr_failure_work(mr_desk *desk, mr_job *job) {
     mr_pg_put_text(&p, f->reason);
     mr_pg_put_bool(&p, f->dead);
     mr_pg_put_text(&p, f->log);
-    job->status = mr_ledger_write(desk, f->key.run, &insert_failure, &p, &changed, &job->error);
+    job->status = mr_ledger_write(desk, f->key.run, f->epoch, &insert_failure, &p, &changed, &job->error);
     mr_pg_params_free(&p);
 }
 
@@ -429,9 +491,35 @@ void mr_run_end_work(mr_desk *desk, mr_job *job) {
     mr_pg_put_text(&p, run_state_word(e->state));
     mr_pg_put_text(&p, e->reason);
     mr_pg_put_jsonb(&p, mr_span_of(e->counts[0] ? e->counts : "[]"));
-    job->status = mr_ledger_write(desk, e->run, &insert_run_end, &p, &changed, &job->error);
+    job->status = mr_ledger_write(desk, e->run, e->epoch, &insert_run_end, &p, &changed, &job->error);
     if (job->status == MR_OK) e->existed = changed == 0;
     mr_pg_params_free(&p);
+}
+
+static mr_status cancel(mr_pg *pg, mr_run_end_job *e, mr_error *err) {
+    mr_pg_params p;
+    mr_pg_result *r = NULL;
+    mr_pg_params_init(&p, NULL, 1024);
+    mr_pg_put_int8(&p, (int64_t)e->run);
+    mr_pg_put_text(&p, e->reason);
+    mr_status s = mr_pg_exec(pg, &insert_cancel, &p, &r, err);
+    mr_pg_params_free(&p);
+    e->existed = s == MR_OK && mr_pg_changed(r) == 0;
+    mr_pg_result_free(&r);
+    return s == MR_OK && !e->existed ? mr_lease_notify(pg, err, "cancel %llu", (unsigned long long)e->run) : s;
+}
+
+void mr_run_cancel_work(mr_desk *desk, mr_job *job) {
+    mr_pg *pg;
+    mr_pg_outcome outcome;
+    mr_status s = mr_desk_database(desk, &pg, &job->error);
+    if (s == MR_OK) s = mr_pg_begin(pg, &job->error);
+    if (s == MR_OK) {
+        s = cancel(pg, (mr_run_end_job *)job, &job->error);
+        if (s == MR_OK) s = mr_pg_commit(pg, &outcome, &job->error);
+        if (s != MR_OK) mr_pg_rollback(pg);
+    }
+    job->status = s;
 }
 
 /* ---- the desk ---- */
@@ -464,20 +552,8 @@ static void take_jobs(mr_desk *desk, mr_job *jobs) {
     flush_now(desk);
 }
 
-/* Also sees to what waits for a database that was away, and keeps the lease. */
-static void idle(mr_desk *desk) {
-    ledger *l = desk->state;
-    flush_now(desk);
-    uint64_t now = mr_clock_monotonic_ns();
-    if (now < l->renew_at_ns) return;
-    mr_pg *pg;
-    mr_error err = {0};
-    mr_status s = mr_desk_database(desk, &pg, &err);
-    if (s == MR_OK) s = mr_lease_renew(pg, &l->lease, &err);
-    if (s == MR_E_CONFLICT) fenced(desk, l);
-    if (s != MR_OK) MR_LOG(desk->log, MR_LOG_WARN, "ledger", "lease_not_renewed", MR_LOG_TEXT("reason", err.text));
-    l->renew_at_ns = now + (s == MR_OK ? (uint64_t)l->lease.seconds * 1000000000u / 3 : 1000000000u);
-}
+/* Sees to what waits for a database that was away. */
+static void idle(mr_desk *desk) { flush_now(desk); }
 
 /* What the database still does not take goes back: the workers keep it. */
 static void stop(mr_desk *desk) {
@@ -486,8 +562,6 @@ static void stop(mr_desk *desk) {
     mr_job *waiting = l->waiting;
     l->waiting = NULL;
     mr_desk_done(desk, waiting);
-    fenced(desk, l);
-    if (desk->pg && mr_pg_alive(desk->pg)) mr_lease_release(desk->pg, &l->lease);
     mr_pg_params_free(&l->results);
     mr_pg_params_free(&l->artifacts);
     mr_pg_params_free(&l->names);
@@ -496,11 +570,10 @@ static void stop(mr_desk *desk) {
     mr_free(NULL, l, 1, sizeof *l);
 }
 
-mr_status mr_ledger_start(mr_desk *desk, const mr_lease *lease, mr_job *on_fenced, mr_error *err) {
+mr_status mr_ledger_start(mr_desk *desk, mr_lease *lease, mr_error *err) {
     ledger *l = mr_new(NULL, 1, sizeof *l);
     if (!l) return mr_fail(err, MR_E_MEMORY, "no memory for the ledger");
-    l->lease = *lease;
-    l->on_fenced = on_fenced;
+    l->lease = lease;
     l->tail = &l->waiting;
     mr_pg_params_init(&l->results, NULL, PARAMS_MAX);
     mr_pg_params_init(&l->artifacts, NULL, PARAMS_MAX);

@@ -1,6 +1,6 @@
 /* ledger.h: the desk that commits results. What waits is written in one transaction (group commit): while one group is
  * being written the next one gathers, so groups grow with the load and nobody waits for a timer. Every transaction is
- * fenced by the broker's leases. */
+ * fenced by the broker's leases; a job is of the epoch under which it was given, and after that nothing is written for it. */
 #ifndef MR_BROKER_IO_LEDGER_H
 #define MR_BROKER_IO_LEDGER_H
 
@@ -23,6 +23,7 @@ typedef struct mr_artifact_ref {
 /* A received result; what the core calls a body. */
 typedef struct mr_commit_job {
     mr_job head;
+    int64_t epoch; /* of its run's partition */
     mr_work_key key;
     uint64_t attempt, first_row, rows, compute_us;
     uint32_t peer;
@@ -43,6 +44,7 @@ void mr_commit_job_clear(mr_commit_job *job);
 /* A failed attempt, to be appended. */
 typedef struct mr_failure_job {
     mr_job head;
+    int64_t epoch;
     mr_work_key key;
     uint64_t attempt;
     char worker[MR_NAME_MAX + 1], reason[MR_MAX_RESULT_ITEM_TEXT + 1], log[MR_MAX_RESULT_ITEM_LOG + 1];
@@ -53,6 +55,7 @@ typedef struct mr_failure_job {
 /* The end of a run. `existed` (out): it had an end already. */
 typedef struct mr_run_end_job {
     mr_job head;
+    int64_t epoch;
     uint64_t run;
     int32_t life; /* which of its lives ends */
     mr_run_state state;
@@ -63,15 +66,19 @@ typedef struct mr_run_end_job {
 } mr_run_end_job;
 
 /* For jobs of this desk: one statement in a fenced transaction. `*changed` (out): the rows it wrote. */
-mr_status mr_ledger_write(mr_desk *desk, uint64_t run, const mr_pg_statement *st, const mr_pg_params *p, uint64_t *changed,
-                          mr_error *err) MR_MUST_CHECK;
+mr_status mr_ledger_write(mr_desk *desk, uint64_t run, int64_t epoch, const mr_pg_statement *st, const mr_pg_params *p,
+                          uint64_t *changed, mr_error *err) MR_MUST_CHECK;
 void mr_failure_work(mr_desk *desk, mr_job *job);
 void mr_run_end_work(mr_desk *desk, mr_job *job);
+/* The same for a person's cancel, which any broker may write: the run's owner is told. */
+void mr_run_cancel_work(mr_desk *desk, mr_job *job);
 
 /* ---- the desk ---- */
 
-/* `lease` is copied. `on_fenced` is a job that comes back once when another broker has taken over; given. */
-mr_status mr_ledger_start(mr_desk *desk, const mr_lease *lease, mr_job *on_fenced, mr_error *err) MR_MUST_CHECK;
+/* `lease` outlives the desk. */
+mr_status mr_ledger_start(mr_desk *desk, mr_lease *lease, mr_error *err) MR_MUST_CHECK;
+/* Writes one result in the transaction that is open; sets its verdict. */
+mr_status mr_ledger_write_one(mr_pg *pg, mr_commit_job *job, mr_error *err) MR_MUST_CHECK;
 /* The `work` of commit jobs is this; they are told apart by it. */
 void mr_commit_work(mr_desk *desk, mr_job *job);
 

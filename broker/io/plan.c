@@ -14,11 +14,12 @@ static const mr_pg_statement find_dataset = {
 
 static const mr_pg_statement insert_run = {
     "plan_run",
-    "insert into millrace.run (name, version_id, batch_size, seed, roles, client, priority, submit_key, request_hash)"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (submit_key) do nothing"
-    " returning id, pg_current_xact_id()::text::bigint",
-    9,
-    {MR_PG_TEXT, MR_PG_INT8, MR_PG_INT4, MR_PG_INT8, MR_PG_JSONB, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BYTEA}};
+    "insert into millrace.run (id, name, version_id, batch_size, seed, roles, client, priority, submit_key, request_hash)"
+    " overriding system value values (millrace.run_id_in($10), $1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    " on conflict (submit_key) do nothing returning id, pg_current_xact_id()::text::bigint",
+    10,
+    {MR_PG_TEXT, MR_PG_INT8, MR_PG_INT4, MR_PG_INT8, MR_PG_JSONB, MR_PG_TEXT, MR_PG_INT4, MR_PG_TEXT, MR_PG_BYTEA,
+     MR_PG_INT4S}};
 
 static const mr_pg_statement find_key = {
     "plan_key", "select id, request_hash from millrace.run where submit_key = $1", 1, {MR_PG_TEXT}};
@@ -207,6 +208,7 @@ static mr_status put_run(mr_pg *pg, mr_pg_params *p, const mr_plan_job *job, con
     mr_pg_put_int4(p, job->priority ? (int32_t)job->priority : MR_PRIORITY);
     mr_pg_put_text(p, job->key[0] ? job->key : NULL);
     mr_pg_put_bytea(p, mr_hash_span(&job->request));
+    mr_lease_put_open(p, job->lease);
     mr_buf_free(&roles);
     mr_pg_result *r = NULL;
     MR_TRY(mr_pg_exec(pg, &insert_run, p, &r, err));
@@ -337,6 +339,16 @@ static mr_status adopt(mr_desk *desk, const made *m, bool known, mr_run_info **i
     }
 }
 
+/* The share of the work that this broker may plan in has changed, or there is none: that passes. */
+static mr_status not_ours(const mr_pg *pg, mr_status s, mr_error *err) {
+    const char *state = mr_pg_sqlstate(pg);
+    if (!strcmp(state, MR_LEASE_NOTHING))
+        return mr_fail(err, MR_E_UNAVAILABLE, "this broker has no share of the work now: ask another, or again in a while");
+    if (!strcmp(state, MR_LEASE_LOST))
+        return mr_fail(err, MR_E_UNAVAILABLE, "this broker's share of the work has just changed: send it again");
+    return s;
+}
+
 void mr_plan_work(mr_desk *desk, mr_job *head) {
     mr_plan_job *job = (mr_plan_job *)head;
     mr_pg *pg;
@@ -350,6 +362,7 @@ void mr_plan_work(mr_desk *desk, mr_job *head) {
     if (s == MR_OK) {
         s = plan(pg, &p, job, &m, err);
         if (s == MR_OK && !job->check) s = mr_pg_commit(pg, &outcome, err);
+        if (s != MR_OK) s = not_ours(pg, s, err);
         if (s != MR_OK || job->check) mr_pg_rollback(pg);
     }
     if (outcome != MR_PG_ROLLED_BACK) s = adopt(desk, &m, outcome == MR_PG_COMMITTED, &job->info, err);

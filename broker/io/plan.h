@@ -41,7 +41,7 @@ typedef struct mr_plan_job {
 } mr_plan_job;
 
 /* Errors: E_NOT_FOUND no such data set or version; E_INVALID no rows, a column that a component needs is not there, a role
- * names no column; E_CONFLICT another broker took over; E_EXISTS the key is another submission's, or the schedule's time
+ * names no column; E_UNAVAILABLE this broker has no share of the work, or lost what it had; E_EXISTS the key is another submission's, or the schedule's time
  * was fired before. */
 void mr_plan_work(mr_desk *desk, mr_job *job);
 mr_plan_job *mr_plan_job_new(void); /* NULL without memory */

@@ -54,6 +54,17 @@ static const query queries[] = {
                    0, {0}},
      .columns = {{"id", MR_SHOW_INT}, {"name", MR_SHOW_TEXT}, {"kind", MR_SHOW_TEXT}, {"rows", MR_SHOW_INT},
                  {"versions", MR_SHOW_INT}, {"created_at", MR_SHOW_TIME}}},
+    {.command = MR_CMD_BROKERS,
+     .statement = {"q_brokers",
+                   "select b.name, b.address, case when b.state = 'left' or b.expires_at > now() then b.state else 'silent' end,"
+                   " count(l.partition), coalesce(string_agg(l.partition::text, ',' order by l.partition), ''), b.started_at,"
+                   " b.seen_at from millrace.broker b left join millrace.partition_lease l on l.owner = b.name"
+                   " and l.expires_at > now() group by b.name"
+                   " union all select '', '', 'nobody', count(*), string_agg(partition::text, ',' order by partition), null, null"
+                   " from millrace.partition_lease where owner = '' or expires_at <= now() having count(*) > 0 order by 1 desc",
+                   0, {0}},
+     .columns = {{"name", MR_SHOW_TEXT}, {"address", MR_SHOW_TEXT}, {"state", MR_SHOW_TEXT}, {"owned", MR_SHOW_INT},
+                 {"partitions", MR_SHOW_TEXT}, {"started_at", MR_SHOW_TIME}, {"seen_at", MR_SHOW_TIME}}},
     {.command = MR_CMD_REJECTS,
      .statement = {"q_rejects",
                    "select id, ingest_id, file, line, \"column\", reason from millrace.ingest_reject"

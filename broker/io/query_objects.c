@@ -311,6 +311,35 @@ static void pack_cache_check(mr_buf *out, mr_reader *reader) {
                "start Redis or correct MILLRACE_REDIS_URL; until then everything works, only slower");
 }
 
+/* A broker that left in order is missed by nobody; one that is silent is, for an hour. */
+static const mr_pg_statement read_shares = {
+    "q_shares",
+    "select (select count(*) from millrace.partition_lease where owner = '' or expires_at <= now()),"
+    " count(*) filter (where state <> 'left' and expires_at > now()),"
+    " coalesce(string_agg(name || ' at ' || address, ', ' order by name) filter (where state <> 'left' and expires_at <= now()"
+    " and seen_at > now() - interval '1 hour'), '') from millrace.broker",
+    0, {0}};
+
+static mr_status pack_brokers_check(mr_pg *pg, mr_buf *out, mr_error *err) {
+    char text[512];
+    mr_pg_result *r = NULL;
+    MR_TRY(mr_pg_exec(pg, &read_shares, NULL, &r, err));
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    int64_t unowned = mr_pg_int(&row, 0), brokers = mr_pg_int(&row, 1);
+    mr_span silent = mr_pg_text(&row, 2);
+    bool ok = !unowned && !silent.len;
+    if (silent.len) snprintf(text, sizeof text, "%lld share the work; silent: %.*s", (long long)brokers,
+                              (int)(silent.len < 400 ? silent.len : 400), (const char *)silent.data);
+    else if (unowned) snprintf(text, sizeof text, "%lld of 16 partitions of the work are owned by nobody", (long long)unowned);
+    else snprintf(text, sizeof text, "%lld share the work", (long long)brokers);
+    pack_check(out, "brokers", ok, text,
+               "'millrace brokers' shows who owns what; others take over what a silent one had when its lease ends: start it "
+               "again, or see why it does not reach the database");
+    mr_status s = mr_pg_row_status(&row, err);
+    mr_pg_result_free(&r);
+    return s;
+}
+
 mr_status mr_query_doctor(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error *err) {
     mr_pg_params p;
     mr_pg_result *r = NULL;
@@ -328,10 +357,10 @@ mr_status mr_query_doctor(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error 
     mr_pack_array(&job->reply, 4);
     for (int i = 0; i < 4; i++) mr_pack_text(&job->reply, names[i]);
     mr_pack_text(&job->reply, "rows");
-    mr_pack_array(&job->reply, 5);
+    mr_pack_array(&job->reply, 6);
     pack_database_checks(&job->reply, &row);
     pack_cache_check(&job->reply, desk->state);
     s = mr_pg_row_status(&row, err);
     mr_pg_result_free(&r);
-    return s;
+    return s == MR_OK ? pack_brokers_check(pg, &job->reply, err) : s;
 }

@@ -147,6 +147,7 @@ static void keep_long_text(mr_broker *b, const mr_wire_result_item *item) {
 
 static void give_result(mr_broker *b, uint32_t peer, const mr_wire_result_item *item, mr_commit_job *job) {
     char text[256] = "";
+    if (mr_broker_foreign_result(b, peer, item, job)) return;
     if (item->text.len) text_of(mr_codec_text_cut(item->text, sizeof text - 1), text, sizeof text);
     if (item->status != MR_OK && (item->text.len >= sizeof text || item->log.len)) keep_long_text(b, item);
     mr_event e = {.type = MR_EV_RESULT, .peer = peer};

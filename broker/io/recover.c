@@ -8,9 +8,9 @@ enum { KEYS_MAX = 1 << 30 };
 
 static const mr_pg_statement unfinished = {"recover_unfinished",
                                            "select r.id from millrace.run r where not exists (select 1 from "
-                                           "millrace.run_end e where e.run_id = r.id) order by r.id",
-                                           0,
-                                           {0}};
+                                           "millrace.run_end e where e.run_id = r.id) and $1 in (-1, r.partition) order by r.id",
+                                           1,
+                                           {MR_PG_INT4}};
 static const mr_pg_statement has_ended = {
     "recover_ended", "select exists (select 1 from millrace.run_end where run_id = $1)", 1, {MR_PG_INT8}};
 static const mr_pg_statement done_before = {
@@ -188,12 +188,16 @@ mr_status mr_recover_tell(mr_broker *b, mr_recover_job *job, mr_error *err) {
 /* ---- which there are ---- */
 
 mr_status mr_unfinished_read(mr_pg *pg, mr_unfinished_job *job, mr_error *err) {
+    mr_pg_params p;
     mr_pg_result *r = NULL;
     mr_free(NULL, job->run, job->runs, sizeof *job->run); /* of an earlier look */
     job->run = NULL;
     job->runs = 0;
-    MR_TRY(mr_pg_exec(pg, &unfinished, NULL, &r, err));
-    mr_status s = MR_OK;
+    mr_pg_params_init(&p, NULL, 64);
+    mr_pg_put_int4(&p, job->partition);
+    mr_status s = mr_pg_exec(pg, &unfinished, &p, &r, err);
+    mr_pg_params_free(&p);
+    if (s != MR_OK) return s;
     uint32_t n = mr_pg_rows(r);
     if (n) job->run = mr_new(NULL, n, sizeof *job->run);
     if (n && !job->run) s = mr_fail(err, MR_E_MEMORY, "no memory for %u runs", n);
@@ -216,4 +220,46 @@ void mr_unfinished_work(mr_desk *desk, mr_job *head) {
 void mr_unfinished_job_free(mr_unfinished_job *job) {
     mr_free(NULL, job->run, job->runs, sizeof *job->run);
     mr_free(NULL, job, 1, sizeof *job);
+}
+
+/* ---- which were cancelled ---- */
+
+static const mr_pg_statement cancelled = {
+    "recover_cancelled", "select run_id from millrace.run_end where run_id = any ($1) and state = 'cancelled'", 1, {MR_PG_INT8S}};
+
+mr_cancelled_job *mr_cancelled_job_new(uint32_t runs) {
+    mr_cancelled_job *job = mr_new(NULL, 1, sizeof *job);
+    if (!job) return NULL;
+    job->cap = runs ? runs : 1;
+    job->run = mr_new(NULL, job->cap, sizeof *job->run);
+    if (job->run) return job;
+    mr_free(NULL, job, 1, sizeof *job);
+    return NULL;
+}
+
+void mr_cancelled_job_free(mr_cancelled_job *job) {
+    mr_free(NULL, job->run, job->cap, sizeof *job->run);
+    mr_free(NULL, job, 1, sizeof *job);
+}
+
+static mr_status read_cancelled(mr_pg *pg, mr_cancelled_job *job, mr_error *err) {
+    mr_pg_params p;
+    mr_pg_result *r = NULL;
+    mr_pg_params_init(&p, NULL, 64 + 16 * (size_t)job->cap);
+    mr_pg_put_int8s(&p, job->run, NULL, job->runs);
+    mr_status s = mr_pg_exec(pg, &cancelled, &p, &r, err);
+    mr_pg_params_free(&p);
+    for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        job->run[job->found++] = mr_pg_int(&row, 0);
+        s = mr_pg_row_status(&row, err);
+    }
+    mr_pg_result_free(&r);
+    return s;
+}
+
+void mr_cancelled_work(mr_desk *desk, mr_job *head) {
+    mr_pg *pg;
+    head->status = mr_desk_database(desk, &pg, &head->error);
+    if (head->status == MR_OK) head->status = read_cancelled(pg, (mr_cancelled_job *)head, &head->error);
 }

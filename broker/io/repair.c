@@ -75,7 +75,7 @@ void mr_repair_work(mr_desk *desk, mr_job *head) {
     mr_pg_put_int2s(&p, level, NULL, n);
     mr_pg_put_int4s(&p, batch, NULL, n);
     mr_pg_put_text(&p, why_result);
-    head->status = mr_ledger_write(desk, job->key.run, &move_results, &p, &moved, &head->error);
+    head->status = mr_ledger_write(desk, job->key.run, job->epoch, &move_results, &p, &moved, &head->error);
     mr_pg_params_free(&p);
 }
 
@@ -178,13 +178,15 @@ static mr_status move_aside(mr_pg *pg, mr_pg_params *p, int64_t run, const found
     return MR_OK;
 }
 
+/* The owner of the run is told, whoever was asked. */
 static mr_status reopen(mr_pg *pg, mr_pg_params *p, mr_delivery_job *job, int64_t run, mr_error *err) {
     mr_pg_params_clear(p);
     mr_pg_put_int8(p, run);
     mr_pg_put_text(p, "stored bytes were damaged");
     mr_pg_put_text(p, job->client);
     job->run[job->runs++] = run;
-    return mr_pg_exec(pg, &reopen_run, p, NULL, err);
+    MR_TRY(mr_pg_exec(pg, &reopen_run, p, NULL, err));
+    return mr_lease_notify(pg, err, "run %lld", (long long)run);
 }
 
 static void pack_answer(mr_buf *out, int64_t run, const found *f) {
@@ -202,8 +204,6 @@ static void pack_answer(mr_buf *out, int64_t run, const found *f) {
 
 static mr_status repair(mr_pg *pg, mr_pg_params *p, mr_delivery_job *job, found *f, mr_error *err) {
     int64_t run = (int64_t)mr_arg_number(mr_buf_span(&job->args), "run", 0);
-    mr_lease_put_fence(p, job->lease, &run, 1);
-    MR_TRY(mr_pg_exec(pg, &mr_lease_fence_statement, p, NULL, err));
     mr_pg_params_clear(p);
     mr_pg_put_int8(p, run);
     MR_TRY(check_state(pg, p, run, err));

@@ -1,5 +1,5 @@
-/* repair.h: stored bytes that do not match their hash. Whoever finds them so has their rows moved to millrace.damaged, in a
- * fenced transaction; what has no result is pending, so the batch is computed again like any other. */
+/* repair.h: stored bytes that do not match their hash. Whoever finds them so has their rows moved to millrace.damaged, while
+ * the run goes on in a fenced transaction; what has no result is pending, so the batch is computed again like any other. */
 #ifndef MR_BROKER_IO_REPAIR_H
 #define MR_BROKER_IO_REPAIR_H
 
@@ -9,6 +9,7 @@
 /* Partials that the loader found damaged while their run goes on; a job of the ledger's desk. */
 typedef struct mr_repair_job {
     mr_job head;
+    int64_t epoch;
     mr_work_key key;   /* of the merge that needs them */
     uint32_t first;    /* its first child */
     uint32_t children; /* which of them, the first in bit 0 */

@@ -66,32 +66,6 @@ mr_status mr_broker_add_run(mr_broker *b, mr_run_info *info, mr_error *err) {
     return s;
 }
 
-static mr_status resume_run(mr_broker *b, mr_pg *pg, uint64_t run, mr_error *err) {
-    mr_recover_job *job = mr_recover_job_new(run);
-    if (!job) return mr_fail(err, MR_E_MEMORY, "no memory for a run");
-    mr_status s = mr_recover_read(pg, job, err);
-    if (s != MR_OK && mr_pg_alive(pg)) { /* one damaged run must not keep the others waiting */
-        MR_LOG(&b->log, MR_LOG_ERROR, "broker", "run_not_resumed", MR_LOG_INT("run", run), MR_LOG_TEXT("reason", err->text));
-        mr_recover_job_free(job);
-        return MR_OK;
-    }
-    if (s == MR_OK && !job->ended) s = mr_recover_tell(b, job, err);
-    mr_recover_job_free(job);
-    return s;
-}
-
-static mr_status resume_runs(mr_broker *b, mr_pg *pg, mr_error *err) {
-    mr_unfinished_job *all = mr_new(NULL, 1, sizeof *all);
-    if (!all) return mr_fail(err, MR_E_MEMORY, "no memory to start with");
-    mr_status s = mr_unfinished_read(pg, all, err);
-    for (uint32_t i = 0; s == MR_OK && i < all->runs; i++) {
-        s = resume_run(b, pg, all->run[i], err);
-        if (s != MR_OK) mr_fail_in(err, "run %llu cannot be resumed", (unsigned long long)all->run[i]);
-    }
-    mr_unfinished_job_free(all);
-    return s;
-}
-
 static mr_status tell_rule(void *context, const mr_rule *rule, mr_error *err) {
     mr_broker *b = context;
     mr_event e = {.type = MR_EV_RULE, .as.rule = rule};
@@ -177,28 +151,17 @@ static mr_status find_work(mr_broker *b, mr_error *err) {
                                         "or start everything with 'millrace up'");
     MR_TRY(mr_pg_connect(b->settings.database_url, &options, NULL, &pg, err));
     mr_status s = check_migrated(pg, err);
-    if (s == MR_OK) s = mr_lease_take(pg, &b->lease, &first_attempt, err);
+    if (s == MR_OK) s = mr_lease_draw_attempts(pg, &first_attempt, err);
     if (s == MR_OK) s = make_core(b, first_attempt, err);
-    if (s == MR_OK) s = mr_rules_read(pg, tell_rule, b, err);
-    if (s == MR_OK) s = resume_runs(b, pg, err);
+    if (s == MR_OK) s = mr_rules_read(pg, false, tell_rule, b, err);
+    if (s == MR_OK) s = mr_broker_first_share(b, pg, err);
+    if (s == MR_OK) s = mr_broker_first_part(b, pg, err);
     mr_pg_free(&pg);
     return s;
 }
 
-static void fenced(mr_broker *b, mr_job *job) {
-    mr_free(NULL, job, 1, sizeof *job);
-    if (b->phase != MR_STOPPED) mr_broker_drain(b, MR_E_CONFLICT);
-}
-
-static mr_job *fence_job(mr_error *err) {
-    mr_job *job = mr_new(NULL, 1, sizeof *job);
-    if (job) job->done = fenced;
-    else (void)mr_fail(err, MR_E_MEMORY, "no memory to start with");
-    return job;
-}
-
 static mr_status start_desks(mr_broker *b, mr_error *err) {
-    mr_desk *const desks[] = {&b->ledger, &b->loader, &b->reader, &b->intake, &b->planner, &b->submits};
+    mr_desk *const desks[] = {&b->ledger, &b->loader, &b->reader, &b->intake, &b->planner, &b->submits, &b->keeper};
     mr_loader_options loader = {.redis_url = b->settings.redis_url, .inline_max = (size_t)b->settings.inline_max,
                                 .cache_bytes = (size_t)b->settings.segment_cache_mb << 20,
                                 .ttl_s = (unsigned)b->settings.cache_ttl_s,
@@ -209,16 +172,13 @@ static mr_status start_desks(mr_broker *b, mr_error *err) {
         desks[i]->outbox = &b->outbox;
         desks[i]->waker = &b->waker;
     }
-    mr_job *on_fenced = fence_job(err);
-    if (!on_fenced) return err->status;
-    MR_TRY(mr_ledger_start(&b->ledger, &b->lease, on_fenced, err));
-    on_fenced = fence_job(err);
-    if (!on_fenced) return err->status;
-    MR_TRY(mr_submit_start(&b->submits, &b->lease, on_fenced, err));
+    MR_TRY(mr_ledger_start(&b->ledger, &b->lease, err));
+    MR_TRY(mr_submit_start(&b->submits, &b->lease, err));
     MR_TRY(mr_loader_start(&b->loader, &loader, err));
     MR_TRY(mr_reader_start(&b->reader, b->settings.redis_url, (unsigned)b->settings.cache_ttl_s, err));
     MR_TRY(mr_intake_start(&b->intake, (uint32_t)b->settings.max_chars, err));
     MR_TRY(mr_audit_start(b, err));
+    MR_TRY(mr_broker_start_keeper(b, err));
     return mr_planner_start(&b->planner, mr_broker_due, err);
 }
 
@@ -235,8 +195,7 @@ mr_status mr_broker_start(mr_broker *b, mr_error *err) {
     MR_TRY(find_work(b, err));
     MR_TRY(start_desks(b, err));
     MR_LOG(&b->log, MR_LOG_INFO, "broker", "serving", MR_LOG_TEXT("address", mr_socket_address(b->router)),
-           MR_LOG_TEXT("events", mr_socket_address(b->events)), MR_LOG_TEXT("version", MR_VERSION),
-           MR_LOG_INT("epoch", b->lease.epoch[0]));
+           MR_LOG_TEXT("events", mr_socket_address(b->events)), MR_LOG_TEXT("version", MR_VERSION));
     return MR_OK;
 }
 
@@ -250,6 +209,7 @@ void mr_broker_drain(mr_broker *b, mr_status why) {
     b->stop_at_ms = mr_broker_now_ms() + (why == MR_OK ? (uint64_t)b->settings.grace_s * 1000 : 0);
     MR_LOG(&b->log, MR_LOG_INFO, "broker", "draining", MR_LOG_INT("grace_s", b->settings.grace_s));
     mr_broker_event(b, &e);
+    mr_broker_leave_share(b);
 }
 
 /* Too few or too many frames: as any other message that cannot be taken. */
@@ -324,10 +284,12 @@ static void tick(mr_broker *b, uint64_t now) {
     mr_access_tick(b, now);
     mr_audit_tick(b, now);
     mr_broker_event(b, &e);
+    mr_broker_share_tick(b, now);
     tell_loading(b);
     if (now / TICK_MS % AGAIN_EVERY) return;
     forget_idle_clients(b, now);
     give_again(b);
+    mr_broker_divide_limits(b);
 }
 
 static void take_signal(mr_broker *b) {
@@ -364,7 +326,7 @@ mr_status mr_broker_serve(mr_broker *b, mr_error *err) {
         if (drained(b, now)) break;
     }
     if (b->stop_status == MR_E_CONFLICT)
-        return mr_fail(err, MR_E_CONFLICT, "another broker has taken over this broker's work; this one stops");
+        return mr_fail(err, MR_E_CONFLICT, "another broker has taken this one's name and work over; this one stops");
     if (b->stop_status == MR_E_INTERNAL)
         return mr_fail(err, MR_E_INTERNAL, "nothing moved though there was work, and the repair did not help: see the log");
     return MR_OK;
@@ -406,6 +368,7 @@ static void settle(mr_broker *b) {
         finish_jobs(b);
         mr_broker_act(b);
     } while (mr_queue_count(&b->outbox));
+    mr_desk_stop(&b->keeper); /* nothing more is written, so the leases may go */
     mr_audit_stop(b); /* the last answers are on record */
     finish_jobs(b);
     if (b->router) say_bye(b);

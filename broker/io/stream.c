@@ -209,7 +209,10 @@ void mr_stream_end(mr_broker *b, mr_stream **at) {
     producer *p, *next;
     if (!s) return;
     release_held(b, s, MR_E_CANCELLED);
-    while (s->waiters) refuse_waiter(b, s, s->waiters, MR_E_CANCELLED, "the stream ended before all tasks were done");
+    bool left = mr_broker_place_of(b, s->run) != MR_OURS;
+    while (s->waiters)
+        refuse_waiter(b, s, s->waiters, left ? MR_E_UNAVAILABLE : MR_E_CANCELLED,
+                      left ? "the stream has gone to another broker, and goes on there" : "the stream ended before all tasks were done");
     while (s->packets) drop_packet(b, s, s->packets);
     HASH_ITER(hh, s->producers, p, next) {
         HASH_DELETE(hh, s->producers, p);
@@ -361,7 +364,7 @@ static mr_status take_packet(mr_broker *b, const mr_wire_call *call, mr_net_msg 
     return accept(b, s, job, err);
 }
 
-static mr_submit_job *new_job(mr_submit_kind kind, const mr_peer *peer, const mr_wire_call *call, mr_error *err) {
+static mr_submit_job *new_job(const mr_broker *b, mr_submit_kind kind, const mr_peer *peer, const mr_wire_call *call, mr_error *err) {
     char client[MR_NAME_MAX + 1];
     mr_peer_client(peer, client);
     mr_submit_job *job = mr_submit_job_new(kind, mr_arg_number(call->args, "run", 0), client);
@@ -371,12 +374,22 @@ static mr_submit_job *new_job(mr_submit_kind kind, const mr_peer *peer, const mr
     }
     job->peer = peer->number;
     job->call = call->call;
+    job->epoch = mr_broker_epoch(b, job->run);
     job->head.done = submit_done;
     return job;
 }
 
+/* Tasks get their numbers from the stream's owner alone. */
+static bool elsewhere(const mr_broker *b, const mr_wire_call *call, mr_error *err) {
+    uint64_t run = mr_arg_number(call->args, "run", 0);
+    if (mr_broker_place_of(b, run) == MR_OURS) return false;
+    (void)mr_fail(err, MR_E_UNAVAILABLE, "stream %llu is not this broker's now: 'millrace brokers' shows which one owns partition %d",
+                  (unsigned long long)run, mr_partition_of(run));
+    return true;
+}
+
 void mr_stream_submit(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_net_msg *msg, mr_error *err) {
-    mr_submit_job *job = full(b, err) ? NULL : new_job(MR_SUBMIT_PACKET, peer, call, err);
+    mr_submit_job *job = elsewhere(b, call, err) || full(b, err) ? NULL : new_job(b, MR_SUBMIT_PACKET, peer, call, err);
     if (!job) return;
     if (take_packet(b, call, msg, job, err) != MR_OK) mr_submit_job_free(job);
     else mr_desk_give(&b->submits, &job->head);
@@ -441,12 +454,12 @@ static void submit_done(mr_broker *b, mr_job *head) {
 /* What was accepted before is stored first: the desk keeps the order. */
 void mr_stream_close(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err) {
     mr_stream *s;
-    if (find_stream(b, mr_arg_number(call->args, "run", 0), &s, err) != MR_OK) return;
+    if (elsewhere(b, call, err) || find_stream(b, mr_arg_number(call->args, "run", 0), &s, err) != MR_OK) return;
     if (!s->open) {
         mr_fail(err, MR_E_CONFLICT, "stream %llu is closed already", (unsigned long long)s->run);
         return;
     }
-    mr_submit_job *job = new_job(MR_SUBMIT_CLOSE, peer, call, err);
+    mr_submit_job *job = new_job(b, MR_SUBMIT_CLOSE, peer, call, err);
     if (!job) return;
     s->open = false;
     mr_desk_give(&b->submits, &job->head);

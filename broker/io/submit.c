@@ -10,8 +10,7 @@ enum { GROUP_MAX = 256, GROUP_BYTES = 8 * 1024 * 1024, PARAMS_MAX = 4 * 1024 * 1
 enum { PIECE = 8096 };
 
 typedef struct submits {
-    const mr_lease *lease;
-    mr_job *on_fenced; /* handed back once */
+    mr_lease *lease;
     mr_job *waiting;   /* what the database has not taken yet, in order */
     mr_job **tail;
     uint64_t retry_at_ns;
@@ -196,15 +195,30 @@ static void hand_back(mr_desk *desk, submits *s, size_t n) {
     mr_desk_done(desk, first);
 }
 
-static void fenced(mr_desk *desk, submits *s) {
-    mr_job *told = s->on_fenced;
-    s->on_fenced = NULL;
-    if (told) mr_desk_done(desk, told);
+/* What waits for a partition that is not this broker's any more goes back, and keeps nobody waiting. */
+static void hand_back_lost(mr_desk *desk, submits *s) {
+    mr_job *lost = NULL, **end = &lost, **at = &s->waiting;
+    while (*at) {
+        mr_submit_job *j = (mr_submit_job *)*at;
+        if (atomic_load(&s->lease->epoch[mr_partition_of(j->run)]) == j->epoch) {
+            at = &j->head.next;
+            continue;
+        }
+        *at = j->head.next;
+        j->head.next = NULL;
+        j->head.status = mr_fail(&j->head.error, MR_E_UNAVAILABLE,
+                                 "stream %llu has gone to another broker: send it there, what is stored already is not stored twice",
+                                 (unsigned long long)j->run);
+        *end = &j->head;
+        end = &j->head.next;
+    }
+    s->tail = at;
+    mr_desk_done(desk, lost);
 }
 
 /* Writes what waits. What the database does not take stays and is tried again. */
 static void flush(mr_desk *desk, submits *s, group *g) {
-    while (s->waiting) {
+    while (hand_back_lost(desk, s), s->waiting) {
         mr_error err = {0};
         mr_pg *pg;
         mr_status status = mr_desk_database(desk, &pg, &err);
@@ -220,7 +234,7 @@ static void flush(mr_desk *desk, submits *s, group *g) {
             continue;
         }
         MR_LOG(desk->log, MR_LOG_WARN, "submit", "store_failed", MR_LOG_INT("packets", g->n), MR_LOG_TEXT("reason", err.text));
-        if (lost) fenced(desk, s);
+        if (lost) atomic_store(&s->lease->doubt, true);
         s->retry_at_ns = mr_clock_monotonic_ns() + 200000000u;
         return;
     }
@@ -250,7 +264,6 @@ static void stop(mr_desk *desk) {
         job->status = mr_fail(&job->error, MR_E_UNAVAILABLE,
                               "the broker stops; send it again: what is stored already is not stored twice");
     mr_desk_done(desk, s->waiting);
-    fenced(desk, s);
     mr_pg_params_free(&s->params);
     mr_pg_params_free(&s->fence);
     mr_free(NULL, s, 1, sizeof *s);
@@ -270,11 +283,10 @@ void mr_submit_job_free(mr_submit_job *job) {
     mr_free(NULL, job, 1, sizeof *job);
 }
 
-mr_status mr_submit_start(mr_desk *desk, const mr_lease *lease, mr_job *on_fenced, mr_error *err) {
+mr_status mr_submit_start(mr_desk *desk, mr_lease *lease, mr_error *err) {
     submits *s = mr_new(NULL, 1, sizeof *s);
     if (!s) return mr_fail(err, MR_E_MEMORY, "no memory for the desk of submitted tasks");
     s->lease = lease;
-    s->on_fenced = on_fenced;
     s->tail = &s->waiting;
     mr_pg_params_init(&s->params, NULL, PARAMS_MAX);
     mr_pg_params_init(&s->fence, NULL, 64 * 1024);

@@ -17,6 +17,7 @@ typedef enum mr_submit_kind {
 
 typedef struct mr_submit_job {
     mr_job head;
+    int64_t epoch;           /* of its run's partition */
     mr_submit_kind kind;
     uint32_t peer, call;     /* whom to answer */
     bool wait;               /* the answer comes with the results */
@@ -33,8 +34,8 @@ mr_submit_job *mr_submit_job_new(mr_submit_kind kind, uint64_t run, const char *
 void mr_submit_job_free(mr_submit_job *job);
 
 /* Jobs come back stored, or with E_UNAVAILABLE when the desk was stopped before the database took them: it may have them all
- * the same. AGAIN: E_NOT_FOUND. `lease` outlives the desk; `on_fenced` comes back once when another broker has taken over;
- * given. */
-mr_status mr_submit_start(mr_desk *desk, const mr_lease *lease, mr_job *on_fenced, mr_error *err) MR_MUST_CHECK;
+ * the same; and so does what waits for a partition that is not this broker's any more. AGAIN: E_NOT_FOUND. `lease` outlives
+ * the desk. */
+mr_status mr_submit_start(mr_desk *desk, mr_lease *lease, mr_error *err) MR_MUST_CHECK;
 
 #endif

@@ -48,7 +48,7 @@ void mr_view_status(mr_broker *b, mr_buf *out) {
     text(out, "version", MR_VERSION);
     text(out, "address", mr_socket_address(b->router));
     number(out, "uptime_ms", mr_broker_now_ms() - b->started_ms);
-    number(out, "epoch", (uint64_t)b->lease.epoch[0]);
+    number(out, "partitions", mr_partitions_count(atomic_load(&b->lease.open)));
     text(out, "state", b->phase == MR_SERVING ? "serving" : "draining");
     view_workers_summary(b, out, s.workers);
     mr_pack_text(out, "runs");

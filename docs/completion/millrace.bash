@@ -9,7 +9,7 @@ _millrace() {
         prompts,--source) words=" any user synthetic api" ;;
         keys,--role) words=" viewer producer operator admin worker" ;;
     *) case $command in
-        '') words="--help --version up down status doctor ingest sample run apply pipelines pipeline stream submit task runs results report cancel failures components try workers datasets prompts sessions rejects artifacts tail dead repair pause resume limits schedules migrate keys audit config completion help" ;;
+        '') words="--help --version up down status doctor ingest sample run apply pipelines pipeline stream submit task runs results report cancel failures components try workers brokers datasets prompts sessions rejects artifacts tail dead repair pause resume limits schedules migrate keys audit config completion help" ;;
         up) words="--help --workers --foreground --broker --json --config --timeout --home" ;;
         down) words="--help --broker --json --config --timeout --home" ;;
         status) words="--help --broker --json --config --timeout --home" ;;
@@ -31,6 +31,7 @@ _millrace() {
         components) words="--help --broker --json --config --timeout --home" ;;
         try) words="--help --input --pipeline --set --role --map --batch-size --seed --apply --save --json --describe" ;;
         workers) words="--help --broker --json --config --timeout --home" ;;
+        brokers) words="--help --broker --json --config --timeout --home" ;;
         datasets) words="--help --broker --json --config --timeout --home" ;;
         prompts) words="--help --session --source --deleted --reason --limit --after --broker --json --config --timeout --home list show delete" ;;
         sessions) words="--help --limit --after --broker --json --config --timeout --home" ;;

@@ -241,6 +241,8 @@ const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
      .doc = "The components that connected workers offer."},
     {.name = "doctor", .number = MR_CMD_DOCTOR, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
      .doc = "The broker's view of its database and cache."},
+    {.name = "brokers", .number = MR_CMD_BROKERS, .role = MR_ROLE_VIEWER, .handled = MR_HANDLED_READ,
+     .doc = "The brokers of this database, and which partitions of the work each owns."},
     {.name = "config", .number = MR_CMD_CONFIG, .role = MR_ROLE_OPERATOR, .handled = MR_HANDLED_CORE,
      .doc = "The broker's settings and where each came from."},
     {.name = "stop", .number = MR_CMD_STOP, .role = MR_ROLE_ADMIN, .handled = MR_HANDLED_CORE,

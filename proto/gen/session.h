@@ -26,6 +26,7 @@ typedef enum mr_command {
     MR_CMD_WORKERS = 2,
     MR_CMD_COMPONENTS = 3,
     MR_CMD_DOCTOR = 4,
+    MR_CMD_BROKERS = 7,
     MR_CMD_CONFIG = 5,
     MR_CMD_STOP = 6,
     MR_CMD_INGEST_BEGIN = 10,
@@ -99,7 +100,7 @@ typedef struct mr_command_row {
     const mr_command_arg *args;
 } mr_command_row;
 
-enum { MR_COMMAND_COUNT = 44, MR_COMMAND_ARGS_MAX = 32 };
+enum { MR_COMMAND_COUNT = 45, MR_COMMAND_ARGS_MAX = 32 };
 extern const mr_command_row mr_commands[MR_COMMAND_COUNT];
 
 /* Whether the broker takes a message type from a peer in this state; whether it sends one. */

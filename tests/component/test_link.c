@@ -356,6 +356,50 @@ static void a_silent_broker_is_lost_and_results_go_to_the_next_session(void **st
     rig_free(&r);
 }
 
+/* The broker of the first link stays away; the second link's takes its results, when the first one counts as lost. */
+static void results_for_a_broker_that_is_away_go_to_another(void **state) {
+    (void)state;
+    rig first, second;
+    open_session(&first);
+    open_session(&second);
+    tell(&first, 15, step("count", 1), (mr_span){0});
+    give(&first, 20, item_of(1, mr_span_of("a")), mr_span_of("a"));
+    give(&first, 20, item_of(2, mr_span_of("b")), mr_span_of("b"));
+    assert_true(mr_link_has(first.link, 1));
+    assert_false(mr_link_has(second.link, 1));
+    finish(&first, 30, 1, "one");
+    mr_link_hand_on(first.link, second.link, 5000);
+    assert_int_equal(stats(&first).held, 1); /* its session is open */
+    mr_link_tick(first.link, 4100);
+    finish(&first, 4200, 2, "two");
+    assert_int_equal(stats(&first).held, 2);
+    mr_link_hand_on(first.link, second.link, 8099);
+    assert_int_equal(stats(&first).held, 2);
+    size_t bytes = stats(&first).held_bytes;
+    tell(&second, 8000, (mr_wire){.type = MR_MSG_HEARTBEAT}, (mr_span){0});
+    rig_forget(&second);
+    mr_link_hand_on(first.link, second.link, 8100);
+    assert_int_equal(stats(&first).held, 0);
+    assert_int_equal(stats(&first).held_bytes, 0);
+    assert_int_equal(stats(&second).held, 2);
+    assert_int_equal(stats(&second).held_bytes, bytes);
+    mr_link_tick(second.link, 8100);
+    const sent *one = find(&second, MR_MSG_RESULT, 0), *two = find(&second, MR_MSG_RESULT, 1);
+    assert_true(one && two);
+    assert_int_equal(one->m.as.result.items[0].attempt, 1);
+    assert_int_equal(two->m.as.result.items[0].attempt, 2);
+    mr_wire_ack_item acks[] = {{.attempt = 1, .verdict = 0}, {.attempt = 2, .verdict = 1}};
+    tell(&second, 8200, (mr_wire){.type = MR_MSG_ACK, .as.ack = {.items = acks, .item_count = 2}}, (mr_span){0});
+    assert_int_equal(stats(&second).held, 0);
+    mr_link_hand_on(first.link, first.link, 9000); /* to itself: nothing */
+    mr_link_free(&first.link);
+    mr_link_free(&second.link);
+    second.mem.live += first.mem.live; /* what moved was the first one's */
+    first.mem.live = 0;
+    rig_free(&first);
+    rig_free(&second);
+}
+
 static void pauses_grow_while_no_broker_answers(void **state) {
     (void)state;
     rig r;
@@ -548,6 +592,7 @@ int main(void) {
         cmocka_unit_test(credit_follows_the_pace_of_the_work),
         cmocka_unit_test(what_came_back_unbegun_is_released),
         cmocka_unit_test(a_silent_broker_is_lost_and_results_go_to_the_next_session),
+        cmocka_unit_test(results_for_a_broker_that_is_away_go_to_another),
         cmocka_unit_test(pauses_grow_while_no_broker_answers),
         cmocka_unit_test(work_that_cannot_be_done_is_answered_at_once),
         cmocka_unit_test(large_inputs_are_fetched_in_pieces),

@@ -600,7 +600,8 @@ static pid_t start_worker(const char *address) {
                             .input_max_mb = 64,
                             .log_level = MR_LOG_OFF};
     mr_error err;
-    snprintf(s.broker, sizeof s.broker, "%s", address);
+    snprintf(s.broker.items[0], sizeof s.broker.items[0], "%s", address);
+    s.broker.count = 1;
     mr_status status = mr_serve(&s, table, "/proc/self/exe", &err);
     if (status != MR_OK) fprintf(stderr, "the worker: %s\n", err.text);
     _exit(status == MR_OK ? 0 : 1);

@@ -79,6 +79,14 @@ static void apply_lease(sim_world *w, const sim_op *op) {
     snprintf(l->owner, sizeof l->owner, "%s", op->text);
 }
 
+static void apply_present(sim_world *w, const sim_op *op) {
+    sim_present *b = &w->db.present[op->index];
+    snprintf(b->name, sizeof b->name, "%.15s", op->text);
+    b->instance = op->value;
+    b->state = (int)op->status;
+    b->expires_us = op->until_us;
+}
+
 /* The row with the highest number counts, whenever it was committed. */
 static void apply_rule(sim_rule *r, const sim_op *op) {
     int64_t *last = op->kind == SIM_OP_PAUSE ? &r->pause_id : &r->limit_id;
@@ -108,5 +116,7 @@ void sim_apply(sim_world *w, const sim_op *op) {
     case SIM_OP_PAUSE:
     case SIM_OP_LIMIT: apply_rule(&w->rule[op->index], op); break;
     case SIM_OP_SETTLE: apply_settle(w, op); break;
+    case SIM_OP_PRESENT: apply_present(w, op); break;
+    case SIM_OP_NOTIFY: sim_notify(w, op->text); break;
     }
 }

@@ -319,6 +319,7 @@ static void action_goes(sim_world *w, sim_broker *b, const mr_action *a) {
         if (a->dead) SIM_COUNT(w, dead);
         break;
     case MR_ACT_STEP_FINISHED: SIM_COUNT(w, step_finished); break;
+    case MR_ACT_RUN_LEFT: break;
     case MR_ACT_RUN_FINISHED: SIM_COUNT(w, run_finished); break;
     case MR_ACT_WORKER_LOST:
         SIM_COUNT(w, worker_lost);

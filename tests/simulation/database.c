@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIPELINE = 4096 };
+enum { PIPELINE = 4096, HEARD = 64 };
 
 typedef struct answer {
     const mr_pg_statement *statement;
@@ -29,6 +29,9 @@ struct mr_pg {
     mr_pg_result *stream;
     uint32_t stream_at;
     mr_status copied;
+    bool listening;
+    char heard[HEARD][128]; /* a ring: from heard_at to heards */
+    uint32_t heard_at, heards;
 };
 
 sim_transaction *sim_transaction_of(mr_pg *pg) { return &pg->t; }
@@ -294,7 +297,8 @@ void sim_database_free(sim_world *w) {
 /* ---- pg.h: connections ---- */
 
 static mr_status reach(sim_world *w, mr_pg *pg, mr_error *err) {
-    pg->broken = false;
+    pg->broken = pg->listening = false;
+    pg->heard_at = pg->heards = 0;
     end(w, &pg->t, false);
     if (travel(w, pg) && travel(w, pg)) return MR_OK;
     pg->broken = true;
@@ -369,7 +373,29 @@ mr_status mr_pg_exec(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *p
     return s;
 }
 
+void sim_notify(sim_world *w, const char *text) {
+    for (mr_pg *pg = w->db.connections; pg; pg = pg->next) {
+        if (!pg->listening || pg->broken) continue;
+        MR_ASSERT(pg->heards - pg->heard_at < HEARD);
+        snprintf(pg->heard[pg->heards++ % HEARD], sizeof pg->heard[0], "%s", text);
+    }
+}
+
+mr_status mr_pg_notified(mr_pg *pg, char *text, size_t size, bool *got, mr_error *err) {
+    *got = false;
+    if (!usable(sim_here(), pg)) return lost(sim_here(), pg, err);
+    if (pg->heard_at == pg->heards) return MR_OK;
+    snprintf(text, size, "%s", pg->heard[pg->heard_at++ % HEARD]);
+    *got = true;
+    return MR_OK;
+}
+
 mr_status mr_pg_run(mr_pg *pg, const char *sql, mr_error *err) {
+    if (!strncmp(sql, "listen ", 7)) {
+        if (!travel(sim_here(), pg)) return lost(sim_here(), pg, err);
+        pg->listening = true;
+        return MR_OK;
+    }
     sim_broken(sim_here(), "the simulated database does not know: %s", sql);
     return mr_fail(err, MR_E_INTERNAL, "statement %p", (void *)pg);
 }

@@ -41,13 +41,17 @@ static mr_status deadlock(mr_pg *pg) { return sim_refuse(pg, MR_E_CONFLICT, "40P
 
 static mr_status lease_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char owner[128];
+    uint32_t held = 0;
     int row = 0;
+    int64_t most = sim_p_int(p, 3);
+    sim_items not_these = sim_array(p, 2);
     sim_p_text(p, 0, owner, sizeof owner);
+    for (uint32_t i = 0, n = not_these.count; i < n; i++) held |= 1u << sim_next_int(&not_these);
     *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
-    for (uint32_t i = 0; i < MR_PARTITIONS; i++) {
+    for (uint32_t i = 0; i < MR_PARTITIONS && row < most; i++) {
         sim_lease *l = &w->db.lease[i];
         uint64_t now = sim_database_now(w);
-        if (l->owner[0] && strcmp(l->owner, owner) && l->expires_us >= now) continue;
+        if (held >> i & 1 || (l->owner[0] && strcmp(l->owner, owner) && l->expires_us >= now)) continue;
         if (!sim_lock_row(w, pg, LOCK_LEASE + i * 2, false)) return deadlock(pg);
         if (l->owner[0] && strcmp(l->owner, owner) && l->expires_us >= now) continue;
         sim_op *op = sim_do(pg, SIM_OP_LEASE);
@@ -62,19 +66,20 @@ static mr_status lease_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
     return MR_OK;
 }
 
-static mr_status lease_holder(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+static mr_status lease_free_own(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char owner[128];
-    (void)pg;
+    uint64_t n = 0;
     sim_p_text(p, 0, owner, sizeof owner);
-    *out = sim_result_of(2, (const unsigned[]){OID_TEXT, OID_TEXT}, 0);
     for (uint32_t i = 0; i < MR_PARTITIONS; i++) {
-        const sim_lease *l = &w->db.lease[i];
-        if (!l->owner[0] || !strcmp(l->owner, owner) || l->expires_us < sim_database_now(w)) continue;
-        sim_set_text(*out, 0, 0, l->owner);
-        sim_set_text(*out, 0, 1, "00:00:00");
-        break;
+        if (strcmp(w->db.lease[i].owner, owner)) continue;
+        if (!sim_lock_row(w, pg, LOCK_LEASE + i * 2, false)) return deadlock(pg);
+        if (strcmp(w->db.lease[i].owner, owner)) continue;
+        sim_op *op = sim_do(pg, SIM_OP_LEASE);
+        op->index = i;
+        op->number = w->db.lease[i].epoch;
+        n++;
     }
-    return MR_OK;
+    return sim_changed(out, n);
 }
 
 static mr_status lease_block(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
@@ -83,13 +88,13 @@ static mr_status lease_block(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_
     return sim_one_int(out, w->variant == SIM_REUSE_ATTEMPTS ? 1 : (int64_t)++w->db.block_sequence);
 }
 
-/* Renews (or releases) what is still this owner's under the epochs that it names. */
-static mr_status lease_change(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out, bool renew) {
+/* Renews (or gives back) what is still this owner's under the epochs that it names; the answer has what was renewed. */
+static mr_status lease_change(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result *r, bool renew) {
     char owner[128];
-    uint64_t n = 0;
+    int row = 0;
     sim_items epochs = sim_array(p, 0);
     sim_p_text(p, 1, owner, sizeof owner);
-    for (uint32_t i = 0; i < epochs.count && i < MR_PARTITIONS; i++) {
+    for (uint32_t i = 0, n = epochs.count; i < n && i < MR_PARTITIONS; i++) {
         int64_t epoch = sim_next_int(&epochs);
         const sim_lease *l = &w->db.lease[i];
         if (l->epoch != epoch || strcmp(l->owner, owner)) continue;
@@ -100,17 +105,19 @@ static mr_status lease_change(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
         op->number = epoch;
         op->until_us = renew ? sim_database_now(w) + (uint64_t)(sim_p_float(p, 2) * 1e6) : 0;
         snprintf(op->text, sizeof op->text, "%s", renew ? owner : "");
-        n++;
+        sim_set_int(r, row++, 0, i);
     }
-    return sim_changed(out, n);
+    return MR_OK;
 }
 
 static mr_status lease_renew(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    return lease_change(w, pg, p, out, true);
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
+    return lease_change(w, pg, p, *out, true);
 }
 
-static mr_status lease_release(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    return lease_change(w, pg, p, out, false);
+static mr_status lease_give_back(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
+    return lease_change(w, pg, p, *out, false);
 }
 
 static mr_status lease_fence(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
@@ -297,7 +304,9 @@ static mr_status plan_key(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_
 }
 
 static mr_status plan_run(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    uint32_t spec = (uint32_t)sim_p_int(p, 1) - 1;
+    uint32_t spec = (uint32_t)sim_p_int(p, 1) - 1, mine = 0;
+    sim_items open = sim_array(p, 9);
+    for (uint32_t i = 0, n = open.count; i < n; i++) mine |= 1u << sim_next_int(&open);
     bool unique = w->variant != SIM_NO_SUBMIT_KEY;
     *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
     if (unique && !sim_lock_row(w, pg, LOCK_SUBMIT + spec * 2, false)) {
@@ -305,9 +314,14 @@ static mr_status plan_run(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_
         return deadlock(pg);
     }
     if (unique && w->spec[spec].run) return MR_OK;
+    if (!mine) {
+        mr_pg_result_free(out);
+        return sim_refuse(pg, MR_E_CONFLICT, MR_LEASE_NOTHING);
+    }
     sim_op *op = sim_do(pg, SIM_OP_RUN);
     op->index = spec;
-    op->key.run = ++w->db.run_sequence;
+    do op->key.run = ++w->db.run_sequence;
+    while (!(mine >> op->key.run % MR_PARTITIONS & 1));
     op->number = sim_p_int(p, 3);
     op->id = sim_p_int(p, 6);
     sim_p_text(p, 5, op->text, sizeof op->text);
@@ -390,8 +404,8 @@ static bool unfinished(const sim_spec *s) { return s->run && s->ended_life < s->
 static mr_status recover_unfinished(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     int row = 0;
     uint64_t after = 0;
+    int64_t partition = sim_p_int(p, 0);
     (void)pg;
-    (void)p;
     *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
     for (uint32_t n = 0; n < SIM_SPECS && w->variant != SIM_FORGET_RUNS; n++) {
         const sim_spec *least = NULL;
@@ -399,7 +413,8 @@ static mr_status recover_unfinished(sim_world *w, mr_pg *pg, const mr_pg_params 
             if (w->spec[i].run > after && (!least || w->spec[i].run < least->run)) least = &w->spec[i];
         if (!least) break;
         after = least->run;
-        if (unfinished(least)) sim_set_int(*out, row++, 0, (int64_t)least->run);
+        bool wanted = partition < 0 || (int64_t)(least->run % MR_PARTITIONS) == partition;
+        if (wanted && unfinished(least)) sim_set_int(*out, row++, 0, (int64_t)least->run);
     }
     return MR_OK;
 }
@@ -564,13 +579,14 @@ static mr_status rule_read(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg
 
 static mr_status rule_all(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     int row = 0;
+    bool idle = sim_p_bool(p, 0);
     (void)pg;
-    (void)p;
     *out = rules();
     sim_check_rules_read(w, sim_self()->program);
     for (uint32_t i = 0; i < SIM_RULES && w->variant != SIM_FORGET_RULES; i++) {
         const mr_rule *r = &w->rule[i].now;
-        if (r->paused || r->max_concurrent || r->per_second > 0) put_rule(w, r, *out, row++);
+        bool holds = r->paused || r->max_concurrent || r->per_second > 0;
+        if (holds || (idle && r->name[0])) put_rule(w, r, *out, row++);
     }
     return MR_OK;
 }
@@ -594,7 +610,66 @@ static mr_status schedule_wait(sim_world *w, mr_pg *pg, const mr_pg_params *p, m
     return MR_OK;
 }
 
-/* No run here waits for another's results. */
+/* A person's cancel, of whichever life the run is in. */
+static mr_status ledger_cancel(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    uint64_t run = (uint64_t)sim_p_int(p, 0);
+    const sim_spec *s = sim_spec_of_run(w, run);
+    if (!s) return sim_changed(out, 0);
+    if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) return deadlock(pg);
+    if (s->ended_life >= s->life) return sim_changed(out, 0);
+    sim_op *op = sim_do(pg, SIM_OP_END);
+    op->key.run = run;
+    op->life = s->life;
+    op->state = MR_RUN_CANCELLED;
+    return sim_changed(out, 1);
+}
+
+static mr_status recover_cancelled(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    sim_items runs = sim_array(p, 0);
+    int row = 0;
+    (void)pg;
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
+    for (uint32_t i = 0, n = runs.count; i < n; i++) {
+        int64_t run = sim_next_int(&runs);
+        const sim_spec *s = sim_spec_of_run(w, (uint64_t)run);
+        if (s && !unfinished(s) && s->state == MR_RUN_CANCELLED) sim_set_int(*out, row++, 0, run);
+    }
+    return MR_OK;
+}
+
+/* ---- a result that came to a broker whose run it is not ---- */
+
+static mr_status foreign_lock(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    uint64_t run = (uint64_t)sim_p_int(p, 0);
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
+    if (!sim_spec_of_run(w, run)) return MR_OK;
+    if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) {
+        mr_pg_result_free(out);
+        return deadlock(pg);
+    }
+    sim_set_int(*out, 0, 0, (int64_t)run);
+    return MR_OK;
+}
+
+static mr_status foreign_look(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    mr_work_key key = {.run = (uint64_t)sim_p_int(p, 0), .step = (uint32_t)sim_p_int(p, 1), .level = (uint32_t)sim_p_int(p, 2),
+                       .index = (uint32_t)sim_p_int(p, 3)};
+    const sim_node *node = sim_node_of(w, &key);
+    int64_t below = 0;
+    (void)pg;
+    for (int64_t i = sim_p_int(p, 4); key.level && i <= sim_p_int(p, 5); i++) {
+        mr_work_key child = {.run = key.run, .step = key.step, .level = key.level - 1, .index = (uint32_t)i};
+        const sim_node *at = sim_node_of(w, &child);
+        below += at && at->rows;
+    }
+    *out = sim_result_of(3, (const unsigned[]){OID_BOOL, OID_BOOL, OID_INT8}, 0);
+    sim_set_bool(*out, 0, 0, !unfinished(sim_spec_of_run(w, key.run)));
+    sim_set_bool(*out, 0, 1, node && node->dead);
+    sim_set_int(*out, 0, 2, below);
+    return MR_OK;
+}
+
+/* No run of a schedule waits for another's results. */
 static mr_status no_rows(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     (void)w;
     (void)pg;
@@ -612,19 +687,23 @@ static const struct {
     {"ledger_results", ledger_results}, {"ledger_begin", ledger_begin}, {"lease_fence", lease_fence}, {"ledger_read_back", ledger_read_back},
     {"loader_partials", loader_partials}, {"ledger_failure", ledger_failure}, {"ledger_run_end", ledger_run_end},
     {"lease_renew", lease_renew}, {"schedule_due", schedule_due}, {"schedule_wait", schedule_wait},
-    {"audit_insert", nothing}, {"lease_take", lease_take}, {"lease_holder", lease_holder}, {"lease_block", lease_block},
-    {"lease_release", lease_release}, {"plan_dataset", plan_dataset}, {"version_find", version_find}, {"plan_key", plan_key},
+    {"audit_insert", nothing}, {"lease_take", lease_take},
+    {"lease_come_in", yes},
+    {"lease_free_own", lease_free_own}, {"lease_free_limits", nothing}, {"lease_forget", nothing},
+    {"divide_lock", yes}, {"divide_mark", nothing}, {"divide_drop", nothing},
+    {"ledger_cancel", ledger_cancel}, {"recover_cancelled", recover_cancelled}, {"lease_block", lease_block},
+    {"lease_give_back", lease_give_back}, {"plan_dataset", plan_dataset}, {"version_find", version_find}, {"plan_key", plan_key},
     {"plan_run", plan_run}, {"plan_outcome", plan_outcome}, {"plan_result_partition", nothing}, {"plan_step", plan_step},
     {"run_read", run_read}, {"run_steps", run_steps}, {"recover_unfinished", recover_unfinished},
     {"recover_ended", recover_ended}, {"recover_done", recover_done}, {"recover_dead", recover_dead},
     {"start_migrated", yes}, {"rule_run", yes}, {"rule_pause", rule_pause}, {"rule_limit", rule_limit},
     {"rule_read", rule_read}, {"rule_all", rule_all}, {"dead_take", dead_take}, {"dead_left", dead_left},
-    {"dead_reopen", dead_reopen}, {"chain_inputs", no_rows},
+    {"dead_reopen", dead_reopen}, {"chain_inputs", no_rows}, {"foreign_lock", foreign_lock}, {"foreign_look", foreign_look},
 };
 
 sim_statement sim_statement_named(const char *name) {
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         if (!strcmp(statements[i].name, name)) return statements[i].run;
-    return NULL;
+    return sim_presence_named(name);
 }
 

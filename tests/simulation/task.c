@@ -45,9 +45,11 @@ struct sim_task {
 /* The schedule that runs: what is linked in the place of the system's functions is told of it in no other way. */
 static sim_world *here;
 static ucontext_t loop;
+#ifdef SIM_ASAN
 static void *loop_fake;
 static const void *loop_bottom;
 static size_t loop_size;
+#endif
 static void *stacks[SIM_TASKS];
 
 sim_world *sim_here(void) { return here; }

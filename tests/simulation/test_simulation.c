@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { SEEDS = 1500, SEEDS_FOR_A_VARIANT = 60, FAILURES_SHOWN = 10 };
+enum { SEEDS = 1500, SEEDS_FOR_A_VARIANT = 120, FAILURES_SHOWN = 10 };
 
 static uint64_t from_environment(const char *name, uint64_t otherwise) {
     const char *text = getenv(name);

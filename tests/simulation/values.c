@@ -61,7 +61,7 @@ uint64_t __wrap_mr_pg_changed(const mr_pg_result *r) { return PQnfields(r) ? (ui
 
 mr_pg_result *sim_row_of(const mr_pg_result *all, uint32_t row) {
     int n = PQnfields(all);
-    unsigned oids[COLUMNS];
+    unsigned oids[COLUMNS] = {0};
     for (int i = 0; i < n; i++) oids[i] = PQftype(all, i);
     mr_pg_result *r = sim_result_of((unsigned)n, oids, 1);
     for (int i = 0; i < n; i++) sim_set(r, 0, i, PQgetvalue(all, (int)row, i), (size_t)PQgetlength(all, (int)row, i));

@@ -24,10 +24,9 @@ static const mr_component components[SIM_COMPONENTS] = {
 
 static const char *levels(const sim_world *w) { return w->trace ? "info" : "off"; }
 
-static void addresses(const sim_world *w, char *out, size_t size) {
-    size_t n = 0;
-    for (uint32_t i = 0; i < w->brokers; i++)
-        n += (size_t)snprintf(out + n, size - n, "%stcp://127.0.0.1:%u", i ? "," : "", 7000 + i);
+static void addresses(const sim_world *w, mr_option_list *out) {
+    for (; out->count < w->brokers; out->count++)
+        snprintf(out->items[out->count], sizeof out->items[0], "tcp://127.0.0.1:%u", 7000 + (unsigned)out->count);
 }
 
 void *sim_worker_main(void *arg) {
@@ -46,7 +45,7 @@ void *sim_worker_main(void *arg) {
     for (uint32_t i = 0; i < SIM_COMPONENTS; i++)
         if (me->components >> i & 1) table[n++] = &components[i];
     snprintf(settings.name, sizeof settings.name, "w%u", p->index);
-    addresses(w, settings.broker, sizeof settings.broker);
+    addresses(w, &settings.broker);
     SIM_COUNT(w, worker_start);
     mr_status s = mr_serve(&settings, table, "simulated", &err);
     if (s != MR_OK && !p->dying) sim_broken(w, "a worker ended: %s", err.text);

@@ -160,6 +160,13 @@ typedef struct sim_lease {
     uint64_t expires_us;
 } sim_lease;
 
+/* A row of millrace.broker. */
+typedef struct sim_present {
+    char name[16];
+    uint64_t instance, expires_us;
+    int state; /* 0 serving, 1 draining, 2 left */
+} sim_present;
+
 typedef struct sim_failure {
     int64_t id;
     mr_work_key key;
@@ -188,6 +195,7 @@ typedef struct sim_database {
     uint8_t *ended;               /* by transaction: 0 in progress, 1 committed, 2 aborted */
     size_t ended_cap;
     sim_lease lease[16];
+    sim_present present[SIM_BROKERS];
     sim_failure *failure;
     uint32_t failures, failure_cap;
 } sim_database;

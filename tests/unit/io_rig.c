@@ -90,7 +90,7 @@ rig *rig_of(void **state) {
                "millrace.dataset_version,"
                " millrace.ingest, millrace.run, millrace.result, millrace.artifact, millrace.task_block, millrace.task_piece cascade;"
                "delete from millrace.dataset where name <> 'prompts';"
-               "update millrace.partition_lease set owner = '', expires_at = '-infinity'");
+               "update millrace.partition_lease set owner = '', expires_at = '-infinity'; delete from millrace.broker");
     return r;
 }
 
@@ -176,11 +176,11 @@ void rig_database_away(rig *r, bool away) {
 }
 
 mr_lease rig_lease(rig *r, const char *owner) {
-    mr_error err = {0};
-    mr_lease lease = {.seconds = 60};
-    uint64_t first;
+    mr_lease lease = {.seconds = 60, .open = MR_ALL_PARTITIONS};
     snprintf(lease.owner, sizeof lease.owner, "%s", owner);
-    if (mr_lease_take(r->pg, &lease, &first, &err) != MR_OK) fail_msg("%s", err.text);
+    rig_sql(r, "update millrace.partition_lease set owner = '%s', epoch = epoch + 1, expires_at = now() + interval '1 min'", owner);
+    for (int i = 0; i < MR_PARTITIONS; i++)
+        lease.epoch[i] = rig_number(r, "select epoch from millrace.partition_lease where partition = %d", i);
     return lease;
 }
 

@@ -40,7 +40,7 @@ void rig_cut_connections(rig *r);
 /* Lets nobody connect, and ends those that are; and back. */
 void rig_database_away(rig *r, bool away);
 
-/* Takes the lease for `owner`. */
+/* Takes every partition for `owner`, whoever has it. */
 mr_lease rig_lease(rig *r, const char *owner);
 /* n prompts with ids in order; the i-th (from 1) has the text "prompt i", score i / n and the label {"label":
  * "a"|"b"}. */

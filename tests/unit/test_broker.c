@@ -574,30 +574,6 @@ static void a_run_that_was_under_way_goes_on_with_the_next_broker(void **state) 
     rig_leave(&client);
 }
 
-static void a_second_broker_does_not_start_and_one_that_lost_its_lease_stops(void **state) {
-    served s, other;
-    party client;
-    rig_start_broker(&s, state);
-    rig_open_party(&client, &s, 2, "client");
-    other = (served){.r = s.r};
-    snprintf(other.address, sizeof other.address, "ipc://%s/c", s.folder);
-    rig_run_broker(&other, "second");
-    assert_int_equal(rig_join_broker(&other), MR_E_CONFLICT);
-    assert_non_null(strstr(other.err.text, "'first'"));
-    char path[128];
-    snprintf(path, sizeof path, "%s/c", s.folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/c.events", s.folder);
-    unlink(path);
-    rig_sql(s.r, "update millrace.partition_lease set owner = 'second', epoch = epoch + 1, expires_at = "
-                 "now() + interval '1 h'");
-    /* It finds out when it writes, or when it renews. */
-    assert_int_equal(rig_join_broker(&s), MR_E_CONFLICT);
-    assert_non_null(strstr(s.err.text, "taken over"));
-    rig_remove_folder(&s);
-    rig_leave(&client);
-}
-
 static void a_producer_is_pushed_back_until_a_run_has_ended(void **state) {
     served s = {.r = rig_of(state), .max_runs = 2};
     party client, worker;
@@ -724,7 +700,6 @@ int main(void) {
         cmocka_unit_test(broken_messages_are_refused_and_end_the_session),
         cmocka_unit_test(a_worker_whose_hello_makes_no_sense_is_refused),
         cmocka_unit_test(a_run_that_was_under_way_goes_on_with_the_next_broker),
-        cmocka_unit_test(a_second_broker_does_not_start_and_one_that_lost_its_lease_stops),
         cmocka_unit_test(a_producer_is_pushed_back_until_a_run_has_ended),
         cmocka_unit_test(damaged_results_are_moved_aside_and_computed_again),
         cmocka_unit_test(a_name_in_another_script_is_cut_at_a_character),

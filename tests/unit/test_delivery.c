@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-static mr_delivery_job *call(rig *r, const mr_lease *lease, mr_command command, const char *args) {
+static mr_delivery_job *call(rig *r, mr_command command, const char *args) {
     mr_desk desk = {0};
     mr_buf pack;
     rig_desk(r, &desk);
@@ -24,14 +24,13 @@ static mr_delivery_job *call(rig *r, const mr_lease *lease, mr_command command, 
     mr_delivery_job *job = mr_delivery_job_new(command, mr_buf_span(&pack), "tester");
     assert_non_null(job);
     mr_buf_free(&pack);
-    job->lease = lease;
     mr_delivery_work(&desk, &job->head);
     mr_pg_free(&desk.pg);
     return job;
 }
 
-static void answers(rig *r, const mr_lease *lease, mr_command command, const char *args, const char *want) {
-    mr_delivery_job *job = call(r, lease, command, args);
+static void answers(rig *r, mr_command command, const char *args, const char *want) {
+    mr_delivery_job *job = call(r, command, args);
     if (job->head.status != MR_OK) fail_msg("%s", job->head.error.text);
     char *json = rig_json(mr_buf_span(&job->reply));
     if (!strstr(json, want)) fail_msg("%s is not in %s", want, json);
@@ -39,8 +38,8 @@ static void answers(rig *r, const mr_lease *lease, mr_command command, const cha
     mr_delivery_job_free(job);
 }
 
-static void refuses(rig *r, const mr_lease *lease, mr_command command, const char *args, mr_status status) {
-    mr_delivery_job *job = call(r, lease, command, args);
+static void refuses(rig *r, mr_command command, const char *args, mr_status status) {
+    mr_delivery_job *job = call(r, command, args);
     if (job->head.status != status)
         fail_msg("%s gives %d: %s", args, (int)job->head.status, job->head.error.text);
     mr_delivery_job_free(job);
@@ -85,15 +84,15 @@ static void letters_are_replayed_once_and_the_run_reopened(void **state) {
     uint64_t run = failed_run(r, &lease);
     recovered_is(r, run, 0, 0); /* it has ended, so there is nothing to do */
     assert_true(rig_true(r, "select exists (select 1 from millrace.run_end)"));
-    refuses(r, &lease, MR_CMD_DEAD_REPLAY, "{}", MR_E_USAGE);
-    refuses(r, &lease, MR_CMD_DEAD_REPLAY, "{\"component\": \"another\"}", MR_E_NOT_FOUND);
-    answers(r, &lease, MR_CMD_DEAD_DISCARD, "{\"search\": \"crashed at 3\", \"reason\": \"no use\"}",
+    refuses(r, MR_CMD_DEAD_REPLAY, "{}", MR_E_USAGE);
+    refuses(r, MR_CMD_DEAD_REPLAY, "{\"component\": \"another\"}", MR_E_NOT_FOUND);
+    answers(r, MR_CMD_DEAD_DISCARD, "{\"search\": \"crashed at 3\", \"reason\": \"no use\"}",
             "\"discarded\":1");
-    answers(r, &lease, MR_CMD_DEAD_REPLAY, "{\"component\": \"component_0\"}", "\"replayed\":2");
+    answers(r, MR_CMD_DEAD_REPLAY, "{\"component\": \"component_0\"}", "\"replayed\":2");
     assert_int_equal(rig_number(r, "select max(life) from millrace.run_reopen"), 1);
     assert_false(rig_true(r, "select exists (select 1 from millrace.run_end)")); /* it runs again */
     recovered_is(r, run, 1, 1); /* the discarded one stays dead */
-    refuses(r, &lease, MR_CMD_DEAD_REPLAY, "{\"all\": true}", MR_E_NOT_FOUND);
+    refuses(r, MR_CMD_DEAD_REPLAY, "{\"all\": true}", MR_E_NOT_FOUND);
     rig_sql(r, "insert into millrace.run_ending (run_id, life, state) values (%llu, 1, 'succeeded')",
             (unsigned long long)run);
     assert_true(rig_true(r, "select state = 'succeeded' and life = 1 from millrace.run_end"));
@@ -105,20 +104,26 @@ static void letters_of_a_run_that_goes_on_wait_for_its_end(void **state) {
     uint64_t run = failed_run(r, &lease);
     rig_sql(r, "delete from millrace.run_ending");
     recovered_is(r, run, 1, 3);
-    refuses(r, &lease, MR_CMD_DEAD_REPLAY, "{\"all\": true}", MR_E_CONFLICT);
-    answers(r, &lease, MR_CMD_DEAD_DISCARD, "{\"all\": true}", "\"discarded\":3");
+    refuses(r, MR_CMD_DEAD_REPLAY, "{\"all\": true}", MR_E_CONFLICT);
+    answers(r, MR_CMD_DEAD_DISCARD, "{\"all\": true}", "\"discarded\":3");
 }
 
-static void a_broker_that_lost_its_lease_reopens_nothing(void **state) {
+/* Whoever is asked: the run's owner hears of it. */
+static void a_reopened_run_is_told_to_all_brokers(void **state) {
     rig *r = rig_of(state);
-    mr_lease old = rig_lease(r, "one");
-    failed_run(r, &old);
-    (void)rig_lease(r, "one"); /* its successor */
-    mr_delivery_job *job = call(r, &old, MR_CMD_DEAD_REPLAY, "{\"all\": true}");
-    assert_int_not_equal(job->head.status, MR_OK);
-    mr_delivery_job_free(job);
-    assert_int_equal(rig_number(r, "select count(*) from millrace.run_reopen"), 0);
-    assert_int_equal(rig_number(r, "select count(*) from millrace.dead_letter"), 3);
+    mr_lease lease = rig_lease(r, "one");
+    uint64_t run = failed_run(r, &lease);
+    char text[64], want[64];
+    mr_error err = {0};
+    bool got = false;
+    rig_sql(r, "listen " MR_CHANNEL);
+    answers(r, MR_CMD_DEAD_REPLAY, "{\"all\": true}", "\"replayed\":3");
+    rig_sql(r, "select 1");
+    assert_int_equal(mr_pg_notified(r->pg, text, sizeof text, &got, &err), MR_OK);
+    rig_sql(r, "unlisten *");
+    assert_true(got);
+    snprintf(want, sizeof want, "run %llu", (unsigned long long)run);
+    assert_string_equal(text, want);
 }
 
 /* ---- damage ---- */
@@ -156,9 +161,9 @@ static void what_is_damaged_is_moved_aside_and_the_run_reopened(void **state) {
     put_artifact(r, run, 2, "wrong", "two");
     put_artifact(r, run, 3, "wrong", "three");
     snprintf(args, sizeof args, "{\"run\": %llu}", (unsigned long long)run);
-    refuses(r, &lease, MR_CMD_REPAIR, args, MR_E_CONFLICT); /* it has not ended */
+    refuses(r, MR_CMD_REPAIR, args, MR_E_CONFLICT); /* it has not ended */
     rig_sql(r, "insert into millrace.run_ending (run_id, state) values (%llu, 'succeeded')", (unsigned long long)run);
-    answers(r, &lease, MR_CMD_REPAIR, args, "\"read\":7,\"damaged_results\":2,\"damaged_artifacts\":2");
+    answers(r, MR_CMD_REPAIR, args, "\"read\":7,\"damaged_results\":2,\"damaged_artifacts\":2");
     recovered_is(r, run, 1, 0); /* batch 0 alone is still done */
     assert_int_equal(rig_number(r, "select count(*) from millrace.damaged where what = 'result' and batch in (1, 2, 3)"), 3);
     assert_int_equal(rig_number(r, "select count(*) from millrace.damaged where what = 'artifact' and bytes = 'wrong'"), 2);
@@ -168,22 +173,8 @@ static void what_is_damaged_is_moved_aside_and_the_run_reopened(void **state) {
     assert_int_equal(rig_number(r, "select count(*) from millrace.damage where again = 'same bytes' and batch = 1"), 1);
     assert_int_equal(rig_number(r, "select count(*) from millrace.damage where again = 'other bytes' and what = 'result'"), 1);
     rig_sql(r, "insert into millrace.run_ending (run_id, life, state) values (%llu, 1, 'cancelled')", (unsigned long long)run);
-    refuses(r, &lease, MR_CMD_REPAIR, args, MR_E_CONFLICT);
-    refuses(r, &lease, MR_CMD_REPAIR, "{\"run\": 99}", MR_E_NOT_FOUND);
-}
-
-static void a_broker_that_lost_its_lease_repairs_nothing(void **state) {
-    rig *r = rig_of(state);
-    mr_lease old = rig_lease(r, "one");
-    uint64_t run = failed_run(r, &old); /* its one result does not match */
-    char args[64];
-    snprintf(args, sizeof args, "{\"run\": %llu}", (unsigned long long)run);
-    (void)rig_lease(r, "one"); /* its successor */
-    mr_delivery_job *job = call(r, &old, MR_CMD_REPAIR, args);
-    assert_int_not_equal(job->head.status, MR_OK);
-    mr_delivery_job_free(job);
-    assert_int_equal(rig_number(r, "select count(*) from millrace.damaged"), 0);
-    assert_int_equal(rig_number(r, "select count(*) from millrace.result"), 1);
+    refuses(r, MR_CMD_REPAIR, args, MR_E_CONFLICT);
+    refuses(r, MR_CMD_REPAIR, "{\"run\": 99}", MR_E_NOT_FOUND);
 }
 
 /* ---- rules ---- */
@@ -199,33 +190,32 @@ static mr_status collect(void *context, const mr_rule *rule, mr_error *err) {
 
 static void the_last_row_of_a_rule_counts(void **state) {
     rig *r = rig_of(state);
-    mr_lease lease = rig_lease(r, "one");
     mr_error err = {0};
     char all[512] = "";
     rig_sql(r, "truncate millrace.pause, millrace.limit_rule");
-    answers(r, &lease, MR_CMD_PAUSE, "{\"kind\": \"component\", \"name\": \"a\"}", "\"paused\":true");
-    answers(r, &lease, MR_CMD_LIMIT_SET, "{\"kind\": \"component\", \"name\": \"a\", \"max_concurrent\": 3}",
+    answers(r, MR_CMD_PAUSE, "{\"kind\": \"component\", \"name\": \"a\"}", "\"paused\":true");
+    answers(r, MR_CMD_LIMIT_SET, "{\"kind\": \"component\", \"name\": \"a\", \"max_concurrent\": 3}",
             "\"paused\":true");
-    answers(r, &lease, MR_CMD_LIMIT_SET,
+    answers(r, MR_CMD_LIMIT_SET,
             "{\"kind\": \"client\", \"name\": \"b\", \"per_second\": \"2.5\", \"burst\": 4}", "2.5");
-    answers(r, &lease, MR_CMD_PAUSE, "{\"kind\": \"client\", \"name\": \"c\"}", "\"paused\":true");
-    answers(r, &lease, MR_CMD_RESUME, "{\"kind\": \"client\", \"name\": \"c\"}", "\"paused\":false");
-    assert_int_equal(mr_rules_read(r->pg, collect, all, &err), MR_OK);
+    answers(r, MR_CMD_PAUSE, "{\"kind\": \"client\", \"name\": \"c\"}", "\"paused\":true");
+    answers(r, MR_CMD_RESUME, "{\"kind\": \"client\", \"name\": \"c\"}", "\"paused\":false");
+    assert_int_equal(mr_rules_read(r->pg, false, collect, all, &err), MR_OK);
     if (!strstr(all, "component a 1 3 0 1; ") || !strstr(all, "client b 0 0 2.5 4; ") ||
         strstr(all, "client c"))
         fail_msg("%s", all);
-    answers(r, &lease, MR_CMD_LIMIT_REMOVE, "{\"kind\": \"component\", \"name\": \"a\"}",
+    answers(r, MR_CMD_LIMIT_REMOVE, "{\"kind\": \"component\", \"name\": \"a\"}",
             "\"max_concurrent\":0");
-    answers(r, &lease, MR_CMD_RESUME, "{\"kind\": \"component\", \"name\": \"a\"}", "\"paused\":false");
-    refuses(r, &lease, MR_CMD_PAUSE, "{\"kind\": \"worker\", \"name\": \"a\"}", MR_E_INVALID);
-    refuses(r, &lease, MR_CMD_PAUSE, "{\"kind\": \"run\", \"name\": \"77\"}", MR_E_NOT_FOUND);
-    refuses(r, &lease, MR_CMD_PAUSE, "{\"kind\": \"run\", \"name\": \"seven\"}", MR_E_INVALID);
-    refuses(r, &lease, MR_CMD_PAUSE, "{\"kind\": \"run\", \"name\": \"\"}", MR_E_INVALID);
-    refuses(r, &lease, MR_CMD_LIMIT_SET, "{\"kind\": \"run\", \"name\": \"a\"}", MR_E_INVALID);
-    refuses(r, &lease, MR_CMD_LIMIT_SET, "{\"kind\": \"client\", \"name\": \"a\"}", MR_E_USAGE);
-    refuses(r, &lease, MR_CMD_LIMIT_SET, "{\"kind\": \"client\", \"name\": \"a\", \"per_second\": \"nan\"}",
+    answers(r, MR_CMD_RESUME, "{\"kind\": \"component\", \"name\": \"a\"}", "\"paused\":false");
+    refuses(r, MR_CMD_PAUSE, "{\"kind\": \"worker\", \"name\": \"a\"}", MR_E_INVALID);
+    refuses(r, MR_CMD_PAUSE, "{\"kind\": \"run\", \"name\": \"77\"}", MR_E_NOT_FOUND);
+    refuses(r, MR_CMD_PAUSE, "{\"kind\": \"run\", \"name\": \"seven\"}", MR_E_INVALID);
+    refuses(r, MR_CMD_PAUSE, "{\"kind\": \"run\", \"name\": \"\"}", MR_E_INVALID);
+    refuses(r, MR_CMD_LIMIT_SET, "{\"kind\": \"run\", \"name\": \"a\"}", MR_E_INVALID);
+    refuses(r, MR_CMD_LIMIT_SET, "{\"kind\": \"client\", \"name\": \"a\"}", MR_E_USAGE);
+    refuses(r, MR_CMD_LIMIT_SET, "{\"kind\": \"client\", \"name\": \"a\", \"per_second\": \"nan\"}",
             MR_E_INVALID);
-    refuses(r, &lease, MR_CMD_LIMIT_SET, "{\"kind\": \"client\", \"name\": \"a\", \"per_second\": \"5x\"}",
+    refuses(r, MR_CMD_LIMIT_SET, "{\"kind\": \"client\", \"name\": \"a\", \"per_second\": \"5x\"}",
             MR_E_INVALID);
 }
 
@@ -351,9 +341,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_are_replayed_once_and_the_run_reopened),
         cmocka_unit_test(letters_of_a_run_that_goes_on_wait_for_its_end),
-        cmocka_unit_test(a_broker_that_lost_its_lease_reopens_nothing),
+        cmocka_unit_test(a_reopened_run_is_told_to_all_brokers),
         cmocka_unit_test(what_is_damaged_is_moved_aside_and_the_run_reopened),
-        cmocka_unit_test(a_broker_that_lost_its_lease_repairs_nothing),
         cmocka_unit_test(the_last_row_of_a_rule_counts),
         cmocka_unit_test(a_time_is_fired_once_by_many_brokers),
         cmocka_unit_test(a_key_gives_one_run_to_many_clients),

@@ -101,6 +101,7 @@ void mr_link_lose(mr_link *l, uint64_t now_ms, const char *why) {
     if (bound > l->config.backoff_max_ms) bound = l->config.backoff_max_ms;
     l->retry_at_ms = now_ms + mr_rng_below(&l->rng, bound + 1);
     l->failures++;
+    if (l->session == SESSION_OPEN) l->away_ms = now_ms;
     l->session = SESSION_CLOSED;
     l->granted = 0;
     mr_link_release(l, false, false);
@@ -219,6 +220,8 @@ void mr_link_tick(mr_link *l, uint64_t now_ms) {
     mr_link_top_up(l);
     beat(l, now_ms);
 }
+
+bool mr_link_has(mr_link *l, uint64_t attempt) { return mr_link_item_find(l, attempt) != NULL; }
 
 /* ---- the end ---- */
 

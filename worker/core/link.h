@@ -60,6 +60,12 @@ void mr_link_tick(mr_link *link, uint64_t now_ms);
 /* How far a running attempt is. */
 void mr_link_progress(mr_link *link, uint64_t attempt, double done);
 
+/* Is that attempt in this link's hands? */
+bool mr_link_has(mr_link *link, uint64_t attempt);
+/* Results that `from` holds for a broker that is away for longer than its lost time go to the broker of `to`, when that
+ * one is there: any broker takes them. Both links have the same memory. */
+void mr_link_hand_on(mr_link *from, mr_link *to, uint64_t now_ms);
+
 /* No new work from now on; what has not started is released, what runs may finish. */
 void mr_link_drain(mr_link *link, uint64_t now_ms);
 /* Draining is over: nothing runs, and every result is acknowledged. */

@@ -249,3 +249,26 @@ void mr_link_on_ack(mr_link *l, uint64_t now_ms, const mr_wire_ack *ack) {
         }
     }
 }
+
+/* ---- another broker ---- */
+
+/* One that is to be sent. Without memory it stays where it was; without memory for that either it is given up, as if this
+ * worker had ended. */
+static bool move(mr_link *from, mr_link *to, link_held *h) {
+    HASH_DELETE(hh, from->held_of, h);
+    DL_DELETE(from->fresh, h);
+    from->held_count--;
+    from->held_bytes -= h->body.cap;
+    if (append(to, h)) return true;
+    if (!append(from, h)) free_held(from, h);
+    return false;
+}
+
+void mr_link_hand_on(mr_link *from, mr_link *to, uint64_t now_ms) {
+    if (!from->held_count || from->session == SESSION_OPEN || now_ms - from->away_ms < from->lost_after_ms) return;
+    if (to == from || to->session != SESSION_OPEN) return;
+    MR_LOG(to->config.log, MR_LOG_INFO, "link", "results_handed_on", MR_LOG_INT("results", from->held_count));
+    mr_link_all_due(from);
+    while (from->fresh)
+        if (!move(from, to, from->fresh)) return;
+}

@@ -95,6 +95,7 @@ struct mr_link {
     mr_arena *arena; /* of the message that is being read */
     link_session session;
     uint64_t session_id, retry_at_ms, hello_until_ms, heard_ms, beat_at_ms;
+    uint64_t away_ms; /* since when there is no session, after one that was open */
     uint32_t failures; /* sessions that did not open since the last that did */
     uint32_t heartbeat_ms, lost_after_ms, granted, next_request;
     uint32_t span; /* most outcomes of a result item that the broker takes; 0: one */

@@ -24,11 +24,11 @@ static const char *const levels[] = {"debug", "info", "warn", "error", "off", NU
 
 static const mr_option table[] = {
     {.name = "broker",
-     .type = MR_OPT_TEXT,
+     .type = MR_OPT_LIST,
      .offset = AT(broker),
      .def = "tcp://127.0.0.1:7411",
      .flag = 'b',
-     .help = "address of the broker"},
+     .help = "address of a broker; all that are named are served, and are brokers of one database"},
     {.name = "threads",
      .type = MR_OPT_INT,
      .offset = AT(threads),
@@ -45,7 +45,7 @@ static const mr_option table[] = {
      .min = 1,
      .max = 1000,
      .unit = "batches",
-     .help = "batches held for each slot, the running one included"},
+     .help = "batches held for each slot, the running one included; shared out among the brokers, at least one for each"},
     {.name = "name",
      .type = MR_OPT_TEXT,
      .offset = AT(name),
@@ -120,7 +120,8 @@ static const mr_usage usage = {
               "then the YAML\n"
               "file, then defaults. SIGTERM and SIGINT finish or release what was taken, then exit 0.\n"
               "`millrace-worker try --help`: run one component on one file, without a broker.",
-    .example = "millrace-worker --broker tcp://127.0.0.1:7411 --threads 4\n",
+    .example = "millrace-worker --broker tcp://127.0.0.1:7411 --threads 4\n"
+               "millrace-worker --broker tcp://10.0.0.1:7411 --broker tcp://10.0.0.2:7411\n",
 };
 
 /* Only what this program knows: the environment is shared with programs that have settings of their own. */

@@ -1,4 +1,4 @@
-/* serve.h: the worker process: the link to the broker, the compute processes, the cache and the signals in
+/* serve.h: the worker process: a link to each broker, the compute processes that they share, the cache and the signals in
  * one loop. */
 #ifndef MR_WORKER_CORE_SERVE_H
 #define MR_WORKER_CORE_SERVE_H
@@ -7,7 +7,8 @@
 #include "worker/component.h"
 
 typedef struct mr_worker_settings {
-    char broker[MR_OPTION_TEXT], redis_url[MR_OPTION_TEXT], name[MR_OPTION_TEXT], config[MR_OPTION_TEXT];
+    mr_option_list broker;
+    char redis_url[MR_OPTION_TEXT], name[MR_OPTION_TEXT], config[MR_OPTION_TEXT];
     char key_file[MR_OPTION_TEXT], server_key[MR_OPTION_TEXT];
     int64_t threads, credit, grace_s, held_max, input_max_mb, log_level;
     bool log_json, components, json;
