@@ -379,6 +379,13 @@ void mr_broker_commit_free(mr_broker *b, mr_commit_job *job) {
     b->spares++;
 }
 
+void mr_broker_spares_free(mr_broker *b) {
+    for (mr_commit_job *job; (job = b->spare_commits);) {
+        b->spare_commits = (mr_commit_job *)job->head.next;
+        mr_commit_job_free(job);
+    }
+}
+
 static void commit_done(mr_broker *b, mr_job *head) {
     mr_commit_job *job = (mr_commit_job *)head;
     mr_event e = {.type = MR_EV_COMMITTED};

@@ -181,6 +181,7 @@ void mr_broker_act(mr_broker *b);
 /* Jobs of results; `job` may be NULL. */
 mr_commit_job *mr_broker_commit_new(mr_broker *b);
 void mr_broker_commit_free(mr_broker *b, mr_commit_job *job);
+void mr_broker_spares_free(mr_broker *b);
 /* Frees an input that the core gives back, or does not live to give back. */
 void mr_broker_unload(mr_broker *b, mr_input *input);
 /* Sends what fits; a peer that cannot take it is gone. `body` may be NULL; it is given. */

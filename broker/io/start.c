@@ -379,10 +379,7 @@ void mr_broker_stop(mr_broker *b) {
     b->phase = MR_STOPPED;
     settle(b);
     while (b->loaded) mr_broker_unload(b, b->loaded);
-    for (mr_commit_job *job; (job = b->spare_commits);) {
-        b->spare_commits = (mr_commit_job *)job->head.next;
-        mr_commit_job_free(job);
-    }
+    mr_broker_spares_free(b);
     mr_core_free(&b->core);
     free_runs(b);
     mr_peers_free(&b->peers);

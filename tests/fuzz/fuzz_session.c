@@ -61,7 +61,7 @@ static mr_broker *broker_on(wires *w) {
     mr_buf_init(&b->envelope, NULL, MR_WIRE_ENVELOPE_MAX);
     b->router = w->router;
     b->events = w->events;
-    mr_desk *const desks[] = {&b->ledger, &b->loader, &b->reader, &b->intake, &b->planner, &b->audit.desk};
+    mr_desk *const desks[] = {&b->ledger, &b->loader, &b->reader, &b->intake, &b->planner, &b->submits, &b->keeper, &b->audit.desk};
     for (size_t i = 0; i < sizeof desks / sizeof *desks; i++) {
         desks[i]->outbox = &b->outbox;
         desks[i]->waker = &w->waker;
@@ -129,11 +129,8 @@ static void end(mr_broker *b) {
     finish_jobs(b);
     while (b->loaded) mr_broker_unload(b, b->loaded);
     mr_core_free(&b->core);
-    HASH_ITER(hh, b->runs, run, next) {
-        HASH_DELETE(hh, b->runs, run);
-        mr_run_info_drop(run->info);
-        mr_free(NULL, run, 1, sizeof *run);
-    }
+    HASH_ITER(hh, b->runs, run, next) mr_broker_run_free(b, run);
+    mr_broker_spares_free(b);
     mr_catalogue_free(&b->catalogue);
     mr_arena_free(&b->arena);
     mr_buf_free(&b->envelope);
