@@ -89,6 +89,10 @@ static const mr_pg_statement notify = {"lease_notify", "select true from (select
 const mr_pg_statement mr_lease_fence_statement = {
     "lease_fence", "select millrace.fence($1, $2, $3)", 3, {MR_PG_INT4S, MR_PG_INT8S, MR_PG_TEXT}};
 
+bool mr_lease_holds(const mr_lease *lease, uint64_t run, int64_t epoch) {
+    return epoch && atomic_load(&lease->epoch[mr_partition_of(run)]) == epoch;
+}
+
 void mr_lease_put_fence(mr_pg_params *p, const mr_lease *lease, const int64_t *runs, size_t n) {
     int32_t partition[MR_PARTITIONS];
     int64_t epoch[MR_PARTITIONS];

@@ -32,6 +32,8 @@ typedef struct mr_lease {
 
 /* ---- the fence ---- */
 
+/* False for epoch 0 too: what was given when the partition was nobody's here any more is not of now. */
+bool mr_lease_holds(const mr_lease *lease, uint64_t run, int64_t epoch);
 /* The first statement of a transaction that plans or commits for these runs. */
 extern const mr_pg_statement mr_lease_fence_statement;
 void mr_lease_put_fence(mr_pg_params *p, const mr_lease *lease, const int64_t *runs, size_t n);

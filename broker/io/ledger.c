@@ -355,16 +355,12 @@ static void hand_back(mr_desk *desk, ledger *l, size_t n) {
     mr_desk_done(desk, first);
 }
 
-static bool is_of_now(const ledger *l, uint64_t run, int64_t epoch) {
-    return atomic_load(&l->lease->epoch[mr_partition_of(run)]) == epoch;
-}
-
 /* What waits for a partition that is not this broker's any more goes back, and keeps nobody waiting. */
 static void hand_back_lost(mr_desk *desk, ledger *l) {
     mr_job *lost = NULL, **end = &lost, **at = &l->waiting;
     while (*at) {
         mr_commit_job *c = (mr_commit_job *)*at;
-        if (is_of_now(l, c->key.run, c->epoch)) {
+        if (mr_lease_holds(l->lease, c->key.run, c->epoch)) {
             at = &c->head.next;
             continue;
         }
@@ -443,7 +439,7 @@ mr_status mr_ledger_write(mr_desk *desk, uint64_t run, int64_t epoch, const mr_p
     mr_pg *pg;
     mr_pg_result *r = NULL;
     mr_pg_outcome outcome;
-    if (!is_of_now(l, run, epoch))
+    if (!mr_lease_holds(l->lease, run, epoch))
         return mr_fail(err, MR_E_CONFLICT, "run %llu has gone to another broker", (unsigned long long)run);
     MR_TRY(mr_desk_database(desk, &pg, err));
     mr_lease_put_fence(&l->fence, l->lease, &(int64_t){(int64_t)run}, 1);

@@ -200,7 +200,7 @@ static void hand_back_lost(mr_desk *desk, submits *s) {
     mr_job *lost = NULL, **end = &lost, **at = &s->waiting;
     while (*at) {
         mr_submit_job *j = (mr_submit_job *)*at;
-        if (atomic_load(&s->lease->epoch[mr_partition_of(j->run)]) == j->epoch) {
+        if (mr_lease_holds(s->lease, j->run, j->epoch)) {
             at = &j->head.next;
             continue;
         }

@@ -279,6 +279,26 @@ static void what_was_given_under_an_earlier_epoch_is_not_written(void **state) {
     stop_desk(&d);
 }
 
+/* The core gave it out before it learned that the partition was lost. */
+static void what_is_given_after_the_loss_goes_back_and_keeps_nobody_waiting(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    uint64_t lost = d.run;
+    mr_run_info *info = rig_run(d.r, &d.lease, "prompts", MR_STEP_MAP, 1, MR_COL_FEATURES);
+    d.run = info->run;
+    mr_run_info_drop(info);
+    d.lease.epoch[mr_partition_of(lost)] = 0;
+    mr_commit_job *late = commit_new(&d, 0, 1, false);
+    late->key.run = lost;
+    late->epoch = epoch_of(&d, lost);
+    mr_desk_give(&d.desk, &late->head);
+    assert_int_equal(next_verdict(&d), MR_RETRY);
+    mr_desk_give(&d.desk, &commit_new(&d, 0, 2, false)->head);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_false(d.lease.doubt);
+    stop_desk(&d);
+}
+
 static void results_wait_for_a_database_that_is_away(void **state) {
     desk_of d;
     start_desk(&d, state);
@@ -432,6 +452,7 @@ int main(void) {
         cmocka_unit_test(a_ledger_whose_lease_was_taken_writes_nothing_and_raises_a_doubt),
         cmocka_unit_test(one_lost_partition_does_not_hold_up_the_results_of_the_others),
         cmocka_unit_test(what_was_given_under_an_earlier_epoch_is_not_written),
+        cmocka_unit_test(what_is_given_after_the_loss_goes_back_and_keeps_nobody_waiting),
         cmocka_unit_test(results_wait_for_a_database_that_is_away),
         cmocka_unit_test(what_the_database_did_not_take_before_the_end_goes_back_to_be_sent_again),
         cmocka_unit_test(a_run_ends_once),
