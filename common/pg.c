@@ -17,6 +17,7 @@ struct mr_pg {
     char url[URL_MAX], application[64], place[256];
     mr_pg_options options;
     bool broken; /* no use before a reconnect */
+    uint64_t session;
     char sqlstate[6];
     unsigned prepared_count;
     const mr_pg_statement *prepared[PREPARED_MAX];
@@ -159,6 +160,7 @@ static mr_status open_connection(mr_pg *pg, mr_error *err) {
                                 "keepalives_idle",  "keepalives_interval", "keepalives_count",
                                 "tcp_user_timeout", "client_encoding",     NULL};
     const char *const values[] = {pg->url, pg->application, timeout, "5", "5", "3", "15000", "UTF8", NULL};
+    pg->session++;
     pg->conn = PQconnectdbParams(keys, values, 1);
     if (!pg->conn) return mr_fail(err, MR_E_MEMORY, "no memory for a database connection");
     if (PQstatus(pg->conn) != CONNECTION_OK) return refused(pg->place, pg->conn, err);
@@ -229,6 +231,8 @@ void mr_pg_free(mr_pg **pg) {
     mr_free((*pg)->mem, *pg, 1, sizeof **pg);
     *pg = NULL;
 }
+
+uint64_t mr_pg_session(const mr_pg *pg) { return pg->session; }
 
 bool mr_pg_alive(const mr_pg *pg) { return !pg->broken && PQstatus(pg->conn) == CONNECTION_OK; }
 

@@ -11,7 +11,7 @@ static const uint64_t AGAIN_NS = 500000000u, MS = 1000000u;
 typedef struct keeper {
     mr_keeper_config config;
     uint64_t round_at_ns; /* 0: at once */
-    bool listening;
+    uint64_t listening;   /* the session that does; 0: none */
 } keeper;
 
 /* ---- telling the loop ---- */
@@ -20,7 +20,7 @@ static void tell_heard(mr_desk *desk, const char *text) {
     keeper *k = desk->state;
     mr_heard_job *job = mr_new(NULL, 1, sizeof *job);
     if (!job) {
-        k->listening = false; /* as if it had been missed */
+        k->listening = 0; /* as if it had been missed */
         return;
     }
     job->head.done = k->config.heard;
@@ -75,11 +75,10 @@ static mr_status go_round(mr_desk *desk, mr_error *err) {
 
 static mr_status listen(mr_desk *desk, mr_pg **pg, mr_error *err) {
     keeper *k = desk->state;
-    if (desk->pg && !mr_pg_alive(desk->pg)) k->listening = false;
     MR_TRY(mr_desk_database(desk, pg, err));
-    if (k->listening) return MR_OK;
+    if (k->listening == mr_pg_session(*pg)) return MR_OK;
     MR_TRY(mr_pg_run(*pg, "listen " MR_CHANNEL, err));
-    k->listening = true;
+    k->listening = mr_pg_session(*pg);
     k->round_at_ns = 0;
     tell_heard(desk, "all");
     return MR_OK;
@@ -103,7 +102,7 @@ static void idle(mr_desk *desk) {
     keeper *k = desk->state;
     mr_error err = {0};
     mr_status s = hear(desk, &err);
-    if (s != MR_OK) k->listening = false; /* said in the log when the next round fails */
+    if (s != MR_OK) k->listening = 0; /* said in the log when the next round fails */
     if (mr_clock_monotonic_ns() < k->round_at_ns && !atomic_load(&k->config.lease->doubt)) return;
     s = go_round(desk, &err);
     (void)s; /* tried again */

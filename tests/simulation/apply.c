@@ -82,6 +82,7 @@ static void apply_lease(sim_world *w, const sim_op *op) {
 static void apply_present(sim_world *w, const sim_op *op) {
     sim_present *b = &w->db.present[op->index];
     snprintf(b->name, sizeof b->name, "%.15s", op->text);
+    if (b->instance != op->value) b->sharing = true; /* a row that comes anew */
     b->instance = op->value;
     b->state = (int)op->status;
     b->expires_us = op->until_us;
@@ -117,6 +118,8 @@ void sim_apply(sim_world *w, const sim_op *op) {
     case SIM_OP_LIMIT: apply_rule(&w->rule[op->index], op); break;
     case SIM_OP_SETTLE: apply_settle(w, op); break;
     case SIM_OP_PRESENT: apply_present(w, op); break;
+    case SIM_OP_SHARING: w->db.present[op->index].sharing = op->flag; break;
+    case SIM_OP_PART: w->db.present[op->index].part[op->number] = op->part; break;
     case SIM_OP_NOTIFY: sim_notify(w, op->text); break;
     }
 }

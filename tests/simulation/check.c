@@ -125,9 +125,18 @@ static void opened(sim_world *w, sim_broker *b, uint64_t run) {
     uint32_t spec = (uint32_t)(s - w->spec);
     b->since_ms[spec] = sim_ms(w);
     memset(b->sent_ms[spec], 0, sizeof b->sent_ms[spec]);
+    memcpy(b->before[spec], b->told[spec], sizeof b->before[spec]);
+}
+
+/* Other brokers may store results of the run from then on. */
+void sim_told_done(sim_world *w, uint64_t run) {
+    sim_broker *b = my_broker();
+    sim_spec *s = sim_spec_of_run(w, run);
+    if (!b || !s) return;
+    uint32_t spec = (uint32_t)(s - w->spec);
     for (uint32_t i = 0; i < SIM_STEPS; i++)
         for (uint32_t l = 0; l < SIM_LEVELS; l++)
-            for (uint32_t k = 0; k < SIM_NODES; k++) b->before[spec][i][l][k] = s->node[i][l][k].rows > 0;
+            for (uint32_t k = 0; k < SIM_NODES; k++) b->told[spec][i][l][k] = s->node[i][l][k].rows > 0;
 }
 
 static sim_input *input_at(sim_broker *b, uint64_t blob) {
@@ -168,6 +177,7 @@ static void event_comes(sim_world *w, sim_broker *b, const mr_event *e) {
     switch (e->type) {
     case MR_EV_WORKER_JOINED:
         sim_not_out(b, e->peer, 0);
+        b->joined = true;
         if (offers) *offers = bits_of(e);
         if (offers) b->conn[e->peer] = conn_of(b, e->peer);
         break;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIPELINE = 4096, HEARD = 64 };
+enum { PIPELINE = 4096, HEARD = 1024 };
 
 typedef struct answer {
     const mr_pg_statement *statement;
@@ -30,6 +30,7 @@ struct mr_pg {
     uint32_t stream_at;
     mr_status copied;
     bool listening;
+    uint64_t session;
     char heard[HEARD][128]; /* a ring: from heard_at to heards */
     uint32_t heard_at, heards;
 };
@@ -46,10 +47,19 @@ static void unlock(sim_world *w, uint64_t transaction) {
         if (d->lock[i].transaction == transaction) d->lock[i--] = d->lock[--d->locks];
 }
 
+/* Nothing is written under a lease that another has taken meanwhile. */
+static void apply(sim_world *w, const sim_transaction *t) {
+    for (int i = 0; i < MR_PARTITIONS && t->ops; i++)
+        if (t->fenced[i] && t->fenced[i] != w->db.lease[i].epoch)
+            sim_broken(w, "a transaction under epoch %lld of partition %d was committed under epoch %lld",
+                       (long long)t->fenced[i], i, (long long)w->db.lease[i].epoch);
+    for (size_t i = 0; i < t->ops && !w->broken; i++) sim_apply(w, &t->op[i]);
+}
+
 static void end(sim_world *w, sim_transaction *t, bool committed) {
     if (!t->open) return;
-    if (committed)
-        for (size_t i = 0; i < t->ops && !w->broken; i++) sim_apply(w, &t->op[i]);
+    if (committed) apply(w, t);
+    memset(t->fenced, 0, sizeof t->fenced);
     w->db.ended[t->id] = committed ? 1 : 2;
     unlock(w, t->id);
     t->open = t->failed = t->explicit = false;
@@ -117,6 +127,11 @@ bool sim_lock_row(sim_world *w, mr_pg *pg, uint64_t what, bool shared) {
     return true;
 }
 
+bool sim_try_lock_row(sim_world *w, mr_pg *pg, uint64_t what) {
+    bool ours = false;
+    return !in_the_way(&w->db, &pg->t, what, false, &ours) && sim_lock_row(w, pg, what, false);
+}
+
 /* ---- a statement's way ---- */
 
 mr_status sim_refuse(mr_pg *pg, mr_status status, const char *sqlstate) {
@@ -153,12 +168,14 @@ static mr_status carry_out(sim_world *w, mr_pg *pg, const mr_pg_statement *st, c
     if (pg->t.failed) return mr_fail(err, MR_E_CANCELLED, "the transaction has failed");
     sim_trace(w, "sql %s", st->name);
     mr_status s = run(w, pg, p, out ? out : &ignored);
-    if (!out && ignored) mr_pg_result_free(&ignored);
+    if (ignored) mr_pg_result_free(&ignored);
     if (!usable(w, pg)) {
         if (out && *out) mr_pg_result_free(out);
         return lost(w, pg, err);
     }
-    return s == MR_OK ? s : mr_fail(err, s, "statement %s: %s", st->name, pg->sqlstate);
+    if (s == MR_OK) return s;
+    if (out && *out) mr_pg_result_free(out);
+    return mr_fail(err, s, "statement %s: %s", st->name, pg->sqlstate);
 }
 
 /* ---- commit ---- */
@@ -298,6 +315,7 @@ void sim_database_free(sim_world *w) {
 
 static mr_status reach(sim_world *w, mr_pg *pg, mr_error *err) {
     pg->broken = pg->listening = false;
+    pg->session++;
     pg->heard_at = pg->heards = 0;
     end(w, &pg->t, false);
     if (travel(w, pg) && travel(w, pg)) return MR_OK;
@@ -344,6 +362,7 @@ void mr_pg_free(mr_pg **at) {
 }
 
 mr_status mr_pg_reconnect(mr_pg *pg, mr_error *err) { return reach(sim_here(), pg, err); }
+uint64_t mr_pg_session(const mr_pg *pg) { return pg->session; }
 bool mr_pg_alive(const mr_pg *pg) { return !pg->broken && !pg->process->dying; }
 bool mr_pg_in_transaction(const mr_pg *pg) { return pg->t.open; }
 int mr_pg_server_version(const mr_pg *pg) { return pg ? 150004 : 0; }
@@ -387,6 +406,7 @@ mr_status mr_pg_notified(mr_pg *pg, char *text, size_t size, bool *got, mr_error
     if (pg->heard_at == pg->heards) return MR_OK;
     snprintf(text, size, "%s", pg->heard[pg->heard_at++ % HEARD]);
     *got = true;
+    sim_trace(sim_here(), "hears %s", text);
     return MR_OK;
 }
 
@@ -394,6 +414,7 @@ mr_status mr_pg_run(mr_pg *pg, const char *sql, mr_error *err) {
     if (!strncmp(sql, "listen ", 7)) {
         if (!travel(sim_here(), pg)) return lost(sim_here(), pg, err);
         pg->listening = true;
+        sim_trace(sim_here(), "listens");
         return MR_OK;
     }
     sim_broken(sim_here(), "the simulated database does not know: %s", sql);

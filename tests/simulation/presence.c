@@ -1,5 +1,4 @@
-/* presence.c: the statements about which brokers are there: millrace.broker, what they say to each other, and how limits would
- * be divided among them. The rows of limit_share are not modelled: there is one broker at a time in a schedule. */
+/* presence.c: the statements about which brokers are there: millrace.broker, and what they say to each other. */
 #include "tests/simulation/database.h"
 
 #include "broker/io/lease.h"
@@ -9,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Its row, or the place of one. */
-static uint32_t present_named(const sim_world *w, const char *name) {
+uint32_t sim_present_named(const sim_world *w, const char *name) {
     for (uint32_t i = 0; i < SIM_BROKERS; i++)
         if (!strcmp(w->db.present[i].name, name)) return i;
     for (uint32_t i = 0; i < SIM_BROKERS; i++)
@@ -37,7 +35,7 @@ static uint64_t instance_of(const mr_pg_params *p) {
 static mr_status lease_register(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char name[128];
     sim_p_text(p, 0, name, sizeof name);
-    put_present(pg, present_named(w, name), name, instance_of(p), 0, sim_database_now(w) + (uint64_t)(sim_p_float(p, 3) * 1e6));
+    put_present(pg, sim_present_named(w, name), name, instance_of(p), 0, sim_database_now(w) + (uint64_t)(sim_p_float(p, 3) * 1e6));
     return sim_changed(out, 1);
 }
 
@@ -45,7 +43,7 @@ static mr_status lease_live(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
     char name[128], state[16];
     sim_p_text(p, 0, name, sizeof name);
     sim_p_text(p, 2, state, sizeof state);
-    uint32_t at = present_named(w, name);
+    uint32_t at = sim_present_named(w, name);
     const sim_present *b = &w->db.present[at];
     if (strcmp(b->name, name) || b->instance != instance_of(p)) return sim_changed(out, 0);
     bool left = !strcmp(state, "left");
@@ -106,27 +104,12 @@ static mr_status lease_notify(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
     return sim_one_bool(out, true);
 }
 
-static mr_status divide_others(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    char name[128];
-    int64_t others = 0;
-    sim_p_text(p, 0, name, sizeof name);
-    for (uint32_t i = 0; i < SIM_BROKERS; i++) {
-        sim_present b = present_at(w, pg, i);
-        others += b.name[0] && strcmp(b.name, name) && b.state != 2 && b.expires_us > sim_database_now(w);
-    }
-    *out = sim_result_of(3, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8}, 0);
-    sim_set_int(*out, 0, 0, others);
-    sim_set_int(*out, 0, 1, 0);
-    sim_set_int(*out, 0, 2, (int64_t)(sim_database_now(w) / 1000000));
-    return MR_OK;
-}
-
 static const struct {
     const char *name;
     sim_statement run;
 } statements[] = {
     {"lease_register", lease_register}, {"lease_live", lease_live},     {"lease_brokers", lease_brokers},
-    {"lease_expiry", lease_expiry},     {"lease_notify", lease_notify}, {"divide_others", divide_others},
+    {"lease_expiry", lease_expiry},     {"lease_notify", lease_notify},
 };
 
 sim_statement sim_presence_named(const char *name) {

@@ -8,11 +8,11 @@
  *   - a worker is never sent more than its credit, and only what it offers;
  *   - what is answered `committed` or `stale` is in the table, or its run is over; every result gets one answer;
  *   - every input ends in one UNLOAD, and no commit of a key runs beside another in one broker;
- *   - what was in the table when a broker opened a run is not computed again by it;
+ *   - what was in the table when a broker read a run that it opens is not computed again by it;
  *   - an event that found no memory has changed nothing, and a core leaves no memory behind;
  *   - nothing is written under a lease that another broker has taken;
- *   - what is paused sends nothing; no more attempts are out than a limit lets, and no more are sent than its rate, also
- *     across restarts of the broker;
+ *   - what is paused sends nothing; no more attempts are out of one broker than a limit lets, and, where there is one broker,
+ *     no more are sent than its rate, also across restarts of it;
  *   - nothing goes before ready work of a higher priority that the same worker could have taken, unless it has aged;
  *   - a batch that was given up is not tried again, also after a restart, until it is replayed: then its run succeeds;
  *   - every run ends as it must, and then nothing is left in a core, in a worker or on the way. */
@@ -41,7 +41,10 @@
     X(NO_WATCHDOG, "nobody watches for progress")                                                                        \
     X(CREDIT_TWICE, "the credit of a message is counted twice")                                                          \
     X(DEAF_TO_GONE, "a broker learns of a worker's end by time alone, and time is long")                                 \
-    X(FORGET_RUNS, "a restarted broker does not look for unfinished runs")
+    X(FORGET_RUNS, "a restarted broker does not look for unfinished runs")                                                \
+    X(NO_FENCE, "transactions do not compare the epochs of their leases")                                                \
+    X(NO_FENCE_LOCK, "transactions compare the epochs of their leases and do not lock them")                             \
+    X(SAME_EPOCH, "a lease that is taken over keeps its epoch")
 
 typedef enum sim_variant {
 #define SIM_VARIANT_ENUM(name, text) SIM_##name,
@@ -54,7 +57,8 @@ typedef enum sim_variant {
     X(link_half_open) X(link_cut) X(queue_full) X(broker_start) X(broker_killed) X(broker_stopped) X(broker_paused)      \
     X(worker_start) X(worker_killed) X(worker_stopped) X(worker_paused) X(statement) X(commit) X(commit_unknown_done)    \
     X(commit_unknown_undone) X(commit_late) X(database_restart) X(database_slow) X(database_full) X(backend_killed)      \
-    X(lock_wait) X(no_memory) X(load) X(load_failed) X(load_stuck) X(sent) X(result) X(job_crashed) X(job_failed)        \
+    X(lock_wait) X(lease_taken_over) X(lease_given_back) X(fence_held) X(foreign) X(no_memory) X(load) X(load_failed)    \
+    X(load_stuck) X(sent) X(result) X(job_crashed) X(job_failed)                                                         \
     X(job_stuck) X(deadline) X(committed) X(stale) X(retry) X(read_back) X(cancelled) X(released) X(failure)             \
     X(dead) X(fetch) X(span_down) X(span_up) X(copy) X(worker_lost) X(step_finished) X(run_finished) X(run_found) X(stalled) X(stalled_fatal) X(rule)    \
     X(call) X(call_again) X(run_cancelled) X(run_replayed) X(submitted_again)

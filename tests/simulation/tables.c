@@ -52,12 +52,12 @@ static mr_status lease_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
         sim_lease *l = &w->db.lease[i];
         uint64_t now = sim_database_now(w);
         if (held >> i & 1 || (l->owner[0] && strcmp(l->owner, owner) && l->expires_us >= now)) continue;
-        if (!sim_lock_row(w, pg, LOCK_LEASE + i * 2, false)) return deadlock(pg);
-        if (l->owner[0] && strcmp(l->owner, owner) && l->expires_us >= now) continue;
+        if (!sim_try_lock_row(w, pg, LOCK_LEASE + i * 2)) continue;
         sim_op *op = sim_do(pg, SIM_OP_LEASE);
         op->index = i;
-        op->number = l->epoch + 1;
+        op->number = w->variant == SIM_SAME_EPOCH && l->epoch ? l->epoch : l->epoch + 1;
         op->flag = true;
+        if (l->owner[0] && strcmp(l->owner, owner)) SIM_COUNT(w, lease_taken_over);
         op->until_us = now + (uint64_t)(sim_p_float(p, 1) * 1e6);
         snprintf(op->text, sizeof op->text, "%s", owner);
         sim_set_int(*out, row, 0, i);
@@ -116,6 +116,7 @@ static mr_status lease_renew(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_
 }
 
 static mr_status lease_give_back(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    SIM_COUNT(w, lease_given_back);
     *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
     return lease_change(w, pg, p, *out, false);
 }
@@ -127,8 +128,12 @@ static mr_status lease_fence(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_
     for (uint32_t i = 0; i < partitions.count; i++) {
         int64_t partition = sim_next_int(&partitions), epoch = sim_next_int(&epochs);
         const sim_lease *l = &w->db.lease[partition];
-        if (!sim_lock_row(w, pg, LOCK_LEASE + (uint64_t)partition * 2, true)) return deadlock(pg);
-        if (l->epoch != epoch || strcmp(l->owner, owner)) return sim_refuse(pg, MR_E_INTERNAL, MR_LEASE_LOST);
+        bool locks = w->variant != SIM_NO_FENCE && w->variant != SIM_NO_FENCE_LOCK;
+        if (locks && !sim_lock_row(w, pg, LOCK_LEASE + (uint64_t)partition * 2, true)) return deadlock(pg);
+        sim_transaction_of(pg)->fenced[partition] = epoch;
+        if (w->variant == SIM_NO_FENCE || (l->epoch == epoch && !strcmp(l->owner, owner))) continue;
+        SIM_COUNT(w, fence_held);
+        return sim_refuse(pg, MR_E_INTERNAL, MR_LEASE_LOST);
     }
     return sim_one_int(out, 0);
 }
@@ -166,9 +171,7 @@ static mr_status ledger_results(sim_world *w, mr_pg *pg, const mr_pg_params *p, 
         key.index = (uint32_t)sim_next_int(&batch);
         uint64_t number = (uint64_t)sim_next_int(&attempt);
         mr_status s = insert_result(w, pg, &key, number, sim_next_item(&body), *out, &row);
-        if (s == MR_OK) continue;
-        mr_pg_result_free(out);
-        return s;
+        if (s != MR_OK) return s;
     }
     return MR_OK;
 }
@@ -309,15 +312,9 @@ static mr_status plan_run(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_
     for (uint32_t i = 0, n = open.count; i < n; i++) mine |= 1u << sim_next_int(&open);
     bool unique = w->variant != SIM_NO_SUBMIT_KEY;
     *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
-    if (unique && !sim_lock_row(w, pg, LOCK_SUBMIT + spec * 2, false)) {
-        mr_pg_result_free(out);
-        return deadlock(pg);
-    }
+    if (unique && !sim_lock_row(w, pg, LOCK_SUBMIT + spec * 2, false)) return deadlock(pg);
     if (unique && w->spec[spec].run) return MR_OK;
-    if (!mine) {
-        mr_pg_result_free(out);
-        return sim_refuse(pg, MR_E_CONFLICT, MR_LEASE_NOTHING);
-    }
+    if (!mine) return sim_refuse(pg, MR_E_CONFLICT, MR_LEASE_NOTHING);
     sim_op *op = sim_do(pg, SIM_OP_RUN);
     op->index = spec;
     do op->key.run = ++w->db.run_sequence;
@@ -448,6 +445,7 @@ static bool given_up(const sim_node *n) { return n->dead && !n->rows; }
 static mr_status recover_done(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     (void)pg;
     SIM_COUNT(w, run_found);
+    sim_told_done(w, (uint64_t)sim_p_int(p, 0));
     *out = sim_result_of(3, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8}, 0);
     if (w->variant != SIM_FORGET_DONE) keys_of(w, (uint64_t)sim_p_int(p, 0), has_row, *out, false);
     return MR_OK;
@@ -480,10 +478,7 @@ static mr_status dead_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg
     int64_t taken = 0;
     *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
     if (!s || s->ended_life < s->life || s->state != MR_RUN_FAILED) return MR_OK;
-    if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) {
-        mr_pg_result_free(out);
-        return deadlock(pg);
-    }
+    if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) return deadlock(pg);
     for (uint32_t i = 0; i < w->db.failures; i++) {
         const sim_failure *f = &w->db.failure[i];
         if (f->key.run != run || !open_letter(w, f)) continue;
@@ -643,15 +638,13 @@ static mr_status foreign_lock(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
     uint64_t run = (uint64_t)sim_p_int(p, 0);
     *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
     if (!sim_spec_of_run(w, run)) return MR_OK;
-    if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) {
-        mr_pg_result_free(out);
-        return deadlock(pg);
-    }
+    if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) return deadlock(pg);
     sim_set_int(*out, 0, 0, (int64_t)run);
     return MR_OK;
 }
 
 static mr_status foreign_look(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    SIM_COUNT(w, foreign);
     mr_work_key key = {.run = (uint64_t)sim_p_int(p, 0), .step = (uint32_t)sim_p_int(p, 1), .level = (uint32_t)sim_p_int(p, 2),
                        .index = (uint32_t)sim_p_int(p, 3)};
     const sim_node *node = sim_node_of(w, &key);
@@ -687,10 +680,7 @@ static const struct {
     {"ledger_results", ledger_results}, {"ledger_begin", ledger_begin}, {"lease_fence", lease_fence}, {"ledger_read_back", ledger_read_back},
     {"loader_partials", loader_partials}, {"ledger_failure", ledger_failure}, {"ledger_run_end", ledger_run_end},
     {"lease_renew", lease_renew}, {"schedule_due", schedule_due}, {"schedule_wait", schedule_wait},
-    {"audit_insert", nothing}, {"lease_take", lease_take},
-    {"lease_come_in", yes},
-    {"lease_free_own", lease_free_own}, {"lease_free_limits", nothing}, {"lease_forget", nothing},
-    {"divide_lock", yes}, {"divide_mark", nothing}, {"divide_drop", nothing},
+    {"audit_insert", nothing}, {"lease_take", lease_take}, {"lease_free_own", lease_free_own}, {"lease_forget", nothing},
     {"ledger_cancel", ledger_cancel}, {"recover_cancelled", recover_cancelled}, {"lease_block", lease_block},
     {"lease_give_back", lease_give_back}, {"plan_dataset", plan_dataset}, {"version_find", version_find}, {"plan_key", plan_key},
     {"plan_run", plan_run}, {"plan_outcome", plan_outcome}, {"plan_result_partition", nothing}, {"plan_step", plan_step},
@@ -704,6 +694,7 @@ static const struct {
 sim_statement sim_statement_named(const char *name) {
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         if (!strcmp(statements[i].name, name)) return statements[i].run;
-    return sim_presence_named(name);
+    sim_statement found = sim_presence_named(name);
+    return found ? found : sim_limits_named(name);
 }
 

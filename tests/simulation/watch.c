@@ -46,9 +46,9 @@ void sim_rule_told(sim_world *w, sim_broker *b, const mr_rule *rule) {
     }
 }
 
-/* A broker that starts has read the rules now: these hold, told or not. */
+/* A broker that starts has read the rules now: these hold, told or not. Later it is told of each. */
 void sim_check_rules_read(sim_world *w, sim_broker *b) {
-    for (uint32_t i = 0; b && i < SIM_RULES; i++)
+    for (uint32_t i = 0; b && !b->joined && i < SIM_RULES; i++)
         if (w->rule[i].now.name[0]) hold(w, b, i, &w->rule[i].now);
 }
 
@@ -74,7 +74,7 @@ static void check_rule(sim_world *w, sim_broker *b, uint32_t i) {
     if (rule->paused) sim_broken(w, "%s is paused and work of it was sent", rule->name);
     if (rule->max_concurrent && out > rule->max_concurrent)
         sim_broken(w, "%u attempts of %s are out; the limit is %u", out, rule->name, rule->max_concurrent);
-    if (rule->per_second > 0) check_rate(w, b, i);
+    if (rule->per_second > 0 && w->brokers == 1) check_rate(w, b, i); /* several divide it, and each part changes */
 }
 
 /* ---- priorities ---- */

@@ -148,9 +148,14 @@ static void draw_network(sim_world *w) {
     w->p_load_stuck = sim_chance(w, 0.1) ? 0.01 : 0;
 }
 
+static void draw_brokers(sim_world *w) {
+    bool for_two = w->variant == SIM_NO_FENCE || w->variant == SIM_NO_FENCE_LOCK || w->variant == SIM_SAME_EPOCH;
+    w->brokers = for_two ? 2 : (uint32_t[]){1, 1, 2, 3}[sim_between(w, 0, 3)];
+}
+
 static void draw(sim_world *w) {
     w->db.slow = 1;
-    w->brokers = 1;
+    draw_brokers(w);
     draw_network(w);
     for (uint32_t i = 0; i < SIM_RULES; i++) draw_rule(w, i);
     for (uint32_t i = 0; i < SIM_SPECS; i++) draw_spec(w, i);

@@ -21,7 +21,7 @@ enum {
     SIM_RULES = 4,
     SIM_SLOTS = 8,
     SIM_TASKS = 128,
-    SIM_ATTEMPTS = 1 << 15,
+    SIM_ATTEMPTS = 1 << 17,
     SIM_BATCH_ROWS = 32,
     SIM_AGE_MS = 20,
     SIM_LOST_MS = 2000,
@@ -160,11 +160,20 @@ typedef struct sim_lease {
     uint64_t expires_us;
 } sim_lease;
 
+/* A broker's part of a limit. */
+typedef struct sim_part {
+    bool there, wanted;
+    int64_t slots;
+    double rate;
+} sim_part;
+
 /* A row of millrace.broker. */
 typedef struct sim_present {
     char name[16];
     uint64_t instance, expires_us;
     int state; /* 0 serving, 1 draining, 2 left */
+    bool sharing;
+    sim_part part[SIM_RULES];
 } sim_present;
 
 typedef struct sim_failure {
@@ -246,6 +255,7 @@ typedef struct sim_broker {
     mr_core *core;
     mr_mem_failing mem;
     uint64_t results, answers;
+    bool joined; /* a worker has come */
     bool stuck; /* its loader is: what it loads never comes */
     sim_input input[SIM_INPUTS];
     uint32_t inputs;
@@ -261,7 +271,8 @@ typedef struct sim_broker {
         uint64_t at_ms;
     } rule[SIM_RULES];
     uint64_t since_ms[SIM_SPECS], sent_ms[SIM_SPECS][SIM_STEPS];
-    bool before[SIM_SPECS][SIM_STEPS][SIM_LEVELS][SIM_NODES]; /* in the table when the run was opened */
+    bool told[SIM_SPECS][SIM_STEPS][SIM_LEVELS][SIM_NODES];   /* in the table when this broker last read the run */
+    bool before[SIM_SPECS][SIM_STEPS][SIM_LEVELS][SIM_NODES]; /* told, when the run was opened */
     bool committing[SIM_SPECS][SIM_STEPS][SIM_LEVELS][SIM_NODES];
 } sim_broker;
 
@@ -277,6 +288,8 @@ bool sim_jobs_quiet(const sim_worker *me);
 /* ---- check.c: every event and action of every core passes here ---- */
 void sim_check_rules_read(sim_world *w, sim_broker *b);
 void sim_check_ack(sim_world *w, const sim_process *p, uint64_t attempt, uint8_t verdict);
+/* What this broker is told of a run's results: read now. */
+void sim_told_done(sim_world *w, uint64_t run);
 void sim_check_end(sim_world *w);
 /* Every now and then: what went to a worker that is gone has come back. */
 void sim_check_recovered(sim_world *w);

@@ -299,7 +299,9 @@ static void a_connection_lost_in_commit_is_unknown_and_can_be_made_again(void **
     assert_int_equal(outcome, MR_PG_UNKNOWN);
     assert_false(mr_pg_alive(pg));
     assert_int_equal(mr_pg_run(pg, "SELECT 1", &err), MR_E_UNAVAILABLE);
+    uint64_t session = mr_pg_session(pg);
     assert_int_equal(mr_pg_reconnect(pg, &err), MR_OK);
+    assert_int_not_equal(mr_pg_session(pg), session);
     assert_int_equal(mr_pg_exec(pg, &own_pid, NULL, NULL, &err), MR_OK);
 }
 
