@@ -144,6 +144,16 @@ static void rule(person *me, mr_command command, const mr_rule *rule) {
     mr_params_free(&args);
 }
 
+/* A call that was given up may still be on its way, and pause again what was resumed after it: not promised otherwise
+ * (docs/SEMANTICS.md). So whoever resumed says so again, when what is late has come. */
+static void look_again(person *me, const sim_rule *r) {
+    enum { LATE_US = 60000000 };
+    for (int i = 0; i < 2 && !sim_self()->dying; i++) {
+        sim_sleep(me->w, LATE_US);
+        if (!sim_self()->dying) rule(me, MR_CMD_RESUME, &r->rule);
+    }
+}
+
 static void *ruler(void *arg) {
     person me = *(person *)arg;
     sim_rule *r = &me.w->rule[me.index];
@@ -160,6 +170,7 @@ static void *ruler(void *arg) {
     sleep_until(me.w, r->until_us);
     if (r->rule.paused) rule(&me, MR_CMD_RESUME, &r->rule);
     if (limits) rule(&me, MR_CMD_LIMIT_REMOVE, &r->rule);
+    if (r->rule.paused) look_again(&me, r);
     mr_client_close(&me.client);
     return NULL;
 }
