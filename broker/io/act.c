@@ -424,6 +424,22 @@ static void commit(mr_broker *b, const mr_action *a) {
     if (!run->stream || !mr_stream_holds(run->stream, a->key.index, &job->head)) gather(&b->out_commits, &job->head);
 }
 
+static void forget_run(mr_broker *b, uint64_t id);
+
+/* The end of a run is written when its failures are. One that has a dead letter without a row is read again instead: the batch
+ * is pending in the database, and so it is tried again. */
+static void end_run(mr_broker *b, mr_live_run *run) {
+    uint64_t id = run->run;
+    if (!run->ending || run->failures) return;
+    if (run->unbooked) {
+        forget_run(b, id);
+        mr_broker_recover(b, id);
+        return;
+    }
+    mr_desk_give(&b->ledger, &run->ending->head);
+    run->ending = NULL;
+}
+
 static void failure_done(mr_broker *b, mr_job *head) {
     const mr_failure_job *job = (const mr_failure_job *)head;
     if (mr_status_of((int)head->status)->retryable) {
@@ -431,12 +447,13 @@ static void failure_done(mr_broker *b, mr_job *head) {
         return;
     }
     mr_live_run *run = mr_broker_run(b, job->key.run);
-    if (run && run->failures && !--run->failures && run->ending) {
-        mr_desk_give(&b->ledger, &run->ending->head);
-        run->ending = NULL;
-    }
     if (run && run->stream && job->dead && head->status == MR_OK)
         mr_stream_dead(b, run->stream, job->key.index, job->cause, job->reason);
+    if (run) {
+        run->failures -= run->failures > 0;
+        run->unbooked |= job->dead && head->status != MR_OK;
+        end_run(b, run);
+    }
     mr_free(NULL, head, 1, sizeof(mr_failure_job));
 }
 
@@ -531,8 +548,12 @@ static void run_finished(mr_broker *b, const mr_action *a) {
     job->state = a->state;
     snprintf(job->reason, sizeof job->reason, "%s", a->text);
     counts_json(b, a->key.run, job->counts, sizeof job->counts);
-    if (run && run->failures) run->ending = job;
-    else mr_desk_give(&b->ledger, &job->head);
+    if (!run) {
+        mr_desk_give(&b->ledger, &job->head);
+        return;
+    }
+    run->ending = job;
+    end_run(b, run);
 }
 
 static void step_finished(mr_broker *b, const mr_action *a) {

@@ -21,6 +21,7 @@ typedef struct mr_live_run {
     mr_run_info *info;
     mr_stream *stream; /* NULL: it runs over a version */
     uint32_t failures; /* failed attempts that are not booked yet */
+    bool unbooked;     /* a dead letter was refused, because the partition was lost meanwhile */
     mr_run_end_job *ending; /* its end waits for them, so that whoever sees it failed sees why */
     UT_hash_handle hh;
 } mr_live_run;
