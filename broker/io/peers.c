@@ -43,6 +43,12 @@ void mr_peers_free(mr_peers *p) {
     while (p->by_number) mr_peer_remove(p, p->by_number);
 }
 
+void mr_peers_forget_idle(mr_peers *p, uint64_t now_ms, uint64_t idle_ms) {
+    mr_peer *peer, *next;
+    HASH_ITER(by_number, p->by_number, peer, next)
+        if (peer->state == MR_SESSION_CLIENT && now_ms > peer->seen_ms + idle_ms) mr_peer_remove(p, peer);
+}
+
 mr_span mr_peer_identity(const mr_peer *peer) { return (mr_span){peer->identity, peer->identity_len}; }
 
 void mr_peer_client(const mr_peer *peer, char out[MR_NAME_MAX + 1]) {

@@ -38,6 +38,8 @@ mr_peer *mr_peer_numbered(const mr_peers *p, uint32_t number);
 mr_peer *mr_peer_add(mr_peers *p, mr_span identity);
 void mr_peer_remove(mr_peers *p, mr_peer *peer);
 void mr_peers_free(mr_peers *p);
+/* Removes the clients of whom nothing was heard for idle_ms. One may have been heard after now_ms was read. */
+void mr_peers_forget_idle(mr_peers *p, uint64_t now_ms, uint64_t idle_ms);
 mr_span mr_peer_identity(const mr_peer *peer);
 /* Whose work it brings: the name without what follows a slash, which tells one session of a client from the next. */
 void mr_peer_client(const mr_peer *peer, char out[MR_NAME_MAX + 1]);

@@ -260,12 +260,6 @@ static void give_again(mr_broker *b) {
     }
 }
 
-static void forget_idle_clients(mr_broker *b, uint64_t now) {
-    mr_peer *peer, *next;
-    HASH_ITER(by_number, b->peers.by_number, peer, next)
-        if (peer->state == MR_SESSION_CLIENT && now - peer->seen_ms > CLIENT_IDLE_MS) mr_peer_remove(&b->peers, peer);
-}
-
 static void tell_loading(mr_broker *b) {
     unsigned long seen = atomic_load_explicit(&b->rows_seen, memory_order_relaxed);
     mr_event e = {.type = MR_EV_LOADING};
@@ -287,7 +281,7 @@ static void tick(mr_broker *b, uint64_t now) {
     mr_broker_share_tick(b, now);
     tell_loading(b);
     if (now / TICK_MS % AGAIN_EVERY) return;
-    forget_idle_clients(b, now);
+    mr_peers_forget_idle(&b->peers, now, CLIENT_IDLE_MS);
     give_again(b);
     mr_broker_divide_limits(b);
 }

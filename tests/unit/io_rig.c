@@ -58,7 +58,10 @@ int rig_start(void **state) {
     rig *r = calloc(1, sizeof *r);
     *state = r;
     if (!r || mr_crypto_init(&err)) return -1;
-    mr_log_init(&r->log, STDERR_FILENO, MR_LOG_OFF, false);
+    mr_log_level level = MR_LOG_OFF;
+    const char *wanted = getenv("MILLRACE_TEST_LOG"); /* debug, info, ...: what the threads under test say */
+    if (wanted) (void)mr_log_level_parse(wanted, &level);
+    mr_log_init(&r->log, STDERR_FILENO, level, false);
     mr_queue_init(&r->outbox);
     if (mr_waker_init(&r->waker, &err)) return -1;
     if (!services_database_url()) return 0;
