@@ -29,6 +29,7 @@ typedef struct mr_core_config {
     uint32_t max_crashes;    /* crashed attempts (also deadline and memory) that end a batch */
     uint32_t retry_base_ms, retry_max_ms; /* exponential backoff of a failed batch */
     uint64_t seed;           /* for the jitter of retries */
+    uint32_t turn;           /* most batches that go in one turn of fair shares, as far as the worker asked for them; 0: one */
     uint32_t age_ms;         /* waiting that is worth one point of priority; 0: waiting is worth nothing */
     uint32_t stall_ms;       /* work and credit without any progress for so long is a stall; 0: nobody watches */
 } mr_core_config;

@@ -1,6 +1,7 @@
 /* scheduler.c: what is sent and what is loaded. Which step is next says share.c, and whether it may, limit.c.
- * Inputs are loaded in the same order as work is sent, so that they are there when credit comes. When a step
- * is the only one that may go, whatever it has goes in one stretch: nobody else is there whose turn it could be. */
+ * Inputs are loaded in the same order as work is sent, so that they are there when credit comes. What a step sends in
+ * its turn goes to one worker; when it is the only one that may go, that is all it has: nobody else is there whose turn
+ * it could be. */
 #include "broker/core/state.h"
 
 static uint64_t coming(const mr_lane *lane) {
@@ -55,15 +56,22 @@ static void send_work(mr_core *core, mr_worker *worker, mr_work *w) {
     a->deadline_ms = step->plan.deadline_ms;
 }
 
-/* How many works of the step go to the worker at once: its part, when all that can be sent is dealt out evenly. */
+/* Several go in a turn because work that goes together costs less; a worker asks for many only of what is quick. */
+static uint32_t turn_of(const mr_core *core, const mr_step *step,
+                        bool (*may)(const mr_core *, const mr_step *, const void *), const void *context) {
+    return mr_limit_any(step) ? 1 : mr_share_turn(core, step, may, context);
+}
+
+/* How many works of the step go to the worker at once: its part, when all that can be sent in this turn is dealt out evenly. */
 static uint32_t stretch(const mr_core *core, const mr_step *step, const mr_worker *worker) {
     const mr_lane *lane = step->lane;
-    if (mr_limit_any(step) || !mr_share_alone(core, step, may_send, NULL)) return 1;
+    uint32_t turn = turn_of(core, step, may_send, NULL);
     uint32_t takers = 0, ready = step->list[MR_W_READY].count;
+    if (turn > worker->credit) turn = worker->credit;
     for (uint32_t i = 0; i < lane->workers; i++) takers += lane->worker[i]->credit > 0;
     if (ready > lane->credit) ready = (uint32_t)lane->credit;
     uint32_t part = ready / takers + (ready % takers != 0);
-    return part < worker->credit ? part : worker->credit;
+    return part < turn ? part : turn;
 }
 
 static bool send_some(mr_core *core) {
@@ -113,20 +121,23 @@ static uint64_t inputs_held(const mr_core *core) {
            core->count[MR_W_ABANDONED];
 }
 
-/* Ahead of credit, half of all inputs is the most: the other half is for what is asked for. */
-static bool may_load_ahead(const mr_core *core, const mr_lane *lane) {
-    uint64_t inputs = (uint64_t)core->count[MR_W_LOADING] + core->count[MR_W_READY], held = inputs_held(core);
-    return coming(lane) < mr_lane_limit(core, lane) && inputs < core->credit + core->config.load_ahead &&
-           (held < core->config.max_loads / 2 || held == 0);
-}
-
 typedef struct wish {
     bool asked; /* only for credit that no coming input covers; else also ahead of it */
+    bool going; /* a stretch of loads has begun */
     uint64_t free_credit;
 } wish;
 
+/* Ahead of credit, half of all inputs is the most: the other half is for what is asked for. It goes in stretches, so that
+ * work does not trickle: one begins when a quarter is missing, or when nothing is coming. */
+static bool may_load_ahead(const mr_core *core, const mr_lane *lane, bool going) {
+    uint64_t inputs = (uint64_t)core->count[MR_W_LOADING] + core->count[MR_W_READY], held = inputs_held(core);
+    uint64_t missing = going || !coming(lane) ? 1 : (uint64_t)core->config.load_ahead / 4 + 1;
+    return coming(lane) + missing <= mr_lane_limit(core, lane) && inputs + missing <= core->credit + core->config.load_ahead &&
+           (held < core->config.max_loads / 2 || held == 0);
+}
+
 static bool lane_may_load(const mr_core *core, const mr_lane *lane, const wish *w) {
-    return asked_for(lane, w->free_credit) || (!w->asked && may_load_ahead(core, lane));
+    return asked_for(lane, w->free_credit) || (!w->asked && may_load_ahead(core, lane, w->going));
 }
 
 /* What is under a limit is never loaded ahead of credit: what is ready counts against the limit, and would keep
@@ -137,9 +148,10 @@ static bool may_load(const mr_core *core, const mr_step *step, const void *conte
     return mr_limit_any(step) ? asked_for(step->lane, w->free_credit) : lane_may_load(core, step->lane, w);
 }
 
-static wish wish_now(const mr_core *core) {
+static wish wish_now(const mr_core *core, bool going) {
     uint64_t cover = covered(core);
     return (wish){.asked = inputs_held(core) >= core->config.max_loads,
+                  .going = going,
                   .free_credit = core->credit > cover ? core->credit - cover : 0};
 }
 
@@ -184,16 +196,16 @@ static bool load_next(mr_core *core, mr_step *step, const wish *wanted) {
     return true;
 }
 
-/* False when there is nothing more to load, or no room for it. */
-static bool load_some(mr_core *core) {
-    wish w = wish_now(core);
+/* False when there is nothing more to load, or no room for it. `going`: something was loaded just before. */
+static bool load_some(mr_core *core, bool going) {
+    wish w = wish_now(core, going);
     mr_step *step = next_to_load(core, &w);
     if (!step) return false;
-    bool alone = mr_share_alone(core, step, may_load, &w);
+    uint32_t turn = turn_of(core, step, may_load, &w);
     do {
         if (!load_next(core, step, &w)) return false;
-        w = wish_now(core);
-    } while (alone && !w.asked && may_load(core, step, &w));
+        w = wish_now(core, true);
+    } while (--turn && !w.asked && may_load(core, step, &w));
     return true;
 }
 
@@ -213,6 +225,6 @@ void mr_schedule(mr_core *core) {
     if (core->draining) return;
     mr_limits_count(core);
     while (send_some(core)) continue;
-    while (load_some(core)) continue;
+    for (bool going = false; load_some(core, going);) going = true;
     core->due_ms = next_due(core);
 }

@@ -141,9 +141,14 @@ mr_step *mr_share_next(const mr_core *core, bool loading,
     return best;
 }
 
-bool mr_share_alone(const mr_core *core, const mr_step *step,
-                    bool (*may)(const mr_core *, const mr_step *, const void *), const void *context) {
-    for (uint32_t i = 0; i < core->lives; i++)
-        if (core->live[i] != step && may(core, core->live[i], context)) return false;
-    return true;
+uint32_t mr_share_turn(const mr_core *core, const mr_step *step,
+                       bool (*may)(const mr_core *, const mr_step *, const void *), const void *context) {
+    uint32_t turn = UINT32_MAX;
+    for (uint32_t i = 0; i < core->lives; i++) {
+        const mr_step *other = core->live[i];
+        if (other == step || !may(core, other, context)) continue;
+        if (other->share->priority > step->share->priority) return 1; /* age alone let it go */
+        turn = core->config.turn ? core->config.turn : 1;
+    }
+    return turn;
 }

@@ -277,8 +277,8 @@ void mr_share_sent(mr_core *core, mr_step *step, uint32_t n);
 mr_step *mr_share_next(const mr_core *core, bool loading, bool (*may)(const mr_core *, const mr_step *, const void *),
                        const void *context);
 
-/* May no other step go? Then whatever this one has goes next, in one stretch. */
-bool mr_share_alone(const mr_core *core, const mr_step *step,
+/* How many works the step may send or load in its turn: all it has when no other may go, one when it goes by age alone. */
+uint32_t mr_share_turn(const mr_core *core, const mr_step *step,
                     bool (*may)(const mr_core *, const mr_step *, const void *), const void *context);
 
 /* ---- limit.c ---- */

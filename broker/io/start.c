@@ -117,11 +117,12 @@ static mr_status make_core(mr_broker *b, uint64_t first_attempt, mr_error *err) 
         .first_attempt = first_attempt,
         .lost_after_ms = (uint32_t)b->settings.lost_after_ms,
         .load_ahead = (uint32_t)b->settings.load_ahead,
-        .max_loads = 4096,
+        .max_loads = 16384,
         .max_errors = (uint32_t)b->settings.max_errors,
         .max_crashes = (uint32_t)b->settings.max_crashes,
         .retry_base_ms = (uint32_t)b->settings.retry_base_ms,
         .retry_max_ms = (uint32_t)b->settings.retry_max_ms,
+        .turn = 16,
         .age_ms = (uint32_t)b->settings.age_ms,
         .stall_ms = (uint32_t)b->settings.watchdog_s * 1000,
     };

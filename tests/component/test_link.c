@@ -309,6 +309,37 @@ static void credit_follows_the_pace_of_the_work(void **state) {
     rig_free(&r);
 }
 
+static uint32_t granted_after(rig *r, uint64_t *attempt, uint64_t took_us) {
+    mr_slot_done done = {.attempt = *attempt, .compute_us = took_us};
+    give(r, 20, item_of(*attempt, mr_span_of("x")), mr_span_of("x"));
+    mr_link_done(r->link, 20, &done, NULL);
+    mr_link_tick(r->link, 20);
+    ack(r, 20, (*attempt)++, 0);
+    rig_forget(r);
+    return stats(r).granted;
+}
+
+/* On a machine with much to do, now and then an attempt waits for a processor. */
+static void one_slow_attempt_among_quick_ones_does_not_shrink_the_credit(void **state) {
+    (void)state;
+    rig r;
+    uint64_t attempt = 1;
+    open_session(&r);
+    r.slots = 100000;
+    uint32_t many = 0;
+    for (int i = 0; i < 400; i++) many = granted_after(&r, &attempt, 10);
+    assert_true(many > 100);
+    for (int i = 0; i < 50; i++) {
+        granted_after(&r, &attempt, 8000);
+        assert_in_range(granted_after(&r, &attempt, 10), many * 3 / 4, many + many / 4);
+    }
+    granted_after(&r, &attempt, 8000);
+    granted_after(&r, &attempt, 8000);
+    for (int i = 0; i < 1000 && stats(&r).granted > 20; i++) granted_after(&r, &attempt, 8000);
+    assert_true(stats(&r).granted <= 20);
+    rig_free(&r);
+}
+
 static void what_came_back_unbegun_is_released(void **state) {
     (void)state;
     rig r;
@@ -590,6 +621,7 @@ int main(void) {
         cmocka_unit_test(a_result_is_kept_and_sent_again_until_it_is_acknowledged),
         cmocka_unit_test(a_span_is_taken_apart_and_its_results_go_as_one),
         cmocka_unit_test(credit_follows_the_pace_of_the_work),
+        cmocka_unit_test(one_slow_attempt_among_quick_ones_does_not_shrink_the_credit),
         cmocka_unit_test(what_came_back_unbegun_is_released),
         cmocka_unit_test(a_silent_broker_is_lost_and_results_go_to_the_next_session),
         cmocka_unit_test(results_for_a_broker_that_is_away_go_to_another),

@@ -92,6 +92,51 @@ static void a_large_step_does_not_hold_up_a_small_one(void **state) {
     close_rig(r);
 }
 
+/* Two steps that are both quick: what goes in a turn goes together, and both get the same. */
+static void a_turn_may_have_several_batches(void **state) {
+    (void)state;
+    rig *r = calloc(1, sizeof *r);
+    mr_core_config config = rig_config();
+    config.load_ahead = 8;
+    config.max_loads = 1000;
+    config.turn = 4;
+    rig_open(r, &config);
+    mr_step_plan a = rig_step("a", MR_STEP_MAP, 1000, 1), b = rig_step("b", MR_STEP_MAP, 1000, 1);
+    rig_run(r, 1, 1000, &a, 1);
+    rig_run(r, 2, 1000, &b, 1);
+    rig_join(r, 1, both, 2);
+    rig_credit(r, 1, 16);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 16);
+    uint32_t turns = 1, of_a = 0;
+    for (size_t i = 0; i < 16; i++) {
+        uint64_t run = rig_act(r, MR_ACT_SEND_WORK, i)->key.run;
+        of_a += run == 1;
+        turns += i && run != rig_act(r, MR_ACT_SEND_WORK, i - 1)->key.run;
+    }
+    assert_int_equal(of_a, 8);
+    assert_int_equal(turns, 4);
+    close_rig(r);
+}
+
+/* What is kept loaded is filled up in stretches, so that work does not trickle. */
+static void inputs_ahead_are_loaded_in_stretches(void **state) {
+    (void)state;
+    rig *r = open_rig(16);
+    rig_join(r, 1, both, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, 1000, 1);
+    rig_run(r, 1, 1000, &s, 1);
+    assert_int_equal(stats(r).ready, 16);
+    for (int i = 0; i < 4; i++) {
+        rig_credit(r, 1, 1);
+        assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 1);
+        assert_int_equal(rig_count(r, MR_ACT_LOAD), 0);
+    }
+    rig_credit(r, 1, 1);
+    assert_int_equal(rig_count(r, MR_ACT_LOAD), 5);
+    assert_int_equal(stats(r).ready, 16);
+    close_rig(r);
+}
+
 static void inputs_for_busy_workers_do_not_block_idle_ones(void **state) {
     (void)state;
     rig *r = calloc(1, sizeof *r);
@@ -285,6 +330,8 @@ int main(void) {
         cmocka_unit_test(a_step_is_told_once_before_its_first_work),
         cmocka_unit_test(only_the_same_name_and_version_is_sent),
         cmocka_unit_test(a_large_step_does_not_hold_up_a_small_one),
+        cmocka_unit_test(a_turn_may_have_several_batches),
+        cmocka_unit_test(inputs_ahead_are_loaded_in_stretches),
         cmocka_unit_test(inputs_for_busy_workers_do_not_block_idle_ones),
         cmocka_unit_test(work_spreads_over_the_workers),
         cmocka_unit_test(draining_hands_out_nothing_and_ends_idle),

@@ -13,6 +13,7 @@ mr_status mr_link_new(const mr_link_config *config, const mr_link_port *port, mr
     l->arena = mr_arena_new(config->mem, ENVELOPE_ARENA);
     l->out = mr_new(config->mem, 1, sizeof *l->out);
     l->pace_us = LINK_PACE_UNKNOWN_US;
+    l->took_us = UINT64_MAX;
     mr_rng_seed(&l->rng, config->seed);
     if (l->out) mr_buf_init(&l->out->body, config->mem, 2 * LINK_OUT_BYTES);
     if (l->arena && l->out) return MR_OK;
@@ -191,11 +192,18 @@ void mr_link_lately(uint32_t *mean, uint64_t v) {
     else *mean -= (*mean - (uint32_t)v + 15) / 16;
 }
 
+/* One among short ones that took some milliseconds was kept from its processor; two in a row are a new pace. */
+static void note_pace(mr_link *l, uint64_t took_us) {
+    bool odd = took_us > l->took_us && took_us < LINK_WINDOW_US;
+    mr_link_lately(&l->pace_us, odd ? l->took_us : took_us);
+    l->took_us = took_us;
+}
+
 void mr_link_done(mr_link *l, uint64_t now_ms, const mr_slot_done *done, mr_buf *body) {
     enum { BESIDES_US = 5 }; /* what an attempt costs beside its call */
     (void)now_ms; /* the result goes with the next tick */
     link_item *item = mr_link_item_find(l, done->attempt);
-    mr_link_lately(&l->pace_us, done->compute_us + BESIDES_US);
+    note_pace(l, done->compute_us + BESIDES_US);
     if (item && done->unbegun) {
         mr_link_give_back(l, &item->work.attempt, 1);
         mr_link_item_remove(l, item);

@@ -100,6 +100,7 @@ struct mr_link {
     uint32_t heartbeat_ms, lost_after_ms, granted, next_request;
     uint32_t span; /* most outcomes of a result item that the broker takes; 0: one */
     uint32_t pace_us, input_bytes; /* of an attempt, as they were lately */
+    uint64_t took_us;              /* what the last attempt took */
     bool draining, closed;
     char redis[MR_MAX_WELCOME_REDIS + 1];
     link_step *steps;
