@@ -10,6 +10,7 @@
 
 #include <string.h>
 #define HASH_NONFATAL_OOM 1 /* hh.tbl is NULL when there was no memory */
+#define HASH_FUNCTION(key, length, out) ((out) = (unsigned)mr_xxh64((mr_span){(const uint8_t *)(key), (length)}, 0))
 #include <uthash.h>
 #include <utlist.h>
 
@@ -125,6 +126,7 @@ static mr_status build_segment(mr_desk *desk, mr_pg *pg, const mr_run_info *info
     return s;
 }
 
+/* Of what is the same for all batches of a job. */
 static uint64_t bindings_digest(const mr_bindings *b) {
     uint64_t digest = b->count;
     for (size_t i = 0; i < b->count; i++)

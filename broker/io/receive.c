@@ -25,6 +25,7 @@ static void welcome(mr_broker *b, mr_peer *peer) {
         .events = mr_span_of(mr_socket_address(b->events)),
         .redis = mr_span_of(strchr(redis, '@') ? "" : redis), /* credentials are told to nobody */
         .span = MR_SPAN_MAX,
+        .sums = true,
     };
     mr_broker_send(b, peer, &m, NULL);
 }
@@ -119,8 +120,9 @@ const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest,
     return NULL;
 }
 
-static bool hashes_match(const mr_commit_job *job) {
-    bool match = hash_matches(job->body, &job->hash);
+/* All bytes are as the worker sent them. */
+static bool came_whole(const mr_wire_result_item *item, const mr_commit_job *job) {
+    bool match = job->unnamed ? mr_xxh64(job->body, 0) == *item->sums : hash_matches(job->body, &job->hash);
     for (uint32_t i = 0; i < job->artifacts; i++) match &= hash_matches(job->artifact[i].bytes, &job->artifact[i].hash);
     return match;
 }
@@ -135,6 +137,7 @@ static mr_commit_job *commit_job(mr_broker *b, const mr_peer *peer, const mr_wir
     job->compute_us = item->compute_us;
     memcpy(job->worker, peer->name, sizeof job->worker);
     job->hash = item->hash;
+    job->unnamed = item->sum_count == 1;
     return job;
 }
 
@@ -178,7 +181,7 @@ static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_
     if (!job) return NULL; /* the worker keeps it and sends it again */
     job->frame = mr_bytes_share(frame);
     const char *wrong = mr_broker_cut_result(item, rest, job);
-    if (!wrong && hashes_match(job)) {
+    if (!wrong && came_whole(item, job)) {
         give_result(b, peer->number, item, job);
         return NULL;
     }
@@ -189,9 +192,9 @@ static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_
 
 /* The outcomes of a span, one by one; gives why they cannot be taken, or NULL. */
 static const char *take_span(mr_broker *b, uint32_t number, const mr_wire_result_item *span, mr_bytes *frame, mr_span *rest) {
-    if (span->count > MR_SPAN_MAX || span->size_count != span->count || span->time_count != span->count ||
-        span->hashes.len != (size_t)span->count * MR_HASH_BYTES)
-        return "a span has a size, a time and a hash for each of its outcomes";
+    bool summed = span->sum_count == span->count, hashed = span->hashes.len == (size_t)span->count * MR_HASH_BYTES;
+    if (span->count > MR_SPAN_MAX || span->size_count != span->count || span->time_count != span->count || !(summed || hashed))
+        return "a span has a size, a time and a sum or hash for each of its outcomes";
     if (span->status != MR_OK || span->artifact_count) return "a span holds good outcomes without artifacts";
     mr_wire_result_item one = *span;
     const char *wrong = NULL;
@@ -201,7 +204,9 @@ static const char *take_span(mr_broker *b, uint32_t number, const mr_wire_result
         one.index = span->index + i;
         one.size = span->sizes[i];
         one.compute_us = span->times[i];
-        memcpy(one.hash.bytes, span->hashes.data + (size_t)i * MR_HASH_BYTES, MR_HASH_BYTES);
+        one.sum_count = summed;
+        if (summed) one.sums = &span->sums[i];
+        else memcpy(one.hash.bytes, span->hashes.data + (size_t)i * MR_HASH_BYTES, MR_HASH_BYTES);
         if (!peer) break;
         wrong = take_result(b, peer, &one, frame, rest);
     }

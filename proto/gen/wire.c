@@ -72,9 +72,11 @@ static const mr_codec_field result_item_fields[] = {
      .count_at = offsetof(mr_wire_result_item, time_count), .max = 64},
     {.name = "hashes", .kind = MR_CODEC_BIN, .offset = offsetof(mr_wire_result_item, hashes), .max = 2048},
     {.name = "log", .kind = MR_CODEC_STR, .offset = offsetof(mr_wire_result_item, log), .max = 1024},
+    {.name = "sums", .kind = MR_CODEC_NUMBERS, .offset = offsetof(mr_wire_result_item, sums),
+     .count_at = offsetof(mr_wire_result_item, sum_count), .max = 64},
 };
 static const mr_codec_shape shape_result_item = {
-    .name = "result_item", .fields = result_item_fields, .field_count = 18,
+    .name = "result_item", .fields = result_item_fields, .field_count = 19,
     .size = sizeof(mr_wire_result_item),
 };
 
@@ -111,9 +113,10 @@ static const mr_codec_field welcome_fields[] = {
     {.name = "events", .kind = MR_CODEC_STR, .offset = offsetof(mr_wire_welcome, events), .max = 128},
     {.name = "redis", .kind = MR_CODEC_STR, .offset = offsetof(mr_wire_welcome, redis), .max = 256},
     {.name = "span", .kind = MR_CODEC_U32, .offset = offsetof(mr_wire_welcome, span)},
+    {.name = "sums", .kind = MR_CODEC_BOOL, .offset = offsetof(mr_wire_welcome, sums)},
 };
 const mr_codec_shape mr_wire_shape_welcome = {
-    .name = "welcome", .fields = welcome_fields, .field_count = 9, .size = sizeof(mr_wire_welcome),
+    .name = "welcome", .fields = welcome_fields, .field_count = 10, .size = sizeof(mr_wire_welcome),
     .type = MR_MSG_WELCOME, .body = false,
 };
 

@@ -23,6 +23,7 @@ enum {
     MR_MAX_RESULT_ITEM_TIMES = 64,
     MR_MAX_RESULT_ITEM_HASHES = 2048,
     MR_MAX_RESULT_ITEM_LOG = 1024,
+    MR_MAX_RESULT_ITEM_SUMS = 64,
     MR_MAX_HELLO_NAME = 64,
     MR_MAX_HELLO_BUILD = 64,
     MR_MAX_HELLO_OFFERS = 256,
@@ -136,6 +137,9 @@ typedef struct mr_wire_result_item {
     uint32_t time_count; /* of a span: compute_us of each, in microseconds; at most 64 */
     mr_span hashes; /* of a span: BLAKE2b-256 of each, one behind the other; at most 2048 */
     mr_span log; /* of a failed attempt: the end of what its process printed; at most 1024 */
+    const uint64_t *sums;
+    uint32_t sum_count; /* of a span, in place of hashes: XXH64 of each outcome; the broker computes their
+                         * names. Only to a broker whose welcome said that it does; at most 64 */
 } mr_wire_result_item;
 
 /* What became of a result. */
@@ -171,6 +175,7 @@ typedef struct mr_wire_welcome {
     mr_span events; /* address of the live events (PUB); at most 128 */
     mr_span redis; /* address of the blob cache without credentials; empty: none; at most 256 */
     uint32_t span; /* most outcomes of a result item that it takes; 0: one */
+    bool sums; /* it takes a span with sums */
 } mr_wire_welcome;
 
 /* The last message could not be taken; the session is closed when `fatal`. */

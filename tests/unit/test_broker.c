@@ -129,8 +129,8 @@ static void the_batches_of_a_worker_that_left_go_to_another_and_its_late_result_
 }
 
 /* Outcomes "r" of the batches from `first` on, as one item; `wrong`: the one whose hash is not right. */
-static void give_span(party *worker, const mr_wire_work_item *work, uint32_t first, uint32_t count, uint32_t wrong) {
-    uint64_t sizes[64], times[64];
+static void give_span(party *worker, const mr_wire_work_item *work, uint32_t first, uint32_t count, uint32_t wrong, bool summed) {
+    uint64_t sizes[64], times[64], sums[64];
     mr_hash hashes[64];
     char body[2 * 64];
     for (uint32_t i = 0; i < count; i++) {
@@ -138,11 +138,13 @@ static void give_span(party *worker, const mr_wire_work_item *work, uint32_t fir
         sizes[i] = 2;
         times[i] = i;
         hashes[i] = mr_hash_of(mr_span_of(i == wrong ? "other" : "\xa1r"));
+        sums[i] = mr_xxh64(mr_span_of(i == wrong ? "other" : "\xa1r"), 0);
     }
     mr_wire_result_item item = {.attempt = work->attempt + first, .run = work->run, .index = work->index + first,
                                 .size = 2 * (uint64_t)count, .count = count, .sizes = sizes, .size_count = count,
                                 .times = times, .time_count = count,
-                                .hashes = {(const uint8_t *)hashes, count * sizeof *hashes}};
+                                .hashes = {(const uint8_t *)hashes, summed ? 0 : count * sizeof *hashes},
+                                .sums = sums, .sum_count = summed ? count : 0};
     mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = &item, .item_count = 1}};
     rig_send_wire(worker, &m, (mr_span){(const uint8_t *)body, 2 * (size_t)count});
 }
@@ -156,6 +158,7 @@ static void a_worker_that_takes_spans_gets_and_answers_many_batches_at_once(void
     rig_connect_party(&worker, &s);
     rig_hello_spans(&worker, "worker", 40);
     assert_int_equal(worker.in.as.welcome.span, 64);
+    assert_true(worker.in.as.welcome.sums);
     rig_ingest(&client, 100);
     rig_run_of(&client, "echo"); /* 50 batches */
     rig_credit(&worker, 50);
@@ -180,7 +183,7 @@ static void a_worker_that_takes_spans_gets_and_answers_many_batches_at_once(void
         if (sent == 50) break;
         rig_expect(&worker, MR_MSG_WORK);
     }
-    give_span(&worker, &span, 0, 50, 7); /* the worker may cut them otherwise; one was damaged on its way */
+    give_span(&worker, &span, 0, 50, 7, true); /* the worker may cut them otherwise; one was damaged on its way */
     for (uint32_t seen = 0; seen < 50;) {
         rig_expect(&worker, MR_MSG_ACK);
         for (uint32_t i = 0; i < worker.in.as.ack.item_count; i++)
@@ -188,12 +191,17 @@ static void a_worker_that_takes_spans_gets_and_answers_many_batches_at_once(void
     }
     assert_int_equal(rig_number(s.r, "select count(*) from millrace.result"), 49);
     assert_int_equal(rig_number(s.r, "select count(*) from millrace.attempt_failure where batch = 7 and status = 13"), 1);
+    char named[160], hex[MR_HASH_HEX + 1] = {0};
+    mr_hash name = mr_hash_of(mr_span_of("\xa1r"));
+    mr_hash_hex(&name, hex);
+    snprintf(named, sizeof named, "select count(*) from millrace.result where body_hash = '\\x%s'", hex);
+    assert_int_equal(rig_number(s.r, "%s", named), 49);
     rig_credit(&worker, 1);
     rig_expect(&worker, MR_MSG_WORK);
     again = worker.in.as.work.items[0];
     assert_int_equal(again.index, 7);
     assert_int_equal(again.attempt, span.attempt + 50);
-    give_span(&worker, &span, 0, 50, 50); /* sent twice: 49 are stale, and one is in time */
+    give_span(&worker, &span, 0, 50, 50, false); /* sent twice: 49 are stale, and one is in time */
     rig_wait_for(s.r, "select exists (select 1 from millrace.run_end where state = 'succeeded')");
     assert_int_equal(rig_number(s.r, "select count(*) from millrace.result"), 50);
     rig_stop_broker(&s, &client);

@@ -27,6 +27,7 @@ void mr_link_free(mr_link **link) {
     mr_link_release(l, false, true);
     mr_link_forget_held(l);
     mr_link_forget_steps(l);
+    mr_link_free_spares(l);
     mr_free(l->config.mem, l->steps, l->step_cap, sizeof *l->steps);
     mr_arena_free(&l->arena);
     if (l->out) mr_buf_free(&l->out->body);
@@ -127,6 +128,7 @@ static void on_welcome(mr_link *l, uint64_t now_ms, const mr_wire_welcome *w) {
     l->beat_at_ms = now_ms;
     l->failures = 0;
     l->span = w->span < MR_MAX_RESULT_ITEM_SIZES ? w->span : MR_MAX_RESULT_ITEM_SIZES;
+    l->sums = w->sums;
     l->totals.sessions++;
     snprintf(l->redis, sizeof l->redis, "%.*s", MR_SPAN_ARG(w->redis));
     mr_link_all_due(l);

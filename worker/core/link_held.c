@@ -10,7 +10,6 @@ enum { RETRY_MS = 1000 };
 
 /* The sentence, and hashes and names of the artifacts, which lie in the body behind the result. False without memory. */
 static bool describe(mr_link *l, link_held *h, const mr_slot_done *done) {
-    h->result.hash = mr_hash_of((mr_span){h->body.data, done->size});
     if (!done->artifact_count && !done->text[0]) return true;
     link_more *more = h->more = mr_new(l->config.mem, 1, sizeof *more);
     if (!more) return false;
@@ -43,14 +42,40 @@ static bool append(mr_link *l, link_held *h) {
     return true;
 }
 
+static link_held *new_held(mr_link *l) {
+    link_held *h = l->spare_held;
+    if (!h) return mr_new(l->config.mem, 1, sizeof *h);
+    l->spare_held = h->next;
+    l->spares--;
+    *h = (link_held){0};
+    return h;
+}
+
 static void free_held(mr_link *l, link_held *h) {
     mr_buf_free(&h->body);
     mr_free(l->config.mem, h->more, 1, sizeof *h->more);
-    mr_free(l->config.mem, h, 1, sizeof *h);
+    if (l->spares >= LINK_SPARES_MAX) {
+        mr_free(l->config.mem, h, 1, sizeof *h);
+        return;
+    }
+    h->next = l->spare_held;
+    l->spare_held = h;
+    l->spares++;
+}
+
+void mr_link_free_spares(mr_link *l) {
+    for (link_item *i; (i = l->spare_items);) {
+        l->spare_items = i->next;
+        mr_free(l->config.mem, i, 1, sizeof *i);
+    }
+    for (link_held *h; (h = l->spare_held);) {
+        l->spare_held = h->next;
+        mr_free(l->config.mem, h, 1, sizeof *h);
+    }
 }
 
 static link_held *held_of(mr_link *l, const mr_wire_work_item *w, const mr_slot_done *done, mr_buf *body) {
-    link_held *h = mr_new(l->config.mem, 1, sizeof *h);
+    link_held *h = new_held(l);
     if (!h) return NULL;
     mr_buf_init(&h->body, l->config.mem, 0);
     if (body) {
@@ -117,6 +142,37 @@ void mr_link_forget_held(mr_link *l) {
 
 /* ---- sending: what is due goes in few messages, and what follows one another as one item ---- */
 
+static mr_span bytes_of(const link_held *h) { return (mr_span){h->body.data, h->result.size}; }
+
+static const mr_hash *name_of(link_held *h) {
+    if (!h->named) h->result.hash = mr_hash_of(bytes_of(h));
+    h->named = true;
+    return &h->result.hash;
+}
+
+/* By what the broker sees whether the outcomes from held[at] on came as they were sent. */
+static void seal_item(const mr_link *l, link_out *out, mr_wire_result_item *item, uint32_t at) {
+    uint32_t count = item->count > 1 ? item->count : 1;
+    for (uint32_t i = at; i < at + count; i++) {
+        if (count == 1) item->hash = *name_of(out->held[i]);
+        else if (l->sums) out->sums[i] = mr_xxh64(bytes_of(out->held[i]), 0);
+        else memcpy(out->hashes[i], name_of(out->held[i])->bytes, MR_HASH_BYTES);
+    }
+    if (count > 1 && l->sums) {
+        item->sums = &out->sums[at];
+        item->sum_count = count;
+    } else if (count > 1) {
+        item->hashes = (mr_span){out->hashes[at], (size_t)count * MR_HASH_BYTES};
+    }
+}
+
+static void seal(const mr_link *l, link_out *out) {
+    for (uint32_t i = 0, at = 0; i < out->items; i++) {
+        seal_item(l, out, &out->item[i], at);
+        at += out->item[i].count > 1 ? out->item[i].count : 1;
+    }
+}
+
 static void begin_message(link_out *out) {
     out->items = out->results = 0;
     out->bytes = 0;
@@ -133,6 +189,7 @@ static bool flush(mr_link *l, uint64_t now_ms) {
         body = mr_buf_span(&out->body);
         if (mr_buf_status(&out->body) != MR_OK) return false; /* when there is memory again */
     }
+    seal(l, out);
     mr_wire m = {.type = MR_MSG_RESULT, .as.result = {.items = out->item, .item_count = out->items}};
     if (mr_link_send(l, &m, body) == MR_E_FULL) return false;
     for (uint32_t i = 0; i < out->results; i++) {
@@ -160,7 +217,6 @@ static bool joins(const mr_link *l, link_out *out, const link_held *h) {
         last->attempt + count != r->attempt)
         return false;
     last->count = last->size_count = last->time_count = count + 1;
-    last->hashes.len = (size_t)(count + 1) * MR_HASH_BYTES;
     last->size += r->size;
     if (r->peak_kb > last->peak_kb) last->peak_kb = r->peak_kb;
     return true;
@@ -177,14 +233,12 @@ static void add(const mr_link *l, link_held *h) {
     out->held[at] = h;
     out->sizes[at] = h->result.size;
     out->times[at] = h->result.compute_us;
-    memcpy(out->hashes[at], h->result.hash.bytes, MR_HASH_BYTES);
     out->bytes += h->body.len;
     if (joins(l, out, h)) return;
     mr_wire_result_item *item = &out->item[out->items++];
     *item = h->result;
     item->sizes = &out->sizes[at];
     item->times = &out->times[at];
-    item->hashes = (mr_span){out->hashes[at], 0};
 }
 
 /* What was sent and not acknowledged for too long. */

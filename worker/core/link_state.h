@@ -65,9 +65,12 @@ typedef struct link_held {
     link_more *more;            /* NULL: neither text nor artifacts */
     mr_buf body;
     bool sent;                  /* on l->held; else on l->fresh */
+    bool named;                 /* result.hash is set */
     uint64_t send_at_ms;
     UT_hash_handle hh; /* by result.attempt */
 } link_held;
+
+enum { LINK_SPARES_MAX = 2048 };
 
 enum { LINK_OUT_MAX = MR_MAX_RESULT_ITEMS, LINK_OUT_BYTES = 1024 * 1024 };
 
@@ -76,7 +79,7 @@ typedef struct link_out {
     uint32_t items, results;
     mr_wire_result_item item[LINK_OUT_MAX];
     link_held *held[LINK_OUT_MAX];
-    uint64_t sizes[LINK_OUT_MAX], times[LINK_OUT_MAX];
+    uint64_t sizes[LINK_OUT_MAX], times[LINK_OUT_MAX], sums[LINK_OUT_MAX];
     uint8_t hashes[LINK_OUT_MAX][MR_HASH_BYTES];
     size_t bytes;
     mr_buf body;
@@ -99,6 +102,7 @@ struct mr_link {
     uint32_t failures; /* sessions that did not open since the last that did */
     uint32_t heartbeat_ms, lost_after_ms, granted, next_request;
     uint32_t span; /* most outcomes of a result item that the broker takes; 0: one */
+    bool sums;     /* it computes the names of a span's outcomes */
     uint32_t pace_us, input_bytes; /* of an attempt, as they were lately */
     uint64_t took_us;              /* what the last attempt took */
     bool draining, closed;
@@ -108,7 +112,9 @@ struct mr_link {
     link_item *items, *item_of; /* in the order they came; by attempt */
     link_held *fresh;           /* results that were not sent in this session, in the order they ended */
     link_held *held, *held_of;  /* those that were, in the order of sending; and all of them by attempt */
-    uint32_t item_count, held_count, ready, running;
+    link_item *spare_items;     /* to be used again: attempts come and go by the thousand */
+    link_held *spare_held;
+    uint32_t item_count, held_count, ready, running, spares;
     size_t held_bytes;
     uint64_t due_ms; /* nothing of `held` is to be sent again before */
     link_out *out;
@@ -137,6 +143,7 @@ void mr_link_give_back(mr_link *l, const uint64_t *attempts, uint32_t n);
 void mr_link_forget_steps(mr_link *l);
 link_item *mr_link_item_find(mr_link *l, uint64_t attempt);
 void mr_link_item_remove(mr_link *l, link_item *item);
+void mr_link_free_spares(mr_link *l);
 
 /* link_held.c */
 /* The outcome of an item, which is removed. `body` is taken and may be NULL. */

@@ -92,23 +92,42 @@ void mr_link_item_state(mr_link *l, link_item *item, link_item_state state) {
     item->state = state;
 }
 
+static link_item *item_new(mr_link *l) {
+    link_item *item = l->spare_items;
+    if (!item) return mr_new(l->config.mem, 1, sizeof *item);
+    l->spare_items = item->next;
+    l->spares--;
+    *item = (link_item){0};
+    return item;
+}
+
+static void item_free(mr_link *l, link_item *item) {
+    if (l->spares >= LINK_SPARES_MAX) {
+        mr_free(l->config.mem, item, 1, sizeof *item);
+        return;
+    }
+    item->next = l->spare_items;
+    l->spare_items = item;
+    l->spares++;
+}
+
 void mr_link_item_remove(mr_link *l, link_item *item) {
     mr_link_item_state(l, item, ITEM_FETCHING);
     HASH_DELETE(hh, l->item_of, item);
     DL_DELETE(l->items, item);
     l->item_count--;
     mr_buf_free(&item->input);
-    mr_free(l->config.mem, item, 1, sizeof *item);
+    item_free(l, item);
 }
 
 static link_item *item_add(mr_link *l, const mr_wire_work_item *w) {
-    link_item *item = mr_new(l->config.mem, 1, sizeof *item);
+    link_item *item = item_new(l);
     if (!item) return NULL;
     item->work = *w;
     mr_buf_init(&item->input, l->config.mem, w->size);
     HASH_ADD(hh, l->item_of, work.attempt, sizeof item->work.attempt, item);
     if (!item->hh.tbl) {
-        mr_free(l->config.mem, item, 1, sizeof *item);
+        item_free(l, item);
         return NULL;
     }
     DL_APPEND(l->items, item);
