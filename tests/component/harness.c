@@ -247,3 +247,30 @@ const char *harness_string(harness *h, size_t result, const char *path) {
 size_t harness_length(harness *h, size_t result, const char *path) {
     return mr_json_count(must_at(h, result, path));
 }
+
+void harness_try_without_memory(const char *component, const char *text, const char *roles) {
+    mr_status status = MR_E_MEMORY;
+    for (uint64_t n = 1; status != MR_OK; n++) {
+        harness h = {0};
+        mr_mem_failing failing;
+        mr_mem_failing_init(&failing, n);
+        harness_text(&h, component, text, roles);
+        h.mem = &failing.mem;
+        status = harness_try(&h, 1000, 1);
+        harness_free(&h);
+        assert_true(status == MR_OK || status == MR_E_MEMORY);
+        assert_int_equal(failing.live, 0);
+        assert_true(n < 1000);
+    }
+}
+
+void harness_try_without_rows(const char *component) {
+    static const mr_span none[1];
+    mr_batch batch = {.columns = MR_COL_PROMPT};
+    batch.text[MR_TEXT_PROMPT] = none;
+    harness h = {0};
+    harness_batch(&h, component, &batch);
+    harness_run(&h, 32, 1);
+    assert_true(harness_number(&h, 0, "rows") == 0);
+    harness_free(&h);
+}

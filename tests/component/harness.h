@@ -79,6 +79,10 @@ size_t harness_length(harness *h, size_t result, const char *path);
 /* The path of a file in the shared data folder; skips the test when it is not there. `out` holds 4096 bytes.
  */
 void harness_data(const char *name, char *out);
+/* The rows of `text`, with each allocation failing in turn: E_MEMORY or the result, and nothing is left behind. */
+void harness_try_without_memory(const char *component, const char *text, const char *roles);
+/* A batch of prompts without rows has a result that says 0 rows. */
+void harness_try_without_rows(const char *component);
 /* Fails the test, with the sentence, unless the status is the expected one. */
 void harness_expect(const harness *h, mr_status got, mr_status expected);
 

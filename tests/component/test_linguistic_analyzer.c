@@ -215,34 +215,13 @@ static void real_prompts_pass(void **state) {
 /* The n-th allocation fails, for every n: a clean refusal and nothing left behind. */
 static void a_failing_allocation_is_reported(void **state) {
     (void)state;
-    mr_status status = MR_E_MEMORY;
-    for (uint64_t n = 1; status != MR_OK; n++) {
-        harness h = {0};
-        mr_mem_failing failing;
-        mr_mem_failing_init(&failing, n);
-        harness_text(&h, NAME,
-                     "{\"prompt\": \"Say it, because we can. Say it.\", \"success\": true}\n{\"prompt\": "
-                     "\"No.\", \"success\": false}\n",
-                     NULL);
-        h.mem = &failing.mem;
-        status = harness_try(&h, 1000, 1);
-        harness_free(&h);
-        assert_true(status == MR_OK || status == MR_E_MEMORY);
-        assert_int_equal(failing.live, 0);
-        assert_true(n < 1000);
-    }
+    harness_try_without_memory(NAME, "{\"prompt\": \"Say it, because we can. Say it.\", \"success\": true}\n{\"prompt\": "
+                               "\"No.\", \"success\": false}\n", NULL);
 }
 
 static void no_rows_give_an_empty_result(void **state) {
     (void)state;
-    static const mr_span none[1];
-    mr_batch batch = {.columns = MR_COL_PROMPT};
-    batch.text[MR_TEXT_PROMPT] = none;
-    harness h = {0};
-    harness_batch(&h, NAME, &batch);
-    harness_run(&h, 32, 1);
-    assert_true(harness_number(&h, 0, "rows") == 0);
-    harness_free(&h);
+    harness_try_without_rows(NAME);
 }
 
 int main(void) {
