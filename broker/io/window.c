@@ -29,7 +29,8 @@ static const mr_pg_statement read_cells = {
     {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
 
 /* Features alone are read by a walk along the primary key: the ids of the stretch, then the rows between the first and the
- * last of them. */
+ * last of them, as one row for all: a row of the protocol costs as much as three of the table. Both columns see the rows in
+ * the same order, whichever it is. */
 static const mr_pg_statement read_ids = {
     "window_ids",
     "select row_ids[greatest($2 - chunk::bigint * 4096, 0) + 1 : least($3 - chunk::bigint * 4096, 4095) + 1]"
@@ -39,7 +40,8 @@ static const mr_pg_statement read_ids = {
 
 static const mr_pg_statement read_features = {
     "window_features",
-    "select id, features from millrace.training_prompts where id between $1 and $2 order by id",
+    "select array_agg(id), string_agg(features, '') from (select id, features from millrace.training_prompts"
+    " where id between $1 and $2 order by id) r",
     2,
     {MR_PG_INT8, MR_PG_INT8}};
 
@@ -173,25 +175,34 @@ static bool lie_close(const int64_t *ids, uint32_t n) {
     return ids[n - 1] - ids[0] < 2 * (int64_t)n;
 }
 
+/* Of the rows that are there, those of this version. False when not all are. */
+static bool pick_features(mr_window *w, const int64_t *ids, const int64_t *there, size_t count, const uint8_t *features) {
+    uint32_t n = 0;
+    for (size_t i = 0; n < w->rows && i < count; i++) {
+        if (there[i] != ids[n]) continue;
+        memcpy(w->features + (size_t)n++ * MR_FEATURES, features + i * MR_FEATURES * sizeof(float), MR_FEATURES * sizeof(float));
+    }
+    return n == w->rows;
+}
+
 static mr_status take_features(mr_window *w, mr_pg *pg, mr_pg_params *p, const int64_t *ids, bool *filled, mr_error *err) {
     mr_pg_result *r = NULL;
-    uint32_t n = 0;
+    size_t most = (size_t)(ids[w->rows - 1] - ids[0]) + 1;
+    int64_t *there = mr_arena_alloc(w->arena, most, sizeof *there);
+    if (!there) return mr_fail(err, MR_E_MEMORY, "no memory for %zu rows", most);
     mr_pg_params_clear(p);
     mr_pg_put_int8(p, ids[0]);
     mr_pg_put_int8(p, ids[w->rows - 1]);
     MR_TRY(mr_pg_exec(pg, &read_features, p, &r, err));
-    mr_status s = MR_OK;
-    for (uint32_t i = 0; s == MR_OK && n < w->rows && i < mr_pg_rows(r); i++) {
-        mr_pg_row row = mr_pg_row_at(r, i);
-        if (mr_pg_int(&row, 0) != ids[n]) continue; /* a row that is not of this version */
+    mr_pg_row row = mr_pg_row_at(r, 0);
+    if (!mr_pg_is_null(&row, 0)) {
+        size_t count = mr_pg_int8s(&row, 0, there, most);
         mr_span features = mr_pg_bytea(&row, 1);
-        s = mr_pg_row_status(&row, err);
-        if (s != MR_OK || features.len != MR_FEATURES * sizeof(float)) break;
-        memcpy(w->features + (size_t)n++ * MR_FEATURES, features.data, features.len);
+        *filled = mr_pg_row_status(&row, err) == MR_OK && features.len == count * MR_FEATURES * sizeof(float) &&
+                  pick_features(w, ids, there, count, features.data);
     }
     mr_pg_result_free(&r);
-    *filled = n == w->rows;
-    return s;
+    return MR_OK;
 }
 
 /* Not filled, without an error: what is there is not plain, and the long way finds the rows or the words. */

@@ -124,11 +124,11 @@ class Cluster:
             self.launch(f"worker-{i}", [self.bin / "millrace-worker-bench", "--name", f"w{i}"], **env)
         poll(20, "the workers are there", lambda: self.status()["workers"]["count"] == count)
 
-    def restart_broker(self):
+    def restart_broker(self, **env):
         """What it keeps in memory is gone; the workers find it again."""
         count = sum(name.startswith("worker") for name in self.processes)
         self.end("broker")
-        self.start_broker()
+        self.start_broker(**env)
         poll(30, "the workers are back", lambda: self.status()["workers"]["count"] == count)
 
     def stop_workers(self):

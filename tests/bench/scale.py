@@ -4,50 +4,48 @@ import subprocess
 import sys
 import time
 
-from measures import measure, submit
-from rig import TREE, Failed, processor_us, rss_mb
+from measures import ends, measure, submit
+from rig import TREE, Failed, poll, processor_us, rss_mb
 
-ALL = 10_000_000
+def rate(b, count):
+    """Batches committed a second while `count` wait; half of them, or a hundred thousand, are."""
+    def committed():
+        return b.cluster.status()["totals"]["committed"]
 
-
-def waiting(b, runs, count):
-    """Plans up to `count` runs of one batch a row, while their component is paused; the seconds that the new ones took."""
-    start = time.monotonic()
-    while len(runs) < count:
-        runs.append(submit(b, b.version, 1, "column_means"))
-    return time.monotonic() - start
-
-
-def rate(b, seconds):
-    """Batches committed a second while so much waits."""
+    first, start, enough = committed(), time.monotonic(), min(count // 2, 100_000)
     b.cluster.call("resume", "component", "column_means")
-    time.sleep(0.5)
-    first, start = b.cluster.status()["totals"]["committed"], time.monotonic()
-    time.sleep(seconds)
-    last, end = b.cluster.status()["totals"]["committed"], time.monotonic()
+    poll(60, f"{enough} batches are committed", lambda: committed() - first >= enough)
+    last, end = committed(), time.monotonic()
     b.cluster.call("pause", "component", "column_means")
-    if last == first:
-        raise Failed("nothing is committed while much waits")
     return (last - first) / (end - start)
+
+
+def waiting(b, rows, batch):
+    """Plans one run of rows / batch batches while their component is paused; the seconds that it took."""
+    start = time.monotonic()
+    return submit(b, b.wide_version(rows), batch, "column_means"), time.monotonic() - start
 
 
 @measure("scale", extra=True)
 def scale(b):
-    """Ten million batches planned, waiting, drained for a while, and listed."""
-    runs, out = [], {}
-    most = ALL // b.rows  # runs, each with a batch a row
+    """One run of many batches planned, waiting, drained for a while, and listed; a hundredth, a tenth, and all of them. The
+    cache of inputs is as small as it can be: it fills up with what was drained, and is not what is measured."""
+    rows, out = b.size.wide, {}
+    b.wide_version(rows)
+    b.cluster.restart_broker(MILLRACE_SEGMENT_CACHE_MB="1")
+    ends(b, [submit(b, b.wide_version(rows), max(1, rows // 100_000), "column_means")])  # what a drain needs is there now
     b.cluster.call("pause", "component", "column_means")
-    for i, count in enumerate((1, max(2, most // 10), most), 1):
-        fresh = (count - len(runs)) * b.rows
-        out[f"scale_plan_{i}"] = waiting(b, runs, count) * 1e9 / fresh
-        out |= {f"scale_batches_{i}": count * b.rows, f"scale_rate_{i}": rate(b, 2),
+    for i, batch in enumerate((100, 10, 1), 1):
+        run, seconds = waiting(b, rows, batch)
+        count = rows // batch
+        out |= {f"scale_batches_{i}": count, f"scale_plan_{i}": seconds * 1e9 / count, f"scale_rate_{i}": rate(b, count),
                 f"scale_rss_{i}": rss_mb(b.cluster.pid("broker"))}
-    start = time.monotonic()
-    b.cluster.call("runs", "--json")
-    out["scale_list"] = (time.monotonic() - start) * 1000
-    for run in runs:
-        b.cluster.call("cancel", run)
+        start = time.monotonic()
+        b.cluster.call("runs", "--json")
+        out["scale_list"] = (time.monotonic() - start) * 1000
+        b.cluster.run_cli("cancel", run)  # a small one has ended
     b.cluster.call("resume", "component", "column_means")
+    b.cluster.restart_broker()
     b.sql.rows("select pg_stat_clear_snapshot()")
     out["scale_dead"] = int(b.sql.one("select sum(n_dead_tup) from pg_stat_user_tables where schemaname = 'millrace'"))
     return out
