@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static const double LEAST_PART = 1e-6; /* a second; of the least rate, 1e-4, a hundredth; less is left by rounding */
+
 /* Rounded up: rather a little slower than faster. */
 static uint64_t interval_us(const mr_limit *limit) {
     if (limit->per_second <= 0) return 0;
@@ -30,12 +32,25 @@ static bool is_shared(const mr_core *core, const mr_limit *limit) {
     return core->limits_shared && limit->rule.of != MR_RULE_RUN;
 }
 
+/* What is saved up, or still to be waited for, stays as many of its kind. Who had no part of the rate waits for its first
+ * one: else each broker would send one more whenever a part comes back to it. */
+static void give_rate(const mr_core *core, mr_limit *limit, double per_second) {
+    uint64_t now = core->now_ms * 1000, due = limit->due_us > now ? limit->due_us : now;
+    double saved = -1;
+    if (limit->per_second == per_second) return;
+    if (limit->per_second > 0)
+        saved = ((double)tolerance_us(limit) - (double)(due - now)) / (double)interval_us(limit);
+    limit->per_second = per_second;
+    double due_in = (double)tolerance_us(limit) - saved * (double)interval_us(limit);
+    limit->due_us = now + (due_in > 0 ? (uint64_t)due_in : 0);
+}
+
 /* All of it, or what is left of this broker's part when the rule has become less. */
 static void settle_part(const mr_core *core, mr_limit *limit) {
     const mr_rule *rule = &limit->rule;
     bool shared = is_shared(core, limit);
     if (!shared || limit->slots > rule->max_concurrent) limit->slots = rule->max_concurrent;
-    if (!shared || limit->per_second > rule->per_second) limit->per_second = rule->per_second;
+    if (!shared || limit->per_second > rule->per_second) give_rate(core, limit, rule->per_second);
 }
 
 static bool applies(const mr_rule *rule, const mr_step *step) {
@@ -147,11 +162,9 @@ void mr_limit_allow(mr_core *core, const mr_allowance *a) {
     snprintf(named.name, sizeof named.name, "%s", a->name);
     mr_limit *limit = find(core, &named);
     if (!limit) return; /* taken away meanwhile */
-    bool had_none = limit->per_second <= 0;
     limit->slots = a->slots;
-    limit->per_second = a->per_second;
+    give_rate(core, limit, a->per_second < LEAST_PART ? 0 : a->per_second);
     settle_part(core, limit);
-    if (had_none) limit->due_us = core->now_ms * 1000 + tolerance_us(limit); /* what was saved up is not this broker's */
 }
 
 bool mr_limit_wanted(const mr_core *core, const mr_limit *limit) {

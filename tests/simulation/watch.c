@@ -74,7 +74,7 @@ static void check_rule(sim_world *w, sim_broker *b, uint32_t i) {
     if (rule->paused) sim_broken(w, "%s is paused and work of it was sent", rule->name);
     if (rule->max_concurrent && out > rule->max_concurrent)
         sim_broken(w, "%u attempts of %s are out; the limit is %u", out, rule->name, rule->max_concurrent);
-    if (rule->per_second > 0 && w->brokers == 1) check_rate(w, b, i); /* several divide it, and each part changes */
+    if (rule->per_second > 0) check_rate(w, b, i);
 }
 
 /* ---- priorities ---- */

@@ -234,6 +234,48 @@ static void of_a_shared_rate_a_part_is_used(void **state) {
     close_rig(r);
 }
 
+/* What others did meanwhile with the rate is not known, so nothing is saved up from that time, not even the first one. */
+static void who_gets_a_part_of_a_rate_has_nothing_saved_up(void **state) {
+    (void)state;
+    rig *r = open_rig(MR_STEP_MAP, 60);
+    share(r, true);
+    rule(r, (mr_rule){.of = MR_RULE_COMPONENT, .name = "a", .per_second = 10, .burst = 8});
+    rig_credit(r, 1, 50);
+    assert_int_equal(sent(r, 3000), 0);
+    share(r, false); /* alone again */
+    assert_int_equal(sent(r, 50), 0);
+    assert_in_range(sent(r, 1000), 9, 10);
+    for (int i = 0; i < 10; i++) { /* a part of 1 a second comes and goes */
+        share(r, true);
+        allow(r, 0, 1);
+        assert_int_equal(sent(r, 900), 0);
+    }
+    allow(r, 0, 1e-15); /* what rounding leaves is none */
+    assert_int_equal(sent(r, 1000), 0);
+    leave(r, MR_EV_RUN_LOST);
+    forget(r);
+    close_rig(r);
+}
+
+/* Half of a rate lets half of its burst be saved up. The other half was another's. */
+static void a_part_that_grows_saves_up_no_more_at_once(void **state) {
+    (void)state;
+    rig *r = open_rig(MR_STEP_MAP, 60);
+    rule(r, (mr_rule){.of = MR_RULE_COMPONENT, .name = "a", .per_second = 10, .burst = 8});
+    share(r, true);
+    allow(r, 0, 5);
+    assert_int_equal(sent(r, 10000), 0); /* nothing was asked for; it saves up */
+    allow(r, 0, 10);
+    rig_credit(r, 1, 50);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), 4);
+    assert_in_range(sent(r, 1000), 9, 11);
+    allow(r, 0, 5); /* what is to be waited for stays the same too */
+    assert_in_range(sent(r, 2000), 9, 11);
+    leave(r, MR_EV_RUN_LOST);
+    forget(r);
+    close_rig(r);
+}
+
 static void a_rule_of_a_run_is_its_owners_alone(void **state) {
     (void)state;
     rig *r = open_rig(MR_STEP_MAP, 60);
@@ -257,6 +299,8 @@ int main(void) {
         cmocka_unit_test(one_that_is_with_the_ledger_meanwhile_is_stale_by_its_verdict),
         cmocka_unit_test(of_a_shared_limit_no_more_is_used_than_is_allowed),
         cmocka_unit_test(of_a_shared_rate_a_part_is_used),
+        cmocka_unit_test(who_gets_a_part_of_a_rate_has_nothing_saved_up),
+        cmocka_unit_test(a_part_that_grows_saves_up_no_more_at_once),
         cmocka_unit_test(a_rule_of_a_run_is_its_owners_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
