@@ -486,7 +486,7 @@ static void record_failure(mr_broker *b, const mr_action *a) {
     const mr_long_text *more = long_text_of(b, a->attempt);
     snprintf(job->reason, sizeof job->reason, "%s", more && more->text[0] ? more->text : a->text);
     if (more) memcpy(job->log, more->log, sizeof job->log);
-    mr_desk_give(&b->ledger, &job->head);
+    if (!run || !run->stream || !mr_stream_holds(run->stream, a->key.index, &job->head)) mr_desk_give(&b->ledger, &job->head);
 }
 
 /* ---- the end of a run ---- */

@@ -310,6 +310,36 @@ static void a_result_waits_for_its_task_while_the_database_is_away(void **state)
     end_scene(&c);
 }
 
+static void refuse_task(party *worker, const mr_wire_work_item *item) {
+    mr_wire_result_item out = {.attempt = item->attempt, .run = item->run, .index = item->index, .status = MR_E_INVALID,
+                               .text = mr_span_of("no such words")};
+    mr_wire bad = {.type = MR_MSG_RESULT, .as.result = {.items = &out, .item_count = 1}};
+    rig_send_wire(worker, &bad, (mr_span){0});
+}
+
+/* Else the number's next task would be given up for it, if this one was lost with the broker. */
+static void a_dead_letter_waits_for_its_task(void **state) {
+    scene c;
+    mr_wire_work_item items[2];
+    set_scene(&c, state);
+    rig *r = c.s.r;
+    mr_packet_writer w = packet_of(1, false, "words");
+    submitted(&c.client, c.run, 1, 0, 1, "\"first\":0");
+    rig_sql(r, "begin");
+    rig_sql(r, "lock table millrace.task_block in share mode");
+    send_packet(&c.client, c.run, 1, false, &w);
+    rig_credit(&c.worker, 2);
+    rig_take_work(&c.worker, 2, items);
+    refuse_task(&c.worker, &items[1]);
+    refuse_task(&c.worker, &items[0]); /* its task is stored; failures are written in their order */
+    rig_wait_for(r, "select exists (select 1 from millrace.attempt_failure where batch = 0)");
+    assert_int_equal(rig_number(r, "select count(*) from millrace.attempt_failure where batch = 1"), 0);
+    rig_sql(r, "rollback");
+    rig_wait_for(r, "select exists (select 1 from millrace.attempt_failure where batch = 1)");
+    mr_packet_writer_free(&w);
+    end_scene(&c);
+}
+
 static mr_status next_answer(party *client) {
     rig_expect(client, MR_MSG_REPLY);
     return (mr_status)client->in.as.reply.status;
@@ -375,6 +405,7 @@ int main(void) {
         cmocka_unit_test(what_is_no_task_is_refused_with_words),
         cmocka_unit_test(a_closed_stream_takes_no_more),
         cmocka_unit_test(a_result_waits_for_its_task_while_the_database_is_away),
+        cmocka_unit_test(a_dead_letter_waits_for_its_task),
         cmocka_unit_test(producers_are_pushed_back_while_the_database_is_away_and_nothing_is_lost),
         cmocka_unit_test(tasks_of_many_pieces_are_read_back_whole),
     };
