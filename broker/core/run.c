@@ -318,7 +318,7 @@ static void end_run(mr_core *core, mr_run *run) {
 }
 
 void mr_run_settle(mr_core *core, mr_run *run) {
-    if (run->ended || run->committing || (!run->opened && run->state == MR_RUN_RUNNING)) return;
+    if (run->ended || run->left || run->committing || (!run->opened && run->state == MR_RUN_RUNNING)) return;
     for (uint32_t i = 0; i < run->steps; i++)
         if (run->step[i].state == MR_RUN_RUNNING) return;
     end_run(core, run);
@@ -408,7 +408,7 @@ mr_status mr_run_closed(mr_core *core, uint64_t id, mr_error *err) {
 mr_status mr_run_cancel(mr_core *core, uint64_t id, mr_error *err) {
     mr_run *run = named(core, id, err);
     if (!run) return MR_E_INVALID;
-    if (run->ended || run->state != MR_RUN_RUNNING) return MR_OK;
+    if (run->ended || run->left || run->state != MR_RUN_RUNNING) return MR_OK;
     run->state = MR_RUN_CANCELLED;
     for (uint32_t i = 0; i < run->steps; i++)
         if (run->step[i].state == MR_RUN_RUNNING) end_step(core, &run->step[i], MR_RUN_CANCELLED);

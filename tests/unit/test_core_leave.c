@@ -115,6 +115,23 @@ static void a_run_that_ends_while_it_is_left_ends_here(void **state) {
     close_rig(r);
 }
 
+/* Its end is the next broker's to tell. */
+static void a_run_that_was_left_does_not_end_here_before_it_is_forgotten(void **state) {
+    (void)state;
+    rig *r = open_rig(MR_STEP_MAP, 4);
+    leave(r, MR_EV_RUN_LOST);
+    assert_int_equal(rig_count(r, MR_ACT_RUN_LEFT), 1);
+    for (uint32_t i = 0; i < 4; i++) {
+        rig_do(r, (mr_event){.type = MR_EV_DONE_ELSEWHERE, .as.key = key_of(0, i)});
+        assert_int_equal(rig_count(r, MR_ACT_RUN_FINISHED) + rig_count(r, MR_ACT_STEP_FINISHED), 0);
+    }
+    rig_do(r, (mr_event){.type = MR_EV_RUN_CANCEL, .as.run = 1});
+    assert_int_equal(rig_count(r, MR_ACT_RUN_FINISHED) + rig_count(r, MR_ACT_STEP_FINISHED), 0);
+    forget(r);
+    rig_tick(r, 100); /* room for what an event may need follows from the steps that are left: none */
+    close_rig(r);
+}
+
 static void the_same_run_may_come_back(void **state) {
     (void)state;
     rig *r = open_rig(MR_STEP_MAP, 3);
@@ -294,6 +311,7 @@ int main(void) {
         cmocka_unit_test(a_run_that_is_lost_calls_back_what_is_out_and_waits_for_its_verdicts),
         cmocka_unit_test(a_run_with_nothing_out_is_left_at_once_also_while_it_loads),
         cmocka_unit_test(a_run_that_ends_while_it_is_left_ends_here),
+        cmocka_unit_test(a_run_that_was_left_does_not_end_here_before_it_is_forgotten),
         cmocka_unit_test(the_same_run_may_come_back),
         cmocka_unit_test(what_another_broker_committed_is_not_computed_again),
         cmocka_unit_test(one_that_is_with_the_ledger_meanwhile_is_stale_by_its_verdict),
