@@ -11,6 +11,8 @@ static void apply_result(sim_world *w, const sim_op *op) {
     sim_node *node = sim_node_of(w, &op->key);
     if (node->rows++) sim_broken(w, "a second row for run %llu, step %u, level %u, batch %u",
                                  (unsigned long long)op->key.run, op->key.step, op->key.level, op->key.index);
+    const sim_spec *s = sim_spec_of_run(w, op->key.run);
+    if (s->stream && op->key.index >= s->tasks) sim_broken(w, "a result was committed before its task");
     if (op->value != node->expected)
         sim_broken(w, "the row of run %llu, step %u, level %u, batch %u is not what the computation gives",
                    (unsigned long long)op->key.run, op->key.step, op->key.level, op->key.index);
@@ -22,6 +24,8 @@ static void apply_failure(sim_world *w, const sim_op *op) {
     sim_database *d = &w->db;
     sim_node *node = sim_node_of(w, &op->key);
     if (!node) return;
+    const sim_spec *s = sim_spec_of_run(w, op->key.run);
+    if (s->stream && op->key.index >= s->tasks) sim_broken(w, "a failure was committed before its task");
     if (d->failures == d->failure_cap) {
         d->failure_cap = d->failure_cap ? 2 * d->failure_cap : 64;
         d->failure = realloc(d->failure, d->failure_cap * sizeof *d->failure);
@@ -121,5 +125,7 @@ void sim_apply(sim_world *w, const sim_op *op) {
     case SIM_OP_SHARING: w->db.present[op->index].sharing = op->flag; break;
     case SIM_OP_PART: w->db.present[op->index].part[op->number] = op->part; break;
     case SIM_OP_NOTIFY: sim_notify(w, op->text); break;
+    case SIM_OP_PACKET: sim_apply_packet(w, op->index); break;
+    case SIM_OP_CLOSE: sim_apply_close(w, op->key.run); break;
     }
 }

@@ -57,6 +57,18 @@ void *sim_broker_main(void *arg) {
     return NULL;
 }
 
+void __wrap_mr_peers_forget_idle(mr_peers *p, uint64_t now_ms, uint64_t idle_ms);
+void __real_mr_peers_forget_idle(mr_peers *p, uint64_t now_ms, uint64_t idle_ms);
+void __wrap_mr_peers_forget_idle(mr_peers *p, uint64_t now_ms, uint64_t idle_ms) {
+    mr_peer *peer, *next;
+    if (sim_here()->variant != SIM_FORGET_HEARD) {
+        __real_mr_peers_forget_idle(p, now_ms, idle_ms);
+        return;
+    }
+    HASH_ITER(by_number, p->by_number, peer, next)
+        if (peer->state == MR_SESSION_CLIENT && now_ms - peer->seen_ms > idle_ms) mr_peer_remove(p, peer);
+}
+
 /* ---- a broker's rows: a batch of them is its place and nothing else ---- */
 
 /* A read that never comes back: only a new process helps. */

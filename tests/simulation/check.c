@@ -62,7 +62,7 @@ static uint64_t input_of(const sim_spec *s, uint32_t step, uint32_t level, uint3
 
 void sim_expect(sim_world *w, uint32_t spec) {
     sim_spec *s = &w->spec[spec];
-    for (uint32_t i = 0; i < s->steps; i++)
+    for (uint32_t i = 0; i < s->steps && !s->stream; i++) /* of a task when it is stored */
         for (uint32_t l = 0; l < s->step[i].plan.levels; l++)
             for (uint32_t k = 0; k < s->step[i].plan.counts[l]; k++)
                 s->node[i][l][k].expected = sim_compute(input_of(s, i, l, k), s->seed, s->step[i].component, l, k);
@@ -90,6 +90,8 @@ void sim_check_job(sim_world *w, const sim_worker *me, const sim_job *job, uint6
                 job->component == step->component && job->last == (key->level + 1 == step->plan.levels);
     if (!same) sim_broken(w, "attempt %llx came to the worker as something else", (unsigned long long)job->attempt);
     if (!(me->components >> step->component & 1)) sim_broken(w, "a worker was sent what it does not offer");
+    if (s->stream && !sim_is_task(s, input)) sim_broken(w, "attempt %llx came with a task that nobody sent", (unsigned long long)job->attempt);
+    if (s->stream) return; /* the task may have been lost with its broker; then nothing comes of the attempt */
     if (sim_compute(input, s->seed, step->component, key->level, key->index) !=
         s->node[key->step][key->level][key->index].expected)
         sim_broken(w, "attempt %llx came with another input than its own", (unsigned long long)job->attempt);
@@ -106,7 +108,7 @@ void sim_check_ack(sim_world *w, const sim_process *from, uint64_t attempt, uint
     if (verdict > MR_STALE || a->status != MR_OK) return;
     const sim_node *node = sim_node_of(w, &a->key);
     const sim_spec *s = sim_spec_of_run(w, a->key.run);
-    bool over = s->ended_life >= 0 || s->cancelled || s->poisoned;
+    bool over = s->ended_life >= 0 || s->cancelled || s->poisoned || s->stream; /* of a stream only its owner can tell */
     if (!node->rows && !(verdict == MR_STALE && over))
         sim_broken(w, "the result of attempt %llx was acknowledged and is not in the table", (unsigned long long)attempt);
 }
@@ -123,7 +125,7 @@ static void opened(sim_world *w, sim_broker *b, uint64_t run) {
     sim_spec *s = sim_spec_of_run(w, run);
     if (!s) return;
     uint32_t spec = (uint32_t)(s - w->spec);
-    b->since_ms[spec] = sim_ms(w);
+    b->since_ms[spec] = b->core_ms;
     memset(b->sent_ms[spec], 0, sizeof b->sent_ms[spec]);
     memcpy(b->before[spec], b->told[spec], sizeof b->before[spec]);
 }
@@ -240,6 +242,7 @@ static mr_status take(taker real, mr_core *core, uint64_t now_ms, const mr_event
     sim_world *w = sim_here();
     sim_broker *b = w ? my_broker() : NULL;
     if (!b) return real(core, now_ms, event, err);
+    if (now_ms > b->core_ms) b->core_ms = now_ms;
     if (w->variant == SIM_DEAF_TO_GONE && event->type == MR_EV_PEER_GONE) return MR_OK;
     event_comes(w, b, event);
     mr_status s = starved(w, b, real, now_ms, event);
@@ -392,6 +395,8 @@ static void check_run(sim_world *w, const sim_spec *s) {
     if (s->state == MR_RUN_SUCCEEDED && poison) sim_broken(w, "a run with a batch that always fails succeeded");
     if (s->state == MR_RUN_FAILED && !poison) sim_broken(w, "run %llu failed", (unsigned long long)s->run);
     if (s->state == MR_RUN_CANCELLED && !s->cancelled) sim_broken(w, "a run was cancelled by nobody");
+    if (s->stream && s->state != MR_RUN_CANCELLED && (!s->closed || s->tasks != s->step[0].plan.counts[0]))
+        sim_broken(w, "run %llu ended before its stream", (unsigned long long)s->run);
     for (uint32_t i = 0; i < s->steps; i++) check_rows(w, s, i);
 }
 

@@ -1,7 +1,8 @@
 /* client.c: people: they submit runs under keys, cancel them, pause and limit, and replay what was given up, through the
- * client of the admin CLI; an answer that does not come is asked for again, of any broker. */
+ * client of the admin CLI; an answer that does not come is asked for again, of any broker. One asks how things are. */
 #include "broker/cli/client.h"
 
+#include "broker/io/broker.h"
 #include "tests/simulation/world.h"
 
 #include <stdio.h>
@@ -54,6 +55,7 @@ static void call_until(person *me, mr_command command, mr_params *args, bool (*d
 static sim_spec *mine(const person *me) { return &me->w->spec[me->index]; }
 static bool is_planned(person *me) { return mine(me)->run != 0; }
 static bool has_ended(person *me) { return mine(me)->ended_life >= mine(me)->life; }
+static bool is_closed(person *me) { return mine(me)->closed || has_ended(me); }
 static bool is_reopened(person *me) { return mine(me)->life > 0; }
 
 static void submit(person *me) {
@@ -62,8 +64,8 @@ static void submit(person *me) {
     mr_params args;
     mr_params_init(&args);
     snprintf(key, sizeof key, "%u", me->index);
-    mr_params_u64(&args, "version", me->index + 1);
-    mr_params_u64(&args, "batch_size", SIM_BATCH_ROWS);
+    if (!s->stream) mr_params_u64(&args, "version", me->index + 1);
+    if (!s->stream) mr_params_u64(&args, "batch_size", SIM_BATCH_ROWS);
     mr_params_u64(&args, "seed", s->seed);
     mr_params_u64(&args, "priority", s->priority);
     mr_params_text(&args, "key", key);
@@ -76,8 +78,9 @@ static void submit(person *me) {
         mr_pack_text(list, "name");
         mr_pack_text(list, name);
     }
-    call_until(me, MR_CMD_RUN, &args, is_planned);
-    for (int again = 0; again < 2 && sim_chance(me->w, 0.3); again++) call(me, MR_CMD_RUN, &args);
+    mr_command command = s->stream ? MR_CMD_STREAM_OPEN : MR_CMD_RUN;
+    call_until(me, command, &args, is_planned);
+    for (int again = 0; again < 2 && sim_chance(me->w, 0.3); again++) call(me, command, &args);
     mr_params_free(&args);
 }
 
@@ -108,11 +111,14 @@ static void *runner(void *arg) {
     sim_spec *s = mine(&me);
     sleep_until(me.w, s->submit_at_us);
     submit(&me);
+    if (s->stream && !sim_self()->dying) sim_feed(me.w, me.index);
     if (s->cancel_at_us) {
         sleep_until(me.w, s->cancel_at_us);
         s->cancelled = true;
         ask_of_run(&me, MR_CMD_CANCEL, "id", has_ended);
     }
+    while (s->feeding && !sim_self()->dying) sim_sleep(me.w, 50000);
+    if (s->stream) ask_of_run(&me, MR_CMD_STREAM_CLOSE, "run", is_closed);
     wait_for_end(&me);
     if (s->to_replay && s->state == MR_RUN_FAILED && !sim_self()->dying) {
         sim_sleep(me.w, sim_between(me.w, 100000, 3000000));
@@ -175,9 +181,55 @@ static void *ruler(void *arg) {
     return NULL;
 }
 
+/* ---- who asks how things are: that needs no database, and is answered at once ---- */
+
+typedef struct session {
+    const sim_process *broker;
+    uint32_t life;
+    uint64_t since_us;
+} session;
+
+static bool is_sound(const sim_world *w, const session *s) {
+    const sim_process *p = s->broker;
+    const sim_broker *b = p->program;
+    return b && b->program->phase == MR_SERVING && p->up && p->life == s->life && !p->dying && !p->asked && p->well_since < s->since_us && w->now >= p->paused_until &&
+           w->client_link_us < s->since_us;
+}
+
+static void ask(person *me, session *s) {
+    sim_world *w = me->w;
+    char address[64];
+    mr_error err = {0};
+    mr_span body;
+    if (!me->client) {
+        s->broker = sim_broker_process(w, (uint32_t)sim_between(w, 0, w->brokers - 1));
+        snprintf(address, sizeof address, "tcp://127.0.0.1:%u", 7000 + s->broker->index);
+        s->life = s->broker->life;
+        if (mr_client_open(address, 500, &me->client, &err) != MR_OK) return;
+        s->since_us = w->now;
+    }
+    if (mr_client_call(me->client, MR_CMD_STATUS, (mr_span){0}, 1000, &body, &err) == MR_OK) {
+        SIM_COUNT(w, asked);
+        return;
+    }
+    if (is_sound(w, s) && !sim_self()->dying) sim_broken(w, "a broker that is well did not say how it is: %s", err.text);
+    mr_client_close(&me->client);
+}
+
+static void *asker(void *arg) {
+    person me = *(person *)arg;
+    session s = {0};
+    while (me.w->now < (uint64_t)SIM_FAULTS_MS * 1000 && !sim_self()->dying) {
+        ask(&me, &s);
+        sim_sleep(me.w, sim_between(me.w, 2000, 200000));
+    }
+    mr_client_close(&me.client);
+    return NULL;
+}
+
 void sim_client_begin(sim_world *w) {
     sim_process *p = &w->process[SIM_BROKERS + SIM_WORKERS];
-    static person people[SIM_SPECS + SIM_RULES]; /* each copies its own at once */
+    static person people[SIM_SPECS + SIM_RULES + 1]; /* each copies its own at once */
     p->up = true;
     for (uint32_t i = 0; i < SIM_SPECS; i++) {
         people[i] = (person){.w = w, .index = i};
@@ -189,4 +241,6 @@ void sim_client_begin(sim_world *w) {
         people[SIM_SPECS + i] = (person){.w = w, .index = i};
         sim_spawn(w, p, ruler, &people[SIM_SPECS + i], NULL);
     }
+    people[SIM_SPECS + SIM_RULES] = (person){.w = w};
+    sim_spawn(w, p, asker, &people[SIM_SPECS + SIM_RULES], NULL);
 }

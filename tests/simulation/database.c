@@ -309,6 +309,7 @@ void sim_database_free(sim_world *w) {
     free(w->db.lock);
     free(w->db.ended);
     free(w->db.failure);
+    sim_packets_free(w);
 }
 
 /* ---- pg.h: connections ---- */

@@ -8,7 +8,8 @@
 
 typedef enum sim_op_kind {
     SIM_OP_RESULT, SIM_OP_FAILURE, SIM_OP_END, SIM_OP_REOPEN, SIM_OP_RUN, SIM_OP_STEP, SIM_OP_LEASE, SIM_OP_PAUSE,
-    SIM_OP_LIMIT, SIM_OP_SETTLE, SIM_OP_PRESENT, SIM_OP_SHARING, SIM_OP_PART, SIM_OP_NOTIFY
+    SIM_OP_LIMIT, SIM_OP_SETTLE, SIM_OP_PRESENT, SIM_OP_SHARING, SIM_OP_PART, SIM_OP_NOTIFY,
+    SIM_OP_PACKET, SIM_OP_CLOSE
 } sim_op_kind;
 
 /* What a transaction will have done. */
@@ -17,7 +18,7 @@ struct sim_op {
     mr_work_key key;       /* of RESULT and FAILURE; run of END, REOPEN, RUN, STEP */
     uint64_t attempt, value; /* PRESENT: value: the instance */
     int64_t id, number;    /* FAILURE, SETTLE: id; LEASE: epoch; RUN: seed */
-    uint32_t index;        /* STEP: its place; LEASE: partition; RUN: spec; PAUSE, LIMIT: rule */
+    uint32_t index;        /* STEP: its place; LEASE: partition; RUN: spec; PAUSE, LIMIT: rule; PACKET: which */
     int life;
     bool flag;             /* FAILURE: dead; SETTLE: replayed; LEASE: the epoch changes */
     int64_t status;
@@ -44,6 +45,9 @@ typedef mr_status (*sim_statement)(sim_world *w, struct mr_pg *pg, const mr_pg_p
 sim_statement sim_statement_named(const char *name);
 sim_statement sim_presence_named(const char *name); /* presence.c */
 sim_statement sim_limits_named(const char *name);   /* limits.c */
+sim_statement sim_stream_named(const char *name);   /* stream.c */
+void sim_apply_packet(sim_world *w, uint32_t index);
+void sim_apply_close(sim_world *w, uint64_t run);
 uint32_t sim_present_named(const sim_world *w, const char *name); /* its row, or the place of one */
 
 /* False when the connection was lost, or a deadlock was found, while it waited. */

@@ -163,11 +163,17 @@ static bool may_get_lost(uint8_t type) {
 
 static bool may_come_twice(uint8_t type) { return type == MR_MSG_CANCEL || type == MR_MSG_RELEASE || may_get_lost(type); }
 
+static void note_fault(sim_world *w, const sim_conn *c) {
+    const mr_socket *s = w->socket[c->socket];
+    if (s && s->process->role == SIM_CLIENT) w->client_link_us = w->now;
+}
+
 static void on_its_way(sim_world *w, sim_frame *f, bool overtaken) {
     sim_conn *c = &w->conn[f->conn];
     uint64_t at = w->now + sim_between(w, 50, 2000);
     if (sim_faulty(w) && sim_chance(w, w->p_stall)) {
         SIM_COUNT(w, link_stalled);
+        note_fault(w, c);
         c->stalled[f->to] = w->now + sim_between(w, 100000, 4000000);
     }
     if (at < c->stalled[f->to]) at = c->stalled[f->to];
@@ -255,7 +261,7 @@ void sim_connect(sim_world *w, uint32_t socket) {
         return;
     }
     s->conn = new_conn(w, socket, s->broker, router->life);
-    for (sim_frame *f; (f = take(&s->waiting));) {
+    for (sim_frame *f; s->conn && (f = take(&s->waiting));) { /* it may break again at any of them */
         f->conn = s->conn;
         if (sent_up(w, f, type_of(envelope_of(f)))) {
             go(w, f);
@@ -271,6 +277,7 @@ static void break_link(sim_world *w, sim_conn *c) {
     mr_socket *s = dealer_of(w, c);
     if (!c->up) return;
     SIM_COUNT(w, link_broken);
+    note_fault(w, c);
     down(w, c);
     c->told = sim_chance(w, 0.5);
     if (c->told) SIM_COUNT(w, link_half_open);
@@ -284,6 +291,7 @@ static void break_link(sim_world *w, sim_conn *c) {
 static void cut(sim_world *w, sim_conn *c) {
     uint64_t until = w->now + sim_between(w, 200000, 6000000);
     SIM_COUNT(w, link_cut);
+    note_fault(w, c);
     c->cut_until[sim_between(w, 0, 1)] = until;
     if (sim_chance(w, 0.3)) c->cut_until[UP] = c->cut_until[DOWN] = until;
     sim_trace(w, "connection %u is cut", c->id);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOCK_PRESENT = 600 }; /* beside the rows of tables.c */
+
 uint32_t sim_present_named(const sim_world *w, const char *name) {
     for (uint32_t i = 0; i < SIM_BROKERS; i++)
         if (!strcmp(w->db.present[i].name, name)) return i;
@@ -26,6 +28,9 @@ static void put_present(mr_pg *pg, uint32_t at, const char *name, uint64_t insta
     snprintf(op->text, sizeof op->text, "%s", name);
 }
 
+/* A commit of an earlier process that is on its way still has the row. */
+static bool lock_present(sim_world *w, mr_pg *pg, uint32_t at) { return sim_lock_row(w, pg, LOCK_PRESENT + at * 2, false); }
+
 static uint64_t instance_of(const mr_pg_params *p) {
     char text[32];
     sim_p_text(p, 1, text, sizeof text);
@@ -35,7 +40,9 @@ static uint64_t instance_of(const mr_pg_params *p) {
 static mr_status lease_register(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char name[128];
     sim_p_text(p, 0, name, sizeof name);
-    put_present(pg, sim_present_named(w, name), name, instance_of(p), 0, sim_database_now(w) + (uint64_t)(sim_p_float(p, 3) * 1e6));
+    uint32_t at = sim_present_named(w, name);
+    if (!lock_present(w, pg, at)) return sim_refuse(pg, MR_E_CONFLICT, "40P01");
+    put_present(pg, at, name, instance_of(p), 0, sim_database_now(w) + (uint64_t)(sim_p_float(p, 3) * 1e6));
     return sim_changed(out, 1);
 }
 
@@ -45,6 +52,7 @@ static mr_status lease_live(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
     sim_p_text(p, 2, state, sizeof state);
     uint32_t at = sim_present_named(w, name);
     const sim_present *b = &w->db.present[at];
+    if (!lock_present(w, pg, at)) return sim_refuse(pg, MR_E_CONFLICT, "40P01");
     if (strcmp(b->name, name) || b->instance != instance_of(p)) return sim_changed(out, 0);
     bool left = !strcmp(state, "left");
     put_present(pg, at, name, b->instance, left ? 2 : !strcmp(state, "draining"),

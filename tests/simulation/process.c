@@ -37,7 +37,7 @@ static void start(sim_world *w, sim_process *p) {
     sim_spawn(w, p, mains[p->role], p, NULL);
 }
 
-static void pause(sim_world *w, sim_process *p) {
+void sim_process_pause(sim_world *w, sim_process *p) {
     if (!p->up || p->dying || w->now < p->paused_until) return;
     p->paused_until = w->now + sim_between(w, 100000, 6000000);
     p->well_since = p->paused_until;
@@ -71,7 +71,7 @@ void sim_process_take(sim_world *w, const sim_item *item) {
         if (!item->b || item->b == p->life) kill(w, p);
         break;
     case SIM_TERM: terminate(w, p); break;
-    case SIM_PAUSE: pause(w, p); break;
+    case SIM_PAUSE: sim_process_pause(w, p); break;
     default:
         if (p->life == item->b && p->poller) sim_wake(w, p->poller);
         break;

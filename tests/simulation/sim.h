@@ -15,6 +15,9 @@
  *     no more are sent than its rate, also across restarts of it;
  *   - nothing goes before ready work of a higher priority that the same worker could have taken, unless it has aged;
  *   - a batch that was given up is not tried again, also after a restart, until it is replayed: then its run succeeds;
+ *   - tasks of a stream are numbered without a gap, each packet is stored once and in its order, an accepted one is stored,
+ *     and a producer that waits is told the result that is stored;
+ *   - a broker that is well answers who asks how it is;
  *   - every run ends as it must, and then nothing is left in a core, in a worker or on the way. */
 #ifndef MR_TESTS_SIMULATION_SIM_H
 #define MR_TESTS_SIMULATION_SIM_H
@@ -44,7 +47,9 @@
     X(FORGET_RUNS, "a restarted broker does not look for unfinished runs")                                                \
     X(NO_FENCE, "transactions do not compare the epochs of their leases")                                                \
     X(NO_FENCE_LOCK, "transactions compare the epochs of their leases and do not lock them")                             \
-    X(SAME_EPOCH, "a lease that is taken over keeps its epoch")
+    X(SAME_EPOCH, "a lease that is taken over keeps its epoch")                                                          \
+    X(FORGET_HEARD, "a client that was heard since the clock was read is taken for silent")                                      \
+    X(FORGET_PACKETS, "a restarted broker does not know which packets of a producer it has")
 
 typedef enum sim_variant {
 #define SIM_VARIANT_ENUM(name, text) SIM_##name,
@@ -53,15 +58,16 @@ typedef enum sim_variant {
 
 /* What happened, counted over a schedule: proof that faults and transitions really came about. */
 #define SIM_COUNTERS_OF(X)                                                                                               \
-    X(events) X(messages) X(message_lost) X(message_twice) X(message_overtaken) X(link_stalled) X(link_broken)           \
+    X(events) X(clock_moved) X(messages) X(message_lost) X(message_twice) X(message_overtaken) X(link_stalled) X(link_broken)           \
     X(link_half_open) X(link_cut) X(queue_full) X(broker_start) X(broker_killed) X(broker_stopped) X(broker_paused)      \
     X(worker_start) X(worker_killed) X(worker_stopped) X(worker_paused) X(statement) X(commit) X(commit_unknown_done)    \
     X(commit_unknown_undone) X(commit_late) X(database_restart) X(database_slow) X(database_full) X(backend_killed)      \
-    X(lock_wait) X(lease_taken_over) X(lease_given_back) X(fence_held) X(foreign) X(no_memory) X(load) X(load_failed)    \
+    X(lock_wait) X(lease_taken_over) X(lease_given_back) X(fence_held) X(paused_fenced) X(foreign) X(no_memory) X(load) X(load_failed)    \
     X(load_stuck) X(sent) X(result) X(job_crashed) X(job_failed)                                                         \
     X(job_stuck) X(deadline) X(committed) X(stale) X(retry) X(read_back) X(cancelled) X(released) X(failure)             \
     X(dead) X(fetch) X(span_down) X(span_up) X(copy) X(worker_lost) X(step_finished) X(run_finished) X(run_found) X(stalled) X(stalled_fatal) X(rule)    \
-    X(call) X(call_again) X(run_cancelled) X(run_replayed) X(submitted_again)
+    X(call) X(call_again) X(asked) X(run_cancelled) X(run_replayed) X(submitted_again)    \
+    X(packet) X(packet_again) X(task_told) X(task_asked) X(stream_closed)
 
 typedef enum sim_counter {
 #define SIM_COUNTER_ENUM(name) SIM_C_##name,

@@ -135,6 +135,10 @@ static mr_status lease_fence(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_
         SIM_COUNT(w, fence_held);
         return sim_refuse(pg, MR_E_INTERNAL, MR_LEASE_LOST);
     }
+    if (sim_faulty(w) && sim_chance(w, w->p_pause_fenced)) { /* long enough, perhaps, for others to take the lease */
+        SIM_COUNT(w, paused_fenced);
+        sim_process_pause(w, sim_self());
+    }
     return sim_one_int(out, 0);
 }
 
@@ -307,7 +311,10 @@ static mr_status plan_key(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_
 }
 
 static mr_status plan_run(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    uint32_t spec = (uint32_t)sim_p_int(p, 1) - 1, mine = 0;
+    char key[16];
+    uint32_t mine = 0;
+    sim_p_text(p, 7, key, sizeof key);
+    uint32_t spec = (uint32_t)strtoul(key, NULL, 10); /* the client's key says which it is */
     sim_items open = sim_array(p, 9);
     for (uint32_t i = 0, n = open.count; i < n; i++) mine |= 1u << sim_next_int(&open);
     bool unique = w->variant != SIM_NO_SUBMIT_KEY;
@@ -360,8 +367,8 @@ static mr_status run_read(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_
     *out = sim_result_of(13, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT, OID_TEXT, OID_TEXT, OID_TEXT,
                                                 OID_INT8, OID_TEXT, OID_BOOL, OID_BOOL, OID_INT8}, 0);
     if (!s) return MR_OK;
-    sim_set_int(*out, 0, 0, s - w->spec + 1);
-    sim_set_int(*out, 0, 1, (int64_t)s->rows);
+    sim_set_int(*out, 0, 0, s->stream ? 0 : s - w->spec + 1);
+    sim_set_int(*out, 0, 1, s->stream ? s->tasks : (int64_t)s->rows);
     sim_set_int(*out, 0, 2, (int64_t)s->seed);
     sim_set_int(*out, 0, 3, 1);
     sim_set_text(*out, 0, 4, "prompts");
@@ -370,8 +377,8 @@ static mr_status run_read(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_
     sim_set_text(*out, 0, 7, "{}");
     sim_set_int(*out, 0, 8, w->variant == SIM_NO_PRIORITY ? 100 : (int64_t)s->priority);
     sim_set_text(*out, 0, 9, s->client_row);
-    sim_set_bool(*out, 0, 10, false);
-    sim_set_bool(*out, 0, 11, false);
+    sim_set_bool(*out, 0, 10, s->stream);
+    sim_set_bool(*out, 0, 11, !s->closed);
     sim_set_int(*out, 0, 12, s->life);
     return MR_OK;
 }
@@ -695,6 +702,7 @@ sim_statement sim_statement_named(const char *name) {
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         if (!strcmp(statements[i].name, name)) return statements[i].run;
     sim_statement found = sim_presence_named(name);
-    return found ? found : sim_limits_named(name);
+    if (!found) found = sim_limits_named(name);
+    return found ? found : sim_stream_named(name);
 }
 

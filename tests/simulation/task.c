@@ -98,7 +98,7 @@ bool sim_next(sim_world *w, sim_item *out) {
         if (least == i) break;
         swap(&w->heap[i], &w->heap[least]);
     }
-    w->now = out->at;
+    if (out->at > w->now) w->now = out->at; /* programs take time: what was due meanwhile comes late */
     return true;
 }
 
@@ -342,8 +342,19 @@ int __wrap_nanosleep(const struct timespec *t, struct timespec *left);
 void __wrap_mr_random_bytes(void *out, size_t n);
 void __real_mr_random_bytes(void *out, size_t n);
 
+/* A program takes time between two looks at the clock: mostly little, now and then some milliseconds. */
+static void time_passes(sim_world *w) {
+    const sim_process *p = sim_self();
+    if (!p || p->dying || !w->pace_us) return;
+    uint64_t us = mr_rng_below(&w->pace, w->pace_us + 1);
+    if (mr_rng_unit(&w->pace) < w->p_hitch) us += 1000 + mr_rng_below(&w->pace, 5000);
+    w->now += us;
+    w->report->count[SIM_C_clock_moved] += us > 0;
+}
+
 int __wrap_clock_gettime(clockid_t id, struct timespec *out) {
     if (!here) return __real_clock_gettime(id, out);
+    if (id == CLOCK_MONOTONIC) time_passes(here);
     uint64_t us = here->now + (id == CLOCK_REALTIME ? UINT64_C(1800000000000000) : 0);
     *out = (struct timespec){.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
     return 0;

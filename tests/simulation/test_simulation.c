@@ -76,7 +76,8 @@ static void every_broken_variant_is_caught(void **state) {
             sim_run(seed, (sim_variant)v, false, &r);
         }
         missed += r.ok;
-        print_message("%s: %s\n", sim_variant_text((sim_variant)v), r.ok ? "NOT SEEN" : r.text);
+        print_message("%s: seed %llu: %s\n", sim_variant_text((sim_variant)v), (unsigned long long)running,
+                      r.ok ? "NOT SEEN" : r.text);
     }
     assert_int_equal(missed, 0);
 }

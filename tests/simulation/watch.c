@@ -21,14 +21,15 @@ static bool applies(sim_world *w, const mr_rule *rule, const mr_work_key *key) {
 
 static bool holds(const mr_rule *r) { return r->paused || r->max_concurrent || r->per_second > 0; }
 
-static void hold(sim_world *w, sim_broker *b, uint32_t i, const mr_rule *rule) {
-    bool same = b->rule[i].set && rule->burst == b->rule[i].rule.burst &&
+static void hold(sim_broker *b, uint32_t i, const mr_rule *rule, uint64_t at_ms, bool told) {
+    bool same = b->rule[i].set && (b->rule[i].told || !told) && rule->burst == b->rule[i].rule.burst &&
                 !(rule->per_second < b->rule[i].rule.per_second) && !(rule->per_second > b->rule[i].rule.per_second);
     b->rule[i].rule = *rule;
     b->rule[i].set = holds(rule);
+    b->rule[i].told = told || (same && b->rule[i].told);
     if (same) return; /* its rate goes on */
     b->rule[i].tokens = 1;
-    b->rule[i].at_ms = sim_ms(w);
+    b->rule[i].at_ms = at_ms;
 }
 
 /* What is asked for is what the table says, whatever the core was told. */
@@ -42,14 +43,14 @@ void sim_rule_told(sim_world *w, sim_broker *b, const mr_rule *rule) {
                                                                                      : rule->max_concurrent;
             told.per_second = w->variant == SIM_TWICE_AS_FAST ? rule->per_second / 2 : rule->per_second;
         }
-        hold(w, b, i, &told);
+        hold(b, i, &told, b->core_ms, true);
     }
 }
 
 /* A broker that starts has read the rules now: these hold, told or not. Later it is told of each. */
 void sim_check_rules_read(sim_world *w, sim_broker *b) {
     for (uint32_t i = 0; b && !b->joined && i < SIM_RULES; i++)
-        if (w->rule[i].now.name[0]) hold(w, b, i, &w->rule[i].now);
+        if (w->rule[i].now.name[0]) hold(b, i, &w->rule[i].now, sim_ms(w), false);
 }
 
 void sim_not_out(sim_broker *b, uint32_t peer, uint64_t attempt) {
@@ -59,7 +60,7 @@ void sim_not_out(sim_broker *b, uint32_t peer, uint64_t attempt) {
 
 static void check_rate(sim_world *w, sim_broker *b, uint32_t i) {
     const mr_rule *rule = &b->rule[i].rule;
-    uint64_t now = sim_ms(w);
+    uint64_t now = b->core_ms > b->rule[i].at_ms ? b->core_ms : b->rule[i].at_ms;
     double tokens = b->rule[i].tokens + (double)(now - b->rule[i].at_ms) / 1000 * rule->per_second;
     b->rule[i].tokens = tokens < rule->burst ? tokens : rule->burst;
     b->rule[i].at_ms = now;
@@ -87,7 +88,7 @@ static bool under_a_rule(sim_world *w, const sim_broker *b, const mr_work_key *k
 
 /* The longest that anybody of this priority has waited since it was served last. */
 static uint64_t longest_wait(const sim_world *w, const sim_broker *b, uint32_t priority) {
-    uint64_t longest = 0, now = sim_ms(w);
+    uint64_t longest = 0, now = b->core_ms;
     for (uint32_t r = 0; r < SIM_SPECS; r++)
         for (uint32_t s = 0; s < w->spec[r].steps && w->spec[r].priority == priority && b->since_ms[r]; s++) {
             uint64_t since = b->since_ms[r];
@@ -124,7 +125,7 @@ void sim_check_send(sim_world *w, sim_broker *b, const mr_action *a) {
     MR_ASSERT(b->lives < SIM_LIVES);
     check_order(w, b, a);
     b->live[b->lives++] = (sim_live){a->attempt, a->peer, a->key};
-    b->sent_ms[spec_of(w, a->key.run)][a->key.step] = sim_ms(w);
+    b->sent_ms[spec_of(w, a->key.run)][a->key.step] = b->core_ms;
     for (uint32_t i = 0; i < SIM_RULES; i++)
         if (b->rule[i].set && applies(w, &b->rule[i].rule, &a->key)) check_rule(w, b, i);
     const sim_node *node = sim_node_of(w, &a->key);

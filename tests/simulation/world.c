@@ -62,14 +62,7 @@ static uint64_t some_time(sim_world *w, uint64_t from_ms, uint64_t to_ms) {
     return sim_between(w, from_ms * 1000, to_ms * 1000);
 }
 
-static void draw_spec(sim_world *w, uint32_t i) {
-    sim_spec *s = &w->spec[i];
-    uint32_t batches = (uint32_t)sim_between(w, 1, 70);
-    s->rows = (uint64_t)batches * SIM_BATCH_ROWS - sim_between(w, 0, SIM_BATCH_ROWS - 1);
-    s->seed = 1000 + i;
-    s->ended_life = -1;
-    s->priority = (uint32_t[]){100, 100, 150, 1000}[sim_between(w, 0, 3)];
-    snprintf(s->client, sizeof s->client, "k%u", (unsigned)sim_between(w, 0, 1));
+static void draw_steps(sim_world *w, sim_spec *s) {
     uint32_t first = (uint32_t)sim_between(w, 0, SIM_COMPONENTS - 1);
     s->steps = (uint32_t)sim_between(w, 1, SIM_STEPS);
     for (uint32_t k = 0; k < s->steps; k++) {
@@ -80,6 +73,32 @@ static void draw_spec(sim_world *w, uint32_t i) {
         MR_ASSERT(mr_plan_step(s->rows, SIM_BATCH_ROWS, &step->plan, NULL) == MR_OK);
         MR_ASSERT(step->plan.levels <= SIM_LEVELS && step->plan.counts[0] <= SIM_NODES);
     }
+}
+
+static void draw_stream(sim_world *w, sim_spec *s) {
+    uint32_t tasks = 0;
+    s->producers = (uint32_t)sim_between(w, 1, SIM_PRODUCERS);
+    for (uint32_t p = 0; p < s->producers; p++) {
+        s->packets[p] = (uint32_t)sim_between(w, 1, SIM_PACKETS);
+        for (uint32_t n = 0; n < s->packets[p]; n++) tasks += sim_packet_tasks(s, p, n);
+    }
+    s->steps = 1;
+    s->step[0].plan = (mr_step_plan){.version = 1, .shape = MR_STEP_MAP, .deadline_ms = SIM_DEADLINE_MS};
+    MR_ASSERT(mr_plan_stream(tasks, &s->step[0].plan, NULL) == MR_OK);
+    MR_ASSERT(tasks <= SIM_NODES);
+}
+
+static void draw_spec(sim_world *w, uint32_t i) {
+    sim_spec *s = &w->spec[i];
+    uint32_t batches = (uint32_t)sim_between(w, 1, 70);
+    s->rows = (uint64_t)batches * SIM_BATCH_ROWS - sim_between(w, 0, SIM_BATCH_ROWS - 1);
+    s->seed = 1000 + i;
+    s->ended_life = -1;
+    s->priority = (uint32_t[]){100, 100, 150, 1000}[sim_between(w, 0, 3)];
+    snprintf(s->client, sizeof s->client, "k%u", (unsigned)sim_between(w, 0, 1));
+    s->stream = sim_chance(w, 0.3);
+    if (s->stream) draw_stream(w, s);
+    else draw_steps(w, s);
     if (sim_chance(w, 0.2)) {
         uint32_t k = (uint32_t)sim_between(w, 0, s->steps - 1);
         s->poisoned = true;
@@ -144,6 +163,7 @@ static void draw_network(sim_world *w) {
     w->p_break = sim_chance(w, 0.3) ? 0.0005 : 0;
     w->p_full = sim_chance(w, 0.3) ? 0.2 : 0;
     w->p_starve = sim_chance(w, 0.3) ? 0.05 : 0;
+    w->p_pause_fenced = sim_chance(w, 0.4) ? 0.005 : 0;
     w->p_stuck = sim_chance(w, 0.3) ? 0.005 : 0;
     w->p_load_stuck = sim_chance(w, 0.1) ? 0.01 : 0;
 }
@@ -153,8 +173,16 @@ static void draw_brokers(sim_world *w) {
     w->brokers = for_two ? 2 : (uint32_t[]){1, 1, 2, 3}[sim_between(w, 0, 3)];
 }
 
+/* How fast programs are. In some schedules the clock stands still while one runs. */
+static void draw_pace(sim_world *w) {
+    static const double hitches[] = {0, 0.001, 0.005};
+    w->pace_us = (uint64_t[]){0, 30, 100, 300}[mr_rng_below(&w->pace, 4)];
+    w->p_hitch = hitches[mr_rng_below(&w->pace, 3)];
+}
+
 static void draw(sim_world *w) {
     w->db.slow = 1;
+    draw_pace(w);
     draw_brokers(w);
     draw_network(w);
     for (uint32_t i = 0; i < SIM_RULES; i++) draw_rule(w, i);
@@ -304,6 +332,7 @@ void sim_run(uint64_t seed, sim_variant variant, bool trace, sim_report *out) {
     w->spy = mr_arena_new(NULL, 1 << 22);
     mr_rng_stream(&w->rng, seed, 0x51, 0);
     mr_rng_stream(&w->secrets, seed, 0x52, 0);
+    mr_rng_stream(&w->pace, seed, 0x53, 0);
     people(w);
     draw(w);
     sim_enter(w);

@@ -19,6 +19,8 @@ enum {
     SIM_NODES = 100,
     SIM_LEVELS = 4,
     SIM_RULES = 4,
+    SIM_PRODUCERS = 2,
+    SIM_PACKETS = 8, /* the most of a producer */
     SIM_SLOTS = 8,
     SIM_TASKS = 128,
     SIM_ATTEMPTS = 1 << 17,
@@ -135,6 +137,8 @@ typedef struct sim_spec {
     sim_step step[SIM_STEPS];
     bool poisoned, cancelled, replayed, to_replay;
     uint64_t submit_at_us, cancel_at_us;
+    bool stream, closed;             /* its only step's counts[0] is how many tasks there will be in the end */
+    uint32_t tasks, producers, feeding, packets[SIM_PRODUCERS], packets_stored[SIM_PRODUCERS]; /* tasks: stored so far */
     int life, ended_life;            /* ended_life: of its last end, -1: none */
     mr_run_state state;
     uint32_t rows_of_run;            /* runs that were committed for it */
@@ -184,6 +188,15 @@ typedef struct sim_failure {
     bool dead, settled;
 } sim_failure;
 
+/* A row of millrace.task_block with its pieces. */
+typedef struct sim_packet {
+    uint64_t run, producer, packet, first;
+    uint32_t tasks;
+    bool stored; /* committed */
+    uint8_t *bytes;
+    size_t len;
+} sim_packet;
+
 typedef struct sim_op sim_op;
 typedef struct sim_transaction sim_transaction;
 typedef struct sim_lock {
@@ -207,6 +220,8 @@ typedef struct sim_database {
     sim_present present[SIM_BROKERS];
     sim_failure *failure;
     uint32_t failures, failure_cap;
+    sim_packet *packet;
+    uint32_t packets, packet_cap;
 } sim_database;
 
 void sim_database_take(sim_world *w, const sim_item *item);
@@ -253,6 +268,7 @@ enum { SIM_INPUTS = 8192, SIM_LIVES = 512, SIM_PEERS = 4096 };
 typedef struct sim_broker {
     struct mr_broker *program;
     mr_core *core;
+    uint64_t core_ms; /* the latest time that the core was told */
     mr_mem_failing mem;
     uint64_t results, answers;
     bool joined; /* a worker has come */
@@ -266,7 +282,7 @@ typedef struct sim_broker {
     uint32_t offers[SIM_PEERS], conn[SIM_PEERS]; /* by peer: components, with bit 31 while the session is open */
     struct {
         mr_rule rule;
-        bool set;
+        bool set, told; /* told: to the core; else only read by its shell */
         double tokens;
         uint64_t at_ms;
     } rule[SIM_RULES];
@@ -278,12 +294,22 @@ typedef struct sim_broker {
 
 void sim_process_take(sim_world *w, const sim_item *item);
 void sim_process_kill(sim_world *w, sim_process *p);
+void sim_process_pause(sim_world *w, sim_process *p); /* for a while */
 /* By its main thread, at its very end: it will be started again. */
 void sim_process_ended(sim_world *w, sim_process *p);
 void *sim_broker_main(void *process);
 void *sim_worker_main(void *process);
 void sim_client_begin(sim_world *w);
 bool sim_jobs_quiet(const sim_worker *me);
+
+/* ---- stream.c, feeder.c: producers are numbered from 0 here, and from 1 in the tables ---- */
+uint32_t sim_packet_tasks(const sim_spec *s, uint32_t producer, uint32_t packet);
+void sim_task_body(uint32_t producer, uint32_t packet, uint32_t task, mr_buf *out);
+bool sim_is_task(const sim_spec *s, uint64_t input);
+const sim_packet *sim_packet_of(const sim_world *w, const sim_spec *s, uint32_t producer, uint64_t packet); /* NULL: not stored */
+void sim_packets_free(sim_world *w);
+void sim_feed(sim_world *w, uint32_t spec); /* its producers begin */
+void *sim_feeder(void *feed);
 
 /* ---- check.c: every event and action of every core passes here ---- */
 void sim_check_rules_read(sim_world *w, sim_broker *b);
@@ -318,7 +344,8 @@ struct sim_world {
     bool trace, broken, ending;
     sim_report *report;
     uint64_t now, order; /* microseconds */
-    mr_rng rng, secrets; /* secrets: what programs draw for themselves */
+    mr_rng rng, secrets, pace; /* secrets: what programs draw for themselves; pace: how long they take */
+    uint64_t pace_us;          /* the longest between two looks at the clock, but for hitches */
     sim_item *heap;
     size_t items, cap;
     sim_task *task[SIM_TASKS];
@@ -326,7 +353,7 @@ struct sim_world {
     uint32_t brokers;
 
     double p_lose, p_twice, p_overtake, p_stall, p_break, p_full, p_error, p_crash, p_stuck, p_load_fails, p_load_stuck,
-        p_unknown, p_starve;
+        p_unknown, p_starve, p_hitch, p_pause_fenced;
     sim_process process[SIM_PROCESSES];
     sim_worker worker[SIM_WORKERS];
     sim_spec spec[SIM_SPECS];
@@ -336,7 +363,7 @@ struct sim_world {
     uint32_t sockets, socket_cap;
     sim_conn *conn;
     uint32_t conns, conn_cap;
-    uint64_t frames_out;
+    uint64_t frames_out, client_link_us; /* client_link_us: when a connection of a client had its last fault */
     sim_attempt attempt[SIM_ATTEMPTS];
     mr_arena *spy;
 };
