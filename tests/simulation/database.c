@@ -290,6 +290,11 @@ void sim_database_take(sim_world *w, const sim_item *item) {
         else w->db.full = false;
         break;
     case SIM_DB_KILL: kill_backend(w); break;
+    case SIM_DB_CLOCK:
+        w->db.clock_us += sim_jump_us(w);
+        SIM_COUNT(w, database_clock_jumped);
+        sim_trace(w, "the database's clock jumps");
+        break;
     default: late(w, item->a, true); break;
     }
 }

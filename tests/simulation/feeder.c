@@ -11,7 +11,7 @@
 typedef struct feed {
     sim_world *w;
     sim_spec *spec;
-    uint32_t number;
+    uint32_t number, broker; /* broker: whom it asks next; only the stream's owner takes tasks */
     uint64_t packet; /* the next one that is answered */
 } feed;
 
@@ -65,7 +65,7 @@ static mr_status try_once(feed *me, mr_error *err) {
     mr_producer *p = NULL;
     o.window = (unsigned)sim_between(me->w, 1, 4);
     o.wait = !me->spec->cancel_at_us && sim_chance(me->w, 0.5);
-    snprintf(globals.broker, sizeof globals.broker, "tcp://127.0.0.1:%u", 7000 + (unsigned)sim_between(me->w, 0, me->w->brokers - 1));
+    snprintf(globals.broker, sizeof globals.broker, "tcp://127.0.0.1:%u", 7000 + me->broker++ % me->w->brokers);
     me->packet = 0;
     MR_TRY(mr_producer_open(&o, &p, err));
     mr_status s = bring(me, p, err);

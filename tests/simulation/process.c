@@ -46,6 +46,18 @@ void sim_process_pause(sim_world *w, sim_process *p) {
     sim_trace(w, "process %u is paused", p->number);
 }
 
+/* By seconds or by an hour, ahead or back. */
+int64_t sim_jump_us(sim_world *w) {
+    int64_t us = (int64_t)sim_between(w, 1000000, sim_chance(w, 0.5) ? 10000000 : 3600000000);
+    return sim_chance(w, 0.5) ? us : -us;
+}
+
+static void jump(sim_world *w, sim_process *p) {
+    p->wall_us += sim_jump_us(w);
+    SIM_COUNT(w, clock_jumped);
+    sim_trace(w, "the clock of process %u jumps to %lld s beside ours", p->number, (long long)p->wall_us / 1000000);
+}
+
 static void terminate(sim_world *w, sim_process *p) {
     if (!p->up || p->dying) return;
     if (p->role == SIM_BROKER) SIM_COUNT(w, broker_stopped);
@@ -72,6 +84,7 @@ void sim_process_take(sim_world *w, const sim_item *item) {
         break;
     case SIM_TERM: terminate(w, p); break;
     case SIM_PAUSE: sim_process_pause(w, p); break;
+    case SIM_CLOCK_JUMP: jump(w, p); break;
     default:
         if (p->life == item->b && p->poller) sim_wake(w, p->poller);
         break;

@@ -58,7 +58,7 @@ typedef enum sim_variant {
 
 /* What happened, counted over a schedule: proof that faults and transitions really came about. */
 #define SIM_COUNTERS_OF(X)                                                                                               \
-    X(events) X(clock_moved) X(messages) X(message_lost) X(message_twice) X(message_overtaken) X(link_stalled) X(link_broken)           \
+    X(events) X(clock_moved) X(clock_jumped) X(database_clock_jumped) X(messages) X(message_lost) X(message_twice) X(message_overtaken) X(link_stalled) X(link_broken)           \
     X(link_half_open) X(link_cut) X(queue_full) X(broker_start) X(broker_killed) X(broker_stopped) X(broker_paused)      \
     X(worker_start) X(worker_killed) X(worker_stopped) X(worker_paused) X(statement) X(commit) X(commit_unknown_done)    \
     X(commit_unknown_undone) X(commit_late) X(database_restart) X(database_slow) X(database_full) X(backend_killed)      \

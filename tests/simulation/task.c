@@ -355,7 +355,8 @@ static void time_passes(sim_world *w) {
 int __wrap_clock_gettime(clockid_t id, struct timespec *out) {
     if (!here) return __real_clock_gettime(id, out);
     if (id == CLOCK_MONOTONIC) time_passes(here);
-    uint64_t us = here->now + (id == CLOCK_REALTIME ? UINT64_C(1800000000000000) : 0);
+    uint64_t us = here->now;
+    if (id == CLOCK_REALTIME) us += UINT64_C(1800000000000000) + (uint64_t)(sim_self() ? sim_self()->wall_us : 0);
     *out = (struct timespec){.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
     return 0;
 }

@@ -182,6 +182,7 @@ static void draw_pace(sim_world *w) {
 
 static void draw(sim_world *w) {
     w->db.slow = 1;
+    w->db.clock_us = INT64_C(100000000000); /* it may jump back by some hours */
     draw_pace(w);
     draw_brokers(w);
     draw_network(w);
@@ -194,6 +195,9 @@ static void draw(sim_world *w) {
     several(w, 2, SIM_DB_SLOW);
     several(w, 1, SIM_DB_FULL);
     several(w, 4, SIM_DB_KILL);
+    if (sim_chance(w, 0.3)) several(w, 3, SIM_DB_CLOCK);
+    for (uint32_t i = 0; i < SIM_PROCESSES && sim_chance(w, 0.7); i++)
+        sim_at(w, some_time(w, 300, SIM_FAULTS_MS), (sim_item){.kind = SIM_CLOCK_JUMP, .a = (uint32_t)sim_between(w, 0, SIM_PROCESSES - 1)});
     sim_at(w, LOOK_US, (sim_item){.kind = SIM_LOOK});
 }
 

@@ -43,7 +43,7 @@ typedef struct sim_frame sim_frame;
 typedef enum sim_kind {
     SIM_RESUME,                                            /* task a, at its gen b */
     SIM_FRAME_COMES, SIM_CONNECT, SIM_LINK_FAULT,          /* network.c */
-    SIM_START, SIM_KILL, SIM_TERM, SIM_PAUSE, SIM_POKE,    /* process.c: process a */
+    SIM_START, SIM_KILL, SIM_TERM, SIM_PAUSE, SIM_POKE, SIM_CLOCK_JUMP, /* process.c: process a */
     SIM_DB_DOWN, SIM_DB_UP, SIM_DB_SLOW, SIM_DB_FULL, SIM_DB_KILL, SIM_DB_LATE, SIM_DB_CLOCK, /* database.c */
     SIM_LOOK                                               /* world.c: is all quiet? */
 } sim_kind;
@@ -68,6 +68,7 @@ struct sim_process {
     bool up, dying;               /* dying: killed; nothing that it still does reaches anybody */
     bool term, woken, asked;      /* a signal waits; its waker was woken; it was asked to end */
     uint64_t paused_until, well_since; /* well_since: it started, or was paused last */
+    int64_t wall_us;              /* its time of day beside ours */
     uint32_t threads;
     sim_task *poller;             /* in mr_net_poll */
     void *program;                /* what its role keeps: sim_broker, sim_worker or NULL */
@@ -294,6 +295,7 @@ typedef struct sim_broker {
 
 void sim_process_take(sim_world *w, const sim_item *item);
 void sim_process_kill(sim_world *w, sim_process *p);
+int64_t sim_jump_us(sim_world *w); /* by how much a clock jumps */
 void sim_process_pause(sim_world *w, sim_process *p); /* for a while */
 /* By its main thread, at its very end: it will be started again. */
 void sim_process_ended(sim_world *w, sim_process *p);
