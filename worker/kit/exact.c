@@ -18,15 +18,28 @@ mr_exact_term mr_exact_split(double x) {
 
 void mr_exact_clear(mr_exact *a) { memset(a, 0, sizeof *a); }
 
-/* Brings every digit but the last into [0, 2^32). */
+/* Digits `at` and `count - 1` behind it may now differ from 0. */
+static void widen(mr_exact *a, size_t at, size_t count) {
+    if (a->end == 0 || at < a->first) a->first = (uint16_t)at;
+    if (at + count > a->end) a->end = (uint16_t)(at + count);
+}
+
+/* Brings every digit in use but the last into [0, 2^32), and the last into (-2^32, 2^32). */
 static void carry(mr_exact *a) {
     int64_t over = 0;
-    for (size_t i = 0; i + 1 < MR_EXACT_DIGITS; i++) {
+    for (size_t i = a->first; i < a->end; i++) {
         int64_t v = a->digit[i] + over;
+        bool is_last = i + 1 == a->end;
+        if (is_last && v > -(int64_t)LOW32 && v <= (int64_t)LOW32) {
+            a->digit[i] = v;
+            break;
+        }
         a->digit[i] = v & LOW32;
         over = v >> 32;
+        if (!is_last) continue;
+        MR_ASSERT(a->end < MR_EXACT_DIGITS);
+        a->end++;
     }
-    a->digit[MR_EXACT_DIGITS - 1] += over;
     a->pending = 0;
 }
 
@@ -38,6 +51,7 @@ static void make_room(mr_exact *a) {
 static void add_word(mr_exact *a, size_t at, uint64_t word, unsigned shift, bool negative) {
     unsigned __int128 v = (unsigned __int128)word << shift;
     int64_t sign = negative ? -1 : 1;
+    widen(a, at, 3);
     a->digit[at] += sign * (int64_t)((uint64_t)v & LOW32);
     a->digit[at + 1] += sign * (int64_t)((uint64_t)(v >> 32) & LOW32);
     a->digit[at + 2] += sign * (int64_t)(uint64_t)(v >> 64);
@@ -51,6 +65,12 @@ void mr_exact_add_term(mr_exact *a, mr_exact_term x) {
 
 void mr_exact_add(mr_exact *a, double x) { mr_exact_add_term(a, mr_exact_split(x)); }
 
+void mr_exact_add_scaled(mr_exact *a, double x, int exponent) {
+    mr_exact_term term = mr_exact_split(x);
+    term.exponent += exponent;
+    if (term.mantissa) mr_exact_add_term(a, term);
+}
+
 void mr_exact_add_product(mr_exact *a, mr_exact_term x, mr_exact_term y) {
     unsigned __int128 product = (unsigned __int128)x.mantissa * y.mantissa;
     unsigned at = (unsigned)(x.exponent + y.exponent - MR_EXACT_BASE);
@@ -63,17 +83,17 @@ void mr_exact_add_product(mr_exact *a, mr_exact_term x, mr_exact_term y) {
 /* ---- the value as sign and magnitude, the form that is unique ---- */
 
 typedef struct magnitude {
-    uint32_t digit[MR_EXACT_DIGITS];
-    size_t first, end; /* the digits outside [first, end) are 0; first == end for zero */
+    uint32_t digit[MR_EXACT_DIGITS]; /* only those in [first, end) are set, the others count as 0 */
+    size_t first, end;               /* first == end for zero */
     bool negative;
 } magnitude;
 
 static void magnitude_of(mr_exact *a, magnitude *m) {
     carry(a);
-    m->negative = a->digit[MR_EXACT_DIGITS - 1] < 0;
+    m->negative = a->end > 0 && a->digit[a->end - 1] < 0;
     int64_t sign = m->negative ? -1 : 1, over = 0;
     m->first = m->end = 0;
-    for (size_t i = 0; i < MR_EXACT_DIGITS; i++) {
+    for (size_t i = a->first; i < a->end; i++) {
         int64_t v = sign * a->digit[i] + over;
         m->digit[i] = (uint32_t)(v & LOW32);
         over = v >> 32;
@@ -82,6 +102,11 @@ static void magnitude_of(mr_exact *a, magnitude *m) {
         m->end = i + 1;
     }
     MR_ASSERT(over == 0);
+}
+
+/* Digit `behind` places below the highest. */
+static uint32_t digit_below(const magnitude *m, size_t behind) {
+    return m->end - m->first > behind ? m->digit[m->end - 1 - behind] : 0;
 }
 
 /* u * 2^exponent to the nearest double, ties to even; `u` has its top bit set and its lowest bit tells of
@@ -100,12 +125,12 @@ double mr_exact_value(mr_exact *a) {
     magnitude_of(a, &m);
     if (m.first == m.end) return 0;
     size_t top = m.end - 1;
-    uint64_t u = (uint64_t)m.digit[top] << 32 | (top >= 1 ? m.digit[top - 1] : 0);
-    uint32_t below = top >= 2 ? m.digit[top - 2] : 0;
+    uint64_t u = (uint64_t)m.digit[top] << 32 | digit_below(&m, 1);
+    uint32_t below = digit_below(&m, 2);
     int shift = __builtin_clzll(u);
     if (shift) u = u << shift | below >> (32 - shift);
     bool more = shift ? (below << shift) != 0 : below != 0;
-    if (more || (top >= 2 && m.first < top - 2)) u |= 1;
+    if (more || m.first + 2 < top) u |= 1;
     double v = round_to_double(u, 32 * ((int)top - 1) + MR_EXACT_BASE - shift);
     return m.negative ? -v : v;
 }
@@ -170,6 +195,7 @@ mr_status mr_exact_add_packed(mr_exact *a, mr_span *bytes, bool of_products, mr_
     if (count * 4 > bytes->len - 4)
         return mr_fail(err, MR_E_CORRUPT, "an exact sum is cut short: %zu digits, %zu bytes", count,
                        bytes->len - 4);
+    if (count > 0) widen(a, first, count);
     for (size_t i = 0; i < count; i++) {
         int64_t digit = get_le(bytes->data + 4 + 4 * i, 4);
         a->digit[first + i] += negative ? -digit : digit;

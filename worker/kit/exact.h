@@ -20,6 +20,7 @@ enum {
 typedef struct mr_exact {
     int64_t digit[MR_EXACT_DIGITS]; /* sum of digit[i] * 2^(32 i + MR_EXACT_BASE) */
     uint32_t pending;               /* terms added since the last carry */
+    uint16_t first, end;            /* the digits outside [first, end) are 0 */
 } mr_exact;
 
 /* A finite double as mantissa * 2^exponent, taken apart once when it enters many products. */
@@ -33,6 +34,7 @@ mr_exact_term mr_exact_split(double x); /* x must be finite */
 
 void mr_exact_clear(mr_exact *a);
 void mr_exact_add(mr_exact *a, double x); /* x must be finite */
+void mr_exact_add_scaled(mr_exact *a, double x, int exponent); /* x * 2^exponent, a product of two doubles */
 void mr_exact_add_term(mr_exact *a, mr_exact_term x);
 void mr_exact_add_product(mr_exact *a, mr_exact_term x, mr_exact_term y);
 

@@ -1,5 +1,5 @@
 #include "worker/kit/moments.h"
-#include "worker/kit/exact.h"
+#include "worker/kit/crosses.h"
 
 #include <math.h>
 
@@ -25,30 +25,42 @@ static void put_header(mr_buf *out, uint64_t rows, mr_names names, const mr_mome
 
 /* ---- a batch ---- */
 
-static void put_products(const mr_exact_term *x, const mr_exact_term *y, size_t n, mr_buf *out) {
+static mr_status put_squares(const mr_batch *batch, const mr_ticker *tick, mr_buf *out) {
     mr_exact sum;
-    mr_exact_clear(&sum);
-    for (size_t i = 0; i < n; i++) mr_exact_add_product(&sum, x[i], y[i]);
-    mr_exact_pack(&sum, out);
+    for (int squares = 0; squares < 2; squares++)
+        for (size_t j = 0; j < batch->width; j++) {
+            MR_TRY(mr_ticker_call(tick));
+            mr_exact_clear(&sum);
+            for (size_t i = 0; i < batch->rows; i++) {
+                mr_exact_term x = mr_exact_split(batch->features[i * batch->width + j]);
+                if (squares)
+                    mr_exact_add_product(&sum, x, x);
+                else
+                    mr_exact_add_term(&sum, x);
+            }
+            mr_exact_pack(&sum, out);
+        }
+    return MR_OK;
 }
 
 /* The sums, then the sums of products i <= j row by row (only i = j when wide), straight behind the header. */
 static mr_status put_sums(const mr_batch *batch, mr_arena *arena, const mr_ticker *tick, mr_buf *out, mr_error *err) {
-    size_t n = batch->rows, width = batch->width;
-    mr_exact_term *terms = mr_arena_alloc(arena, n * width, sizeof *terms); /* column by column */
-    if (n > 0 && !terms) return mr_fail(err, MR_E_MEMORY, "no memory for the sums of %zu rows", n);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < width; j++) terms[j * n + i] = mr_exact_split(batch->features[i * width + j]);
+    size_t width = batch->width;
+    mr_crosses c;
     mr_exact sum;
+    if (is_wide(width)) return put_squares(batch, tick, out);
+    MR_TRY(mr_crosses_of((mr_cross_rows){.x = batch->features, .rows = batch->rows, .width = width}, arena, tick, &c, err));
     for (size_t j = 0; j < width; j++) {
         mr_exact_clear(&sum);
-        for (size_t i = 0; i < n; i++) mr_exact_add_term(&sum, terms[j * n + i]);
+        mr_crosses_add_sum(&c, j, &sum);
         mr_exact_pack(&sum, out);
     }
     for (size_t j = 0; j < width; j++)
-        for (size_t k = j; k < (is_wide(width) ? j + 1 : width); k++) {
+        for (size_t k = j; k < width; k++) {
             MR_TRY(mr_ticker_call(tick));
-            put_products(terms + j * n, terms + k * n, n, out);
+            mr_exact_clear(&sum);
+            mr_crosses_add_product(&c, j, k, &sum);
+            mr_exact_pack(&sum, out);
         }
     return MR_OK;
 }

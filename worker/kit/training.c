@@ -1,6 +1,7 @@
 #include "worker/kit/training.h"
 #include "common/rng.h"
 #include "common/text.h"
+#include "worker/kit/crosses.h"
 
 #include <math.h>
 #include <string.h>
@@ -114,36 +115,35 @@ static mr_status add_class(mr_training *t, mr_span name, uint64_t rows, mr_error
     return MR_OK;
 }
 
-static void add_sums(mr_training *t, const double *row, mr_exact_term *terms) {
+static mr_status add_sums(mr_training *t, const mr_batch *b, const double *target, const mr_ticker *tick, mr_error *err) {
     size_t all = t->names.count + (size_t)1, at = all;
-    for (size_t j = 0; j < all; j++) {
-        terms[j] = mr_exact_split(row[j]);
-        mr_exact_add_term(&t->sum[j], terms[j]);
-    }
+    mr_cross_rows rows = {b->features, target, b->rows, b->width};
+    mr_crosses c;
+    MR_TRY(mr_crosses_of(rows, t->arena, tick, &c, err));
+    for (size_t j = 0; j < all; j++) mr_crosses_add_sum(&c, j, &t->sum[j]);
     for (size_t j = 0; j < all; j++)
-        for (size_t k = j; k < all; k++) mr_exact_add_product(&t->sum[at++], terms[j], terms[k]);
+        for (size_t k = j; k < all; k++) mr_crosses_add_product(&c, j, k, &t->sum[at++]);
+    return MR_OK;
 }
 
 mr_status mr_training_add(mr_training *t, const mr_batch *b, const mr_ticker *tick, mr_error *err) {
-    size_t all = b->width + (size_t)1;
-    double *row = mr_arena_alloc(t->arena, all, sizeof *row), y;
-    mr_exact_term *terms = mr_arena_alloc(t->arena, all, sizeof *terms);
-    if (!row || !terms) return mr_fail(err, MR_E_MEMORY, "no memory for a row");
+    double *row = mr_arena_alloc(t->arena, b->width + (size_t)1, sizeof *row);
+    double *target = mr_arena_alloc(t->arena, b->rows + (size_t)1, sizeof *target);
+    if (!row || !target) return mr_fail(err, MR_E_MEMORY, "no memory for a row");
     for (size_t i = 0; i < b->rows; i++) {
         MR_TRY(mr_ticker_call(tick));
-        MR_TRY(mr_target_read(b, t->target, t->number, i, &y, err));
-        if (isnan(y)) {
+        MR_TRY(mr_target_read(b, t->target, t->number, i, &target[i], err));
+        if (isnan(target[i])) {
             t->left_out++;
             continue;
         }
         t->rows++;
         if (!t->number) MR_TRY(add_class(t, class_name(b, t->target, i), 1, err));
         memcpy(row, b->features + i * b->width, b->width * sizeof *row);
-        row[b->width] = y;
-        if (t->sums) add_sums(t, row, terms);
+        row[b->width] = target[i];
         MR_TRY(mr_sample_add(&t->sample, b->first + i, row, err));
     }
-    return MR_OK;
+    return t->sums ? add_sums(t, b, target, tick, err) : MR_OK;
 }
 
 /* ---- partials: [magic, target, rows, left out, names, [class, rows ...], sample], then the sums ---- */

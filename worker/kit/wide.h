@@ -13,9 +13,13 @@ typedef double mr_lanes_there __attribute__((vector_size(32), aligned(8), may_al
 #if defined(__x86_64__)
 #define MR_WIDE __attribute__((target("avx2")))
 #define MR_WIDE_HERE __builtin_cpu_supports("avx2")
+#define MR_WIDEST __attribute__((target("avx512f")))
+#define MR_WIDEST_HERE __builtin_cpu_supports("avx512f")
 #else
 #define MR_WIDE
 #define MR_WIDE_HERE 0
+#define MR_WIDEST
+#define MR_WIDEST_HERE 0
 #endif
 
 #endif
