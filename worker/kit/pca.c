@@ -33,7 +33,7 @@ static mr_status by_covariance(const mr_spread *s, const mr_pca_options *o, mr_a
     out->vectors = mr_arena_alloc(arena, w * w, sizeof(double));
     if (!matrix || !out->values || !out->vectors) return no_memory(w, err);
     covariance(s, o->scale, matrix);
-    MR_TRY(mr_eigen_jacobi(arena, matrix, w, out->values, out->vectors, tick, err));
+    MR_TRY(mr_eigen_covariance(arena, matrix, w, out->values, out->vectors, tick, err));
     for (size_t k = 0; k < w; k++) {
         if (out->values[k] < 0) out->values[k] = 0; /* rounding of a zero */
         out->total += out->values[k];

@@ -1,5 +1,5 @@
 /* pca.h: principal components (Jolliffe 2002, Principal Component Analysis, chapters 1 to 3) from moments. Narrow tables: the
- * eigenvectors of the exact covariance, by Jacobi rotations. Wide ones (more than MR_MOMENTS_NARROW columns): randomised
+ * eigenvectors of the exact covariance (mr_eigen_covariance). Wide ones (more than MR_MOMENTS_NARROW columns): randomised
  * singular value decomposition (worker/kit/rsvd.h) of the sampled rows, less the exact means of all. */
 #ifndef MR_KIT_PCA_H
 #define MR_KIT_PCA_H
