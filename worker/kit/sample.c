@@ -15,14 +15,11 @@ void mr_sample_init(mr_sample *s, mr_arena *arena, uint64_t seed, size_t k, size
 static uint64_t ticket_of(uint64_t seed, uint64_t row) { return mr_mix64(row ^ mr_mix64(seed)); }
 static uint64_t ticket(const mr_sample *s, uint64_t row) { return ticket_of(s->seed, row); }
 
-static void put(mr_sample *s, size_t at, uint64_t row, const double *values) {
-    s->row[at] = row;
-    memcpy(s->values + at * s->width, values, s->width * sizeof *values);
-}
-
-static mr_status grow(mr_sample *s, mr_error *err) {
+/* Room for `more` rows. */
+static mr_status grow(mr_sample *s, size_t more, mr_error *err) {
     size_t capacity = s->capacity ? 2 * s->capacity : FIRST_CAPACITY;
     if (capacity > s->k) capacity = s->k;
+    if (capacity < s->count + more) capacity = s->count + more;
     uint64_t *row = mr_arena_alloc(s->arena, capacity, sizeof *row);
     double *values = mr_arena_alloc(s->arena, capacity * s->width, sizeof *values);
     if (!row || !values) return mr_fail(err, MR_E_MEMORY, "no memory for a sample of %zu rows", capacity);
@@ -36,35 +33,46 @@ static mr_status grow(mr_sample *s, mr_error *err) {
     return MR_OK;
 }
 
-/* While it fills up, the rows form a heap with the largest ticket on top: up from the end. */
-static void sift_up(mr_sample *s, size_t at, uint64_t row, const double *values) {
-    while (at > 0 && ticket(s, s->row[(at - 1) / 2]) < ticket(s, row)) {
-        put(s, at, s->row[(at - 1) / 2], s->values + (at - 1) / 2 * s->width);
-        at = (at - 1) / 2;
-    }
-    put(s, at, row, values);
+static void put(mr_sample *s, size_t at, uint64_t row, const double *values) {
+    s->row[at] = row;
+    memcpy(s->values + at * s->width, values, s->width * sizeof *values);
 }
 
-static void replace_top(mr_sample *s, uint64_t row, const double *values) {
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < s->count; at = child) {
-        if (child + 1 < s->count && ticket(s, s->row[child + 1]) > ticket(s, s->row[child])) child++;
-        if (ticket(s, s->row[child]) <= ticket(s, row)) break;
-        put(s, at, s->row[child], s->values + child * s->width);
+/* ---- a full sample: its tickets form a heap with the largest on top, the rows stay where they are ---- */
+
+/* `lot` goes to `at` or, past larger ones that move up, below. */
+static void sift_down(mr_sample_lot *heap, size_t count, size_t at, mr_sample_lot lot) {
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && heap[child + 1].ticket > heap[child].ticket) child++;
+        if (heap[child].ticket <= lot.ticket) break;
+        heap[at] = heap[child];
     }
-    put(s, at, row, values);
+    heap[at] = lot;
+}
+
+static mr_status make_heap(mr_sample *s, mr_error *err) {
+    s->heap = mr_arena_alloc(s->arena, s->count, sizeof *s->heap);
+    if (!s->heap) return mr_fail(err, MR_E_MEMORY, "no memory for the tickets of %zu rows", s->count);
+    for (size_t i = 0; i < s->count; i++) s->heap[i] = (mr_sample_lot){ticket(s, s->row[i]), i};
+    for (size_t i = s->count / 2; i-- > 0;) sift_down(s->heap, s->count, i, s->heap[i]);
+    return MR_OK;
 }
 
 mr_status mr_sample_add(mr_sample *s, uint64_t row, const double *values, mr_error *err) {
-    if (s->count == s->k) {
-        if (ticket(s, row) < ticket(s, s->row[0])) replace_top(s, row, values);
+    if (s->count < s->k) {
+        if (s->count == s->capacity) MR_TRY(grow(s, 1, err));
+        put(s, s->count++, row, values);
         return MR_OK;
     }
-    if (s->count == s->capacity) MR_TRY(grow(s, err));
-    sift_up(s, s->count, row, values);
-    s->count++;
+    if (!s->heap) MR_TRY(make_heap(s, err));
+    mr_sample_lot lot = {ticket(s, row), s->heap[0].at};
+    if (lot.ticket >= s->heap[0].ticket) return MR_OK;
+    put(s, lot.at, row, values);
+    sift_down(s->heap, s->count, 0, lot);
     return MR_OK;
 }
+
+/* ---- order and bytes ---- */
 
 typedef struct place {
     uint64_t row;
@@ -76,8 +84,14 @@ static int by_row(const void *x, const void *y) {
     return (p > q) - (p < q);
 }
 
+static bool is_sorted(const mr_sample *s) {
+    for (size_t i = 1; i < s->count; i++)
+        if (s->row[i] <= s->row[i - 1]) return false;
+    return true;
+}
+
 mr_status mr_sample_sort(mr_sample *s, mr_error *err) {
-    if (s->count == 0) return MR_OK;
+    if (is_sorted(s)) return MR_OK;
     place *order = mr_arena_alloc(s->arena, s->count, sizeof *order);
     uint64_t *row = mr_arena_alloc(s->arena, s->count, sizeof *row);
     double *values = mr_arena_alloc(s->arena, s->count * s->width, sizeof *values);
@@ -94,6 +108,7 @@ mr_status mr_sample_sort(mr_sample *s, mr_error *err) {
     s->row = row;
     s->values = values;
     s->capacity = s->count;
+    s->heap = NULL;
     return MR_OK;
 }
 
@@ -110,6 +125,17 @@ void mr_sample_pack(const mr_sample *s, mr_buf *out) {
     mr_pack_bin(out, (mr_span){(const uint8_t *)s->values, s->count * s->width * sizeof *s->values});
 }
 
+/* All rows of the two blocks, which have room below k. */
+static mr_status append(mr_sample *s, mr_span row, mr_span values, mr_error *err) {
+    size_t rows = row.len / sizeof *s->row;
+    if (rows == 0) return MR_OK;
+    if (rows > s->capacity - s->count) MR_TRY(grow(s, rows, err));
+    memcpy(s->row + s->count, row.data, row.len);
+    memcpy(s->values + s->count * s->width, values.data, values.len);
+    s->count += rows;
+    return MR_OK;
+}
+
 mr_status mr_sample_add_packed(mr_sample *s, mr_unpack *in, mr_error *err) {
     uint32_t parts;
     uint64_t rows;
@@ -122,6 +148,7 @@ mr_status mr_sample_add_packed(mr_sample *s, mr_unpack *in, mr_error *err) {
     if (row.len != rows * 8 || values.len / 8 / s->width != rows || values.len != rows * s->width * 8)
         return mr_fail(err, MR_E_CORRUPT, "a packed sample of %llu rows has blocks of %zu and %zu bytes",
                        (unsigned long long)rows, row.len, values.len);
+    if (rows <= s->k - s->count) return append(s, row, values, err);
     double *one = mr_arena_alloc(s->arena, s->width, sizeof *one);
     if (!one) return mr_fail(err, MR_E_MEMORY, "no memory for a row");
     for (uint64_t i = 0; i < rows; i++) {

@@ -6,16 +6,22 @@
 
 #include "common/pack.h"
 
+typedef struct mr_sample_lot {
+    uint64_t ticket;
+    size_t at; /* its row's place in the sample */
+} mr_sample_lot;
+
 typedef struct mr_sample {
     uint64_t seed;
     size_t k, width, count, capacity;
-    uint64_t *row;  /* positions */
-    double *values; /* count x width */
+    uint64_t *row;       /* positions */
+    double *values;      /* count x width */
+    mr_sample_lot *heap; /* of a full sample that more rows were offered to */
     mr_arena *arena;
 } mr_sample;
 
 /* Memory grows with what is kept: 8 (width + 1) bytes a row, at most k rows (and as much again while it
- * grows). k and width > 0. */
+ * grows), and 16 bytes for each of k when more than k are offered. k and width > 0. */
 void mr_sample_init(mr_sample *s, mr_arena *arena, uint64_t seed, size_t k, size_t width);
 
 /* Offers one row (width values); each position is offered once. Errors: E_MEMORY. */
