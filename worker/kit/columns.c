@@ -40,20 +40,23 @@ mr_status mr_check_only_batch(const mr_batch *batch, mr_error *err) {
 }
 
 void mr_mean_sd(const double *x, size_t n, size_t width, double *mean, double *sd) {
+    memset(mean, 0, width * sizeof *mean);
+    memset(sd, 0, width * sizeof *sd); /* first: in how many rows the column differs from its first value */
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < width; j++) {
+            mean[j] += x[i * width + j];
+            sd[j] += x[i * width + j] != x[j];
+        }
     for (size_t j = 0; j < width; j++) {
-        double sum = 0, squares = 0;
-        bool varies = false;
-        for (size_t i = 0; i < n; i++) {
-            sum += x[i * width + j];
-            varies |= x[i * width + j] != x[j];
-        }
-        mean[j] = varies ? sum / (double)n : x[j];
-        for (size_t i = 0; varies && i < n; i++) {
-            double d = x[i * width + j] - mean[j];
-            squares += d * d;
-        }
-        sd[j] = sqrt(squares / (double)n);
+        mean[j] = sd[j] > 0 ? mean[j] / (double)n : x[j];
+        sd[j] = 0;
     }
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < width; j++) {
+            double d = x[i * width + j] - mean[j];
+            sd[j] += d * d;
+        }
+    for (size_t j = 0; j < width; j++) sd[j] = sqrt(sd[j] / (double)n);
 }
 
 void mr_standardise(const double *x, size_t n, size_t width, const double *mean, const double *sd,

@@ -11,20 +11,20 @@ static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 static bool is_letter(uint8_t c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 static bool is_word(uint8_t c) { return is_digit(c) || is_letter(c) || c == '_' || c >= 0x80; }
 static uint8_t byte(mr_span t, size_t i) { return i < t.len ? t.data[i] : 0; }
+static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c; }
 
 /* The length of `word` (lower case) when it stands at `at` and ends there, else 0. */
 static size_t word_here(mr_span t, size_t at, const char *word) {
     size_t n = strlen(word);
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = byte(t, at + i);
-        if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != (uint8_t)word[i]) return 0;
-    }
+    for (size_t i = 0; i < n; i++)
+        if (lower(byte(t, at + i)) != (uint8_t)word[i]) return 0;
     return is_word(byte(t, at + n)) && is_letter((uint8_t)word[n - 1]) ? 0 : n;
 }
 
 static size_t any_here(mr_span t, size_t at, const char *const *words) {
+    uint8_t first = lower(byte(t, at)); /* tells nearly all apart */
     for (; *words; words++) {
-        size_t n = word_here(t, at, *words);
+        size_t n = (uint8_t)**words == first ? word_here(t, at, *words) : 0;
         if (n) return n;
     }
     return 0;

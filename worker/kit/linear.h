@@ -1,5 +1,5 @@
 /* linear.h: linear models with a quadratic penalty: ridge regression from moments, and logistic regression by
- * Newton's method. Only +, -, *, /, sqrt, exp and log in a fixed order, so the same input gives the same
+ * Newton's method. Only +, -, *, /, sqrt and worker/kit/fixmath.h in a fixed order, so the same input gives the same
  * bytes. Hastie, Tibshirani and Friedman 2009, The Elements of Statistical Learning, sections 3.4 and 4.4. */
 #ifndef MR_KIT_LINEAR_H
 #define MR_KIT_LINEAR_H
@@ -23,6 +23,8 @@ typedef struct mr_moments {
 } mr_moments;
 mr_status mr_moments_of(const double *x, const double *y, size_t n, size_t width, mr_arena *arena,
                         mr_moments *out, mr_error *err) MR_MUST_CHECK;
+/* Those of the rows of both (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance"). */
+void mr_moments_join(mr_moments *m, const mr_moments *more);
 
 /* Least squares with the penalty lambda |b|^2 on z-scored columns (population sd), the intercept free: the
  * least of RSS + lambda |b|^2. A column that does not vary has b = 0. */

@@ -224,25 +224,60 @@ typedef struct crossing {
     mr_scratch *scratch;
     const mr_ticker *tick;
     double *x, *y, *got; /* the rows to fit on; the predictions for those left out */
+    mr_moments *of;      /* ridge: those of each fold's rows */
 } crossing;
 
-static mr_status cross_one(const crossing *c, size_t fold, mr_validation *out, mr_error *err) {
-    const mr_examples *e = c->e;
-    size_t w = e->width, wide = width_for(e->classes), kept = 0, left = 0;
-    mr_model m;
-    for (size_t i = 0; i < e->n; i++) {
-        if (c->fold[i] == fold) continue;
-        memcpy(c->x + kept * w, e->x + i * w, w * sizeof *c->x);
-        c->y[kept++] = e->y[i];
+/* The rows that are in the fold, or else the others, into x and y; returns how many. */
+static size_t gather(const crossing *c, size_t fold, bool in) {
+    size_t w = c->e->width, count = 0;
+    for (size_t i = 0; i < c->e->n; i++) {
+        if ((c->fold[i] == fold) != in) continue;
+        memcpy(c->x + count * w, c->e->x + i * w, w * sizeof *c->x);
+        c->y[count++] = c->e->y[i];
     }
+    return count;
+}
+
+/* Ridge needs no rows: the moments of a fold's rows serve all other folds. */
+static mr_status sum_folds(crossing *c, size_t folds, mr_error *err) {
+    c->of = mr_arena_alloc(c->scratch->arena, folds, sizeof *c->of);
+    if (!c->of) return no_room(c->e, err);
+    for (size_t f = 0; f < folds; f++) {
+        size_t n = gather(c, f, true);
+        if (n > 0) MR_TRY(mr_moments_of(c->x, c->y, n, c->e->width, c->scratch->arena, &c->of[f], err));
+    }
+    return MR_OK;
+}
+
+static mr_status fit_ridge_without(const crossing *c, size_t fold, size_t folds, mr_model *m, mr_error *err) {
+    size_t w = c->e->width + 1;
+    mr_moments all = {c->e->width, 0, mr_arena_alloc(c->scratch->arena, w, sizeof(double)),
+                      mr_arena_alloc(c->scratch->arena, w * w, sizeof(double))};
+    if (!all.mean || !all.covariance) return no_room(c->e, err);
+    for (size_t f = 0; f < folds; f++)
+        if (f != fold && c->of[f].rows > 0) mr_moments_join(&all, &c->of[f]);
+    return mr_model_ridge(&all, c->o->lambda, c->scratch->arena, c->tick, m, err);
+}
+
+static mr_status fit_without(const crossing *c, size_t fold, size_t folds, mr_model *m, mr_error *err) {
+    if (c->of) return fit_ridge_without(c, fold, folds, m, err);
+    size_t kept = gather(c, fold, false);
+    mr_examples rest = {c->x, c->y, kept, c->e->width, c->e->classes};
+    return mr_model_fit(c->kind, &rest, c->o, c->scratch, c->tick, m, err);
+}
+
+static mr_status cross_one(const crossing *c, size_t fold, size_t folds, mr_validation *out, mr_error *err) {
+    const mr_examples *e = c->e;
+    size_t wide = width_for(e->classes), in = 0, left = 0;
+    mr_model m;
+    for (size_t i = 0; i < e->n; i++) in += c->fold[i] == fold;
     out->folds[fold] = mr_judge(NULL, NULL, 0, e->classes, c->scratch->arena);
-    if (kept == 0 || kept == e->n) return MR_OK;
-    mr_examples rest = {c->x, c->y, kept, w, e->classes};
-    MR_TRY(mr_model_fit(c->kind, &rest, c->o, c->scratch, c->tick, &m, err));
+    if (in == 0 || in == e->n) return MR_OK;
+    MR_TRY(fit_without(c, fold, folds, &m, err));
     for (size_t i = 0; i < e->n; i++) {
         if (c->fold[i] != fold) continue;
         double *to = out->predicted + i * wide;
-        mr_model_at(&m, e->x + i * w, to);
+        mr_model_at(&m, e->x + i * e->width, to);
         memcpy(c->got + left * wide, to, wide * sizeof *to);
         c->y[left++] = e->y[i]; /* the fit is done with it */
     }
@@ -278,7 +313,8 @@ mr_status mr_cross_validate(mr_model_kind kind, const mr_examples *e, const uint
         (mr_validation){.predicted = mr_arena_alloc(scratch->arena, e->n * wide + 1, sizeof *out->predicted),
                         .folds = mr_arena_alloc(scratch->arena, folds, sizeof *out->folds)};
     if (!c.x || !c.y || !c.got || !out->predicted || !out->folds) return no_room(e, err);
-    for (size_t f = 0; f < folds; f++) MR_TRY(cross_one(&c, f, out, err));
+    if (kind == MR_MODEL_RIDGE) MR_TRY(sum_folds(&c, folds, err));
+    for (size_t f = 0; f < folds; f++) MR_TRY(cross_one(&c, f, folds, out, err));
     out->pooled = mr_judge(e->y, out->predicted, e->n, e->classes, scratch->arena);
     sum_up(folds, out);
     mr_scratch_back(scratch, mark);

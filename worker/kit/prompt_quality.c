@@ -39,7 +39,7 @@ static void lower_word(mr_span word, char out[WORD_BYTES]) {
 
 static bool listed(const char *const *list, const char *word) {
     for (; *list; list++)
-        if (!strcmp(*list, word)) return true;
+        if (**list == *word && !strcmp(*list, word)) return true;
     return false;
 }
 

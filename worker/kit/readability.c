@@ -20,7 +20,7 @@ static bool is_subordinator(mr_span word) {
     }
     lower[word.len] = 0;
     for (const char *const *s = subordinators; *s; s++)
-        if (!strcmp(*s, lower)) return true;
+        if (**s == *lower && !strcmp(*s, lower)) return true;
     return false;
 }
 

@@ -1,6 +1,8 @@
 #include "worker/kit/sequential.h"
 
 #include "worker/kit/dist.h"
+#include "worker/kit/fixmath.h"
+#include "worker/kit/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -68,11 +70,18 @@ static void stop_next(const going_on *g, double z, double *upper, double *lower)
     }
 }
 
+/* The densities of n steps of these lengths in standard deviations, but for a factor. */
+MR_WIDE_BODY bells(double *d, size_t n) {
+    for (size_t i = 0; i < n; i++) d[i] = mr_fix_exp(-0.5 * d[i] * d[i]);
+}
+static void bells_any(double *d, size_t n) { bells(d, n); }
+MR_WIDE static void bells_wide(double *d, size_t n) { bells(d, n); }
+
 static void go_on(going_on *g, double z) {
     double step = 1 / (double)g->looks, sd = sqrt(step), t = share_at(g, g->done + 1);
     double mean = g->drift * step, high = z * sqrt(t),
            low = g->two_sided ? -high : g->drift * t - 9 * sqrt(t);
-    double at[NODES_MAX], mass[NODES_MAX];
+    double at[NODES_MAX], mass[NODES_MAX], bell[NODES_MAX];
     if (high > g->drift * t + 9 * sqrt(t)) high = g->drift * t + 9 * sqrt(t);
     if (low < g->drift * t - 9 * sqrt(t)) low = g->drift * t - 9 * sqrt(t);
     if (low > high) low = high;
@@ -80,10 +89,9 @@ static void go_on(going_on *g, double z) {
     for (size_t i = 0; i < g->q->n; i++) {
         double density = 0;
         at[i] = (low + high) / 2 + (high - low) / 2 * g->q->x[i];
-        for (size_t j = 0; j < count; j++) {
-            double from = g->done ? g->at[j] + mean : mean, d = (at[i] - from) / sd;
-            density += (g->done ? g->mass[j] : 1) * exp(-0.5 * d * d);
-        }
+        for (size_t j = 0; j < count; j++) bell[j] = (at[i] - (g->done ? g->at[j] + mean : mean)) / sd;
+        (MR_WIDE_HERE ? bells_wide : bells_any)(bell, count);
+        for (size_t j = 0; j < count; j++) density += (g->done ? g->mass[j] : 1) * bell[j];
         mass[i] = density / (sd * sqrt(2 * M_PI)) * (high - low) / 2 * g->q->w[i];
     }
     memcpy(g->at, at, sizeof at);
@@ -138,15 +146,40 @@ static double power_of(const quadrature *q, const mr_group_design *d, double dri
     return power;
 }
 
-static void find_constant(const quadrature *q, mr_group_design *d, double alpha) {
-    double low = 0, high = 12;
-    for (int i = 0; i < 45; i++) {
-        shape(d, (low + high) / 2);
-        if (error_of(q, d) > alpha)
-            low = d->constant;
-        else
-            high = d->constant;
+typedef struct search {
+    const quadrature *q;
+    mr_group_design *d;
+    double wanted, mean;
+} search;
+
+/* Where f, which only falls or only rises, is 0, looked for from low < high on: false position, where an end that stays
+ * counts half (Dowell and Jarratt 1971, "A modified regula falsi method"). Ends with f at the answer. */
+static void find_zero(double (*f)(search *s, double x), search *s, double low, double high) {
+    double at_low = f(s, low), at_high = f(s, high);
+    for (int i = 0; i < 20 && (at_low < 0) == (at_high < 0); i++) {
+        double next = high + 2 * (high - low);
+        low = high;
+        at_low = at_high;
+        high = next;
+        at_high = f(s, high);
     }
+    for (int i = 0; i < 100 && fabs(high - low) > 1e-14; i++) {
+        double x = high - at_high * (high - low) / (at_high - at_low), at = f(s, x);
+        bool last = fabs(x - high) < 1e-14;
+        if ((at < 0) != (at_high < 0)) {
+            low = high;
+            at_low = at_high;
+        } else
+            at_low /= 2;
+        high = x;
+        at_high = at;
+        if (at == 0 || last) return;
+    }
+}
+
+static double error_left(search *s, double constant) {
+    shape(s->d, constant);
+    return error_of(s->q, s->d) - s->wanted;
 }
 
 static double spending(mr_bound_kind kind, double side, double t) {
@@ -174,20 +207,26 @@ static void spend(const quadrature *q, mr_group_design *d, double alpha) {
     }
 }
 
+/* Between the bound of a single look and Bonferroni's. */
+static void find_constant(const quadrature *q, mr_group_design *d, double alpha) {
+    double side = d->two_sided ? alpha / 2 : alpha, low = mr_normal_quantile(1 - side);
+    double high = mr_normal_quantile(1 - side / (double)d->looks);
+    find_zero(error_left, &(search){.q = q, .d = d, .wanted = alpha}, low - 1e-3, high + 1e-3);
+}
+
+static double power_left(search *s, double drift) {
+    s->d->drift = drift;
+    return power_of(s->q, s->d, drift, &s->mean) - s->wanted;
+}
+
 static void find_drift(const quadrature *q, mr_group_design *d, double alpha, double power) {
-    double fixed = mr_normal_quantile(1 - (d->two_sided ? alpha / 2 : alpha)) + mr_normal_quantile(power);
-    double low = 0, high = 3 * fmax(fixed, 1), mean, null;
-    for (int i = 0; i < 45; i++) {
-        d->drift = (low + high) / 2;
-        if (power_of(q, d, d->drift, &mean) < power)
-            low = d->drift;
-        else
-            high = d->drift;
-    }
+    double fixed = mr_normal_quantile(1 - (d->two_sided ? alpha / 2 : alpha)) + mr_normal_quantile(power), null;
+    search s = {.q = q, .d = d, .wanted = power};
+    find_zero(power_left, &s, fmax(fixed, 0), 1.2 * fmax(fixed, 1));
     power_of(q, d, 0, &null);
     d->inflation = d->drift / fixed * (d->drift / fixed);
     d->expected_null = d->inflation * null;
-    d->expected_drift = d->inflation * mean;
+    d->expected_drift = d->inflation * s.mean;
 }
 
 mr_group_design mr_group_design_of(mr_bound_kind kind, size_t looks, double alpha, double power,

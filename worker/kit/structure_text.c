@@ -23,8 +23,9 @@ bool mr_spans_phrase(mr_span text, size_t at, size_t end, const char *phrase) {
 }
 
 size_t mr_spans_any(mr_span text, size_t at, size_t end, const char *const *phrases) {
+    uint8_t first = at < end ? lower(text.data[at]) : 0; /* tells nearly all apart */
     for (; *phrases; phrases++)
-        if (mr_spans_phrase(text, at, end, *phrases)) return strlen(*phrases);
+        if ((uint8_t)**phrases == first && mr_spans_phrase(text, at, end, *phrases)) return strlen(*phrases);
     return 0;
 }
 
@@ -282,9 +283,7 @@ static size_t clause_end(mr_span t, size_t at, size_t end) {
 static void find_clause_examples(mr_spans *s, size_t start, size_t end) {
     for (size_t i = start; i < end; i++) {
         if (!is_letter(s->text.data[i]) || (i > start && is_word(s->text.data[i - 1]))) continue;
-        size_t n = 0;
-        for (const char *const *p = clause_examples; *p && !n; p++)
-            if (mr_spans_phrase(s->text, i, end, *p)) n = strlen(*p);
+        size_t n = mr_spans_any(s->text, i, end, clause_examples);
         if (!n) continue;
         size_t stop = clause_end(s->text, i + n, end);
         while (stop > i + n && is_space(s->text.data[stop - 1])) stop--;
