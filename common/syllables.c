@@ -109,8 +109,9 @@ static const rule apart[26][RULES_A_LETTER + 1] = {
 };
 
 static bool stands_at(const letters *l, const rule *r, size_t i) {
-    size_t n = strlen(r->text);
-    if (n > l->n - i || memcmp(l->w + i, r->text, n) != 0) return false;
+    size_t n = 0;
+    while (r->text[n] && r->text[n] == l->w[i + n]) n++;
+    if (r->text[n]) return false;
     if ((r->place == START && i != 0) || (r->place == END && i + n != l->n)) return false;
     return i == 0 || !strchr(r->not_after, l->w[i - 1]);
 }
@@ -156,6 +157,7 @@ static bool is_silent_inside(const letters *l) {
     for (size_t k = 0; k < sizeof tails / sizeof *tails; k++)
         if (ends(l, tails[k])) return can_be_silent(l, l->n - strlen(tails[k]));
     for (size_t k = 0; k < sizeof heads / sizeof *heads; k++) {
+        if (l->w[0] != heads[k][0]) continue;
         size_t n = strlen(heads[k]);
         if (l->n >= n + 3 && !memcmp(l->w, heads[k], n) && !is_vowel(l, n)) return true;
     }
@@ -173,7 +175,7 @@ static int exception(const letters *l) {
         {"quite", 1},   {"something", 2}, {"create", 2},  {"created", 3},  {"creates", 2}, {"simile", 3},
     };
     for (size_t k = 0; k < sizeof list / sizeof *list; k++)
-        if (!strcmp(l->w, list[k].word)) return list[k].syllables;
+        if (l->w[0] == list[k].word[0] && !strcmp(l->w, list[k].word)) return list[k].syllables;
     return 0;
 }
 
