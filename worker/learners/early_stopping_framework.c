@@ -512,7 +512,7 @@ const mr_component mr_component_early_stopping_framework = {
     .kind = MR_LEARNER,
     .shape = MR_MERGE,
     .tier = 2,
-    .version = 1,
+    .version = 2,
     .columns = 0,
     .columns_wanted =
         MR_COL_ITEM | MR_COL_OUTCOME | MR_COL_SUCCESS | MR_COL_SCORE | MR_COL_TREATMENT | MR_COL_TIME,

@@ -581,7 +581,7 @@ const mr_component mr_component_ab_testing_service = {
     .kind = MR_VALIDATOR,
     .shape = MR_MERGE,
     .tier = 4,
-    .version = 1,
+    .version = 2,
     .columns = 0,
     .columns_wanted =
         MR_COL_FEATURES | MR_COL_TREATMENT | MR_COL_LABEL | MR_COL_OUTCOME | MR_COL_SUCCESS | MR_COL_SCORE,
