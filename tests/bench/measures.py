@@ -87,12 +87,30 @@ FIGURES = {name: Figure(*row) for name, row in {
     "idle_us": ("us", "processor time of the broker in a second for 1,000 idle workers", (), False),
     "idle_rss": ("MiB", "  memory that they add", (), False),
     "submit": ("/s", "submit of tasks with 3,968-byte bodies", ("queue_put",), True),
-    "submit_us": ("us", "  processor time a task: broker, workers, PostgreSQL", (), False),
+    "submit_client_us": ("us", "  processor time a task: the client, which makes the bodies", (), False),
+    "submit_broker_us": ("us", "  broker", (), False),
+    "submit_postgres_us": ("us", "  PostgreSQL", (), False),
+    "submit_us": ("us", "  broker, workers, PostgreSQL", (), False),
     "submit_drain": ("/s", "drain of submitted tasks, means committed", ("queue_500", "zmq_same"), True),
     "submit_drain_us": ("us", "  processor time a task", ("queue_500_us",), False),
     "single_p50": ("ms", "one at a time, submit to committed result: p50", (), False),
     "single_p99": ("ms", "  p99", (), False),
 }.items()}
+
+
+class Children:
+    """Processor time, in microseconds, of the processes that ended between enter and exit and were waited for."""
+
+    def now(self):
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return (used.ru_utime + used.ru_stime) * 1e6
+
+    def __enter__(self):
+        self.us = -self.now()
+        return self
+
+    def __exit__(self, *_):
+        self.us += self.now()
 
 
 # ---- limits ----
@@ -275,9 +293,11 @@ def tasks(b):
     """Tasks with bodies: submitted while the stream is paused, then drained."""
     run, count = open_stream(b), b.size.tasks
     b.cluster.call("pause", "run", run)
-    with Use(b.cluster) as use:
+    with Use(b.cluster) as use, Children() as client:
         rate = b.cluster.tool("submit", b.cluster.env["MILLRACE_BROKER"], run, count)["rate"]
-    out = {"submit": rate, "submit_us": use.each(count)["total_us"]}
+    each = use.each(count)
+    out = {"submit": rate, "submit_client_us": client.us / count, "submit_broker_us": each["broker_us"],
+           "submit_postgres_us": each["postgres_us"], "submit_us": each["total_us"]}
     b.cluster.call("stream", "close", run)
     start = float(b.sql.one("select extract(epoch from clock_timestamp())"))
     before = b.cluster.status()["totals"]
@@ -365,13 +385,11 @@ def check_ingest(b, told):
 def ingest(b):
     """Ingest of sampled prompts, and COPY of the columns that it stored."""
     b.sample(b.size.ingest, 100 + b.round)
-    with Use(b.cluster) as use:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with Use(b.cluster) as use, Children() as process:
         told = b.cluster.call("ingest", b.sample_file, "--json")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
     check_ingest(b, told)
     each = use.each(b.size.ingest)
-    client = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e6 / b.size.ingest
+    client = process.us / b.size.ingest
     return {"ingest": told["rows_per_s"], "ingest_client_us": client, "ingest_broker_us": each["broker_us"],
             "ingest_postgres_us": each["postgres_us"],
             "ingest_us": client + each["broker_us"] + each["postgres_us"]} | copy_limits(b, told["ingest"], told["stored"])
