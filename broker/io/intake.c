@@ -50,6 +50,7 @@ typedef struct intake {
     mr_desk store;
     mr_arena *arena; /* of one call */
     mr_pg_params params;
+    mr_seen seen;
 } intake;
 
 /* ---- statements ---- */
@@ -327,7 +328,8 @@ static mr_status store(mr_pg *pg, intake *in, mr_intake_job *job, bool careful, 
     mr_pg_outcome committed;
     mr_arena_reset(in->arena);
     MR_TRY(mr_pg_begin(pg, err));
-    mr_status s = mr_intake_store(pg, &k->to, &k->rows, &k->copy, job->client, careful, &in->params, in->arena, &outcome, err);
+    mr_status s = mr_intake_store(pg, &k->to, &k->rows, &k->copy, job->client, careful, &in->seen, &in->params, in->arena,
+                                  &outcome, err);
     if (s == MR_OK && k->rows.rejects) s = put_rejects(pg, in, job, &k->rows, err);
     if (s == MR_OK) s = mr_pg_commit(pg, &committed, err);
     if (s != MR_OK) mr_pg_rollback(pg);
@@ -336,7 +338,12 @@ static mr_status store(mr_pg *pg, intake *in, mr_intake_job *job, bool careful, 
 }
 
 static mr_status take_rows(mr_pg *pg, intake *in, mr_intake_job *job, mr_error *err) {
+    bool guessed = mr_seen_trusted(&in->seen);
     mr_status s = store(pg, in, job, false, err);
+    if (s == MR_E_EXISTS && guessed) {
+        mr_seen_was_wrong(&in->seen);
+        s = store(pg, in, job, false, err);
+    }
     return s == MR_E_EXISTS ? store(pg, in, job, true, err) : s; /* another broker stores the same rows */
 }
 
@@ -489,6 +496,7 @@ static void free_intake(intake *in) {
     mr_arena_free(&in->arena);
     mr_pg_params_free(&in->params);
     mr_pg_params_free(&in->row);
+    mr_seen_free(&in->seen);
     sem_destroy(&in->free);
     mr_free(NULL, in, 1, sizeof *in);
 }

@@ -219,18 +219,38 @@ typedef struct newcomers {
     mr_span *ask; /* hashes to look up */
     int64_t *id;  /* of the row that is there, 0: none */
     bool *fresh;  /* it is to be stored */
+    bool *seen;   /* it was stored or found before */
 } newcomers;
 
-static mr_status pick_new(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, newcomers *w, int64_t *count, mr_error *err) {
+static mr_status pick_new(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, const mr_seen *seen, newcomers *w,
+                          int64_t *count, mr_error *err) {
+    bool trusted = mr_seen_trusted(seen);
     size_t n = 0;
-    for (uint32_t i = 0; i < r->count; i++)
-        if (r->first[i] == i) w->ask[n++] = r->hash[i];
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (r->first[i] != i) continue;
+        w->seen[i] = mr_seen_has(seen, r->hash[i]);
+        if (w->seen[i] || !trusted) w->ask[n++] = r->hash[i];
+    }
     MR_TRY(read_ids(pg, r, w->ask, n, p, w->id, err));
     for (uint32_t i = 0; i < r->count; i++) {
         w->fresh[i] = r->first[i] == i && !w->id[i];
         *count += w->fresh[i];
     }
     return MR_OK;
+}
+
+/* After all rows are in place, though perhaps not committed: what it remembers is a guess. */
+static void learn(const mr_intake_rows *r, const newcomers *w, mr_seen *seen) {
+    uint64_t unknown = 0;
+    bool surprise = false;
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (r->first[i] != i || w->seen[i]) continue;
+        surprise |= !w->fresh[i];
+        unknown++;
+        mr_seen_add(seen, r->hash[i]);
+    }
+    if (surprise) mr_seen_was_wrong(seen);
+    else mr_seen_was_right(seen, unknown);
 }
 
 /* A row that came twice in this call is there under the id that its first one has just got. */
@@ -248,18 +268,19 @@ static mr_status tell_duplicates(mr_pg *pg, const mr_intake_rows *r, mr_pg_param
     return MR_OK;
 }
 
-static mr_status store_new(mr_pg *pg, const mr_intake_target *to, const mr_intake_rows *r, mr_buf *copy, mr_pg_params *p,
-                           mr_arena *arena, mr_intake_outcome *out, mr_error *err) {
+static mr_status store_new(mr_pg *pg, const mr_intake_target *to, const mr_intake_rows *r, mr_buf *copy, mr_seen *seen,
+                           mr_pg_params *p, mr_arena *arena, mr_intake_outcome *out, mr_error *err) {
     int64_t now_us = 0, *sessions = NULL;
     size_t n = (size_t)r->count + 1;
     newcomers w = {mr_arena_alloc(arena, n, sizeof *w.ask), mr_arena_alloc(arena, n, sizeof *w.id),
-                   mr_arena_alloc(arena, n, sizeof *w.fresh)};
-    if (!w.ask || !w.id || !w.fresh) return mr_fail(err, MR_E_MEMORY, "no memory for the rows of this call");
+                   mr_arena_alloc(arena, n, sizeof *w.fresh), mr_arena_alloc(arena, n, sizeof *w.seen)};
+    if (!w.ask || !w.id || !w.fresh || !w.seen) return mr_fail(err, MR_E_MEMORY, "no memory for the rows of this call");
     MR_TRY(open_rows(pg, to->ingest, p, &now_us, err));
     MR_TRY(session_ids(pg, r, p, arena, &sessions, err));
-    MR_TRY(pick_new(pg, r, p, &w, &out->stored, err));
+    MR_TRY(pick_new(pg, r, p, seen, &w, &out->stored, err));
     complete(r, now_us, sessions, copy);
     if (out->stored) MR_TRY(copy_new(pg, r, copy, w.fresh, err));
+    learn(r, &w, seen);
     return tell_duplicates(pg, r, p, &w, out, err);
 }
 
@@ -332,12 +353,12 @@ static mr_status insert_table(mr_pg *pg, const mr_intake_target *to, const mr_in
 }
 
 mr_status mr_intake_store(mr_pg *pg, const mr_intake_target *to, const mr_intake_rows *rows, mr_buf *copy,
-                          const char *client, bool careful, mr_pg_params *params, mr_arena *arena, mr_intake_outcome *out,
-                          mr_error *err) {
+                          const char *client, bool careful, mr_seen *seen, mr_pg_params *params, mr_arena *arena,
+                          mr_intake_outcome *out, mr_error *err) {
     if (!allocate_outcome(out, rows->count, arena)) return mr_fail(err, MR_E_MEMORY, "no memory for the rows of this call");
     if (to->is_table) return insert_table(pg, to, rows, params, out, err);
     if (careful || to->revises) return insert_carefully(pg, to, rows, client, params, arena, out, err);
-    return store_new(pg, to, rows, copy, params, arena, out, err);
+    return store_new(pg, to, rows, copy, seen, params, arena, out, err);
 }
 
 mr_status mr_intake_store_rejects(mr_pg *pg, int64_t ingest, size_t n, const mr_span *file, const int64_t *line,

@@ -1,5 +1,6 @@
 #include "broker/io/intake.h"
 #include "broker/io/intake_rows.h"
+#include "broker/io/intake_seen.h"
 #include "common/pack.h"
 #include "tests/unit/io_rig.h"
 
@@ -185,6 +186,47 @@ static void what_another_stores_at_the_same_time_is_a_duplicate(void **state) {
     mr_intake_job_free(job);
     mr_buf_free(&args);
     mr_pg_free(&other);
+    stop_intake(&in);
+}
+
+static void send_numbered(intake_of *in, long long ingest, int from, int n) {
+    char text[32];
+    mr_pack_array(&in->rows, (uint32_t)n);
+    for (int i = from; i < from + n; i++) {
+        snprintf(text, sizeof text, "p %d", i);
+        mr_prompt p = prompt_of(text);
+        mr_prompt_pack(&in->rows, &p, (uint64_t)(i - from) + 1);
+    }
+    if (send_rows(in, ingest) != MR_OK) fail_msg("%s", in->said);
+}
+
+/* After so many new rows it stops asking for each: what it did not store itself, nor sees for the first time, is known all the
+ * same, and so is what it stored. */
+static void what_is_not_asked_for_is_still_stored_once(void **state) {
+    enum { N = MR_SEEN_TRUST };
+    intake_of in;
+    mr_error err = {0};
+    start_intake(&in, state);
+    long long id = begin(&in, "");
+    send_numbered(&in, id, 0, 2);
+    rig_sql(in.r, "create table millrace.kept as select * from millrace.training_prompts where prompt = 'p 0'");
+    rig_sql(in.r, "delete from millrace.training_prompts where prompt = 'p 0'");
+    mr_desk_stop(&in.desk); /* the next one has seen nothing yet */
+    rig_desk(in.r, &in.desk);
+    assert_int_equal(mr_intake_start(&in.desk, 100, &err), MR_OK);
+    send_numbered(&in, id, 10, N);
+    said(&in, "\"duplicate\":0");
+    send_numbered(&in, id, N, 20);
+    said(&in, "{\"stored\":10,\"updated\":0,\"duplicate\":10,");
+    rig_sql(in.r, "insert into millrace.training_prompts overriding system value select * from millrace.kept");
+    rig_sql(in.r, "drop table millrace.kept");
+    long long zero = rig_number(in.r, "select id from millrace.training_prompts where prompt = 'p 0'");
+    char words[96];
+    send_numbered(&in, id, 0, 3);
+    snprintf(words, sizeof words, "{\"stored\":1,\"updated\":0,\"duplicate\":2,\"duplicates\":[[1,%lld],[2,", zero);
+    said(&in, words);
+    assert_true(rig_true(in.r, "select count(*) = %d and count(distinct content_hash) = count(*) from millrace.training_prompts",
+                         N + 10 + 3));
     stop_intake(&in);
 }
 
@@ -559,6 +601,7 @@ int main(void) {
         cmocka_unit_test(rows_are_stored_with_every_field),
         cmocka_unit_test(duplicates_are_told_with_their_line_and_the_row_that_is_there),
         cmocka_unit_test(what_another_stores_at_the_same_time_is_a_duplicate),
+        cmocka_unit_test(what_is_not_asked_for_is_still_stored_once),
         cmocka_unit_test(sessions_are_made_once_and_found_again),
         cmocka_unit_test(an_updating_ingest_makes_revisions_of_what_changed),
         cmocka_unit_test(a_deleted_prompt_stays_deleted),
