@@ -47,7 +47,8 @@ static const query queries[] = {
     {.command = MR_CMD_DATASETS,
      .statement = {"q_datasets",
                    "select d.id, d.name, d.kind, case when d.kind = 'prompts'"
-                   " then (select count(*) from millrace.training_prompts where active)"
+                   " then (select count(*) from millrace.training_prompts)"
+                   " - (select count(*) from millrace.training_prompts where not active)"
                    " else (select count(*) from millrace.table_row t where t.dataset_id = d.id) end,"
                    " (select count(*) from millrace.dataset_version v where v.dataset_id = d.id), d.created_at"
                    " from millrace.dataset d order by d.id",
