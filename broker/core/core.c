@@ -107,6 +107,7 @@ static mr_status take(mr_core *core, mr_worker *w, const mr_event *event, mr_err
     case MR_EV_RUN_OPENED: return mr_run_opened(core, event->as.run, err);
     case MR_EV_RUN_GROWN: return mr_run_grown(core, event->as.grown.run, event->as.grown.tasks, err);
     case MR_EV_RUN_CLOSED: return mr_run_closed(core, event->as.run, err);
+    case MR_EV_REPLAY: return mr_run_replay(core, &event->as.replay.key, event->as.replay.attempt, err);
     case MR_EV_RUN_CANCEL: return mr_run_cancel(core, event->as.run, err);
     case MR_EV_RUN_LEAVE: return mr_run_leave(core, event->as.run, false, err);
     case MR_EV_RUN_LOST: return mr_run_leave(core, event->as.run, true, err);

@@ -124,6 +124,7 @@ typedef enum mr_event_type {
     MR_EV_RUN_OPENED,    /* all MR_EV_DONE_BEFORE and DEAD_BEFORE of the run are told: begin */
     MR_EV_RUN_GROWN,     /* a stream has more tasks: numbered on from those before */
     MR_EV_RUN_CLOSED,    /* no more tasks will come to a stream: committed */
+    MR_EV_REPLAY,        /* that a batch which was given up is to be tried again is committed; its run goes on */
     MR_EV_RUN_CANCEL,    /* the cancellation is committed; instead of RUN_OPENED for one found so at start */
     MR_EV_RUN_LEAVE,     /* another broker is to go on with it: nothing new is handed out, what is out may still come */
     MR_EV_RUN_LOST,      /* another broker has it: what is out is called back at once */
@@ -167,9 +168,14 @@ typedef struct mr_event {
         mr_work_key key; /* DONE_BEFORE, DONE_ELSEWHERE */
         struct {
             mr_work_key key;
+            uint64_t attempt; /* that failed last */
             mr_status status;
             const char *text;
         } dead; /* DEAD_BEFORE: why; borrowed */
+        struct {
+            mr_work_key key;
+            uint64_t attempt; /* of the dead letter: one that came since is another, and stays */
+        } replay;
         const mr_rule *rule;
         bool shared; /* LIMITS_SHARED */
         mr_allowance allowance;

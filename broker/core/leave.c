@@ -59,7 +59,8 @@ mr_status mr_run_done_elsewhere(mr_core *core, const mr_work_key *key, mr_error 
     mr_work *w = mr_work_find(core, step, key->level, key->index);
     bool todo = mr_bits_has(&step->level[key->level].todo, key->index);
     if (!run->opened || run->left || step->state != MR_RUN_RUNNING || (!w && !todo)) return MR_OK;
-    if (w && w->list == MR_W_COMMITTING) return MR_OK; /* its verdict will be that it is stale */
+    /* Its verdict will be that it is stale; one that was given up here was replayed, and will be told as that. */
+    if (w && (w->list == MR_W_COMMITTING || w->list == MR_W_DEAD)) return MR_OK;
     if (w) mr_work_drop(core, w);
     mr_watch_moved(core);
     mr_step_done(core, step, key->level, key->index);

@@ -82,16 +82,17 @@ void mr_result(mr_core *core, const mr_event *event) {
     mr_work *w = mr_work_find(core, step, key->level, key->index);
     bool todo = mr_bits_has(&step->level[key->level].todo, key->index);
     bool done = mr_bits_has(&step->level[key->level].done, key->index);
+    bool dead = w && w->list == MR_W_DEAD;
     bool left_alone = run->leaving && !done && !(w && w->list == MR_W_SENT); /* the next broker takes it */
     if (left_alone || (w && w->list == MR_W_COMMITTING))
         answer(core, event, MR_RETRY);
-    else if (step->state != MR_RUN_RUNNING || done || (key->level == 0 && of_another_task(core, step, event)))
+    else if (step->state != MR_RUN_RUNNING || done || dead || (key->level == 0 && of_another_task(core, step, event)))
         answer(core, event, MR_STALE);
     else if (event->as.result.status != MR_OK)
         failed(core, event, worker, w);
     else if ((w || todo) && !step->waiting)
         commit(core, event, step, w);
-    else /* given up, or a merge whose children are not all there, which nobody was asked for */
+    else /* it waits for another step, or is a merge whose children are not all there, which nobody was asked for */
         answer(core, event, mr_step_mergeable(step, key->level, key->index) ? MR_STALE : MR_REFUSED);
 }
 

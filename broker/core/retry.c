@@ -23,7 +23,8 @@ static bool is_crash(mr_status status) {
     return status == MR_E_CRASHED || status == MR_E_DEADLINE || status == MR_E_MEMORY;
 }
 
-static void record(mr_core *core, const mr_work *w, mr_status status, const char *text, bool dead) {
+/* Gives the attempt's number. */
+static uint64_t record(mr_core *core, const mr_work *w, mr_status status, const char *text, bool dead) {
     mr_action *a = mr_act(core, MR_ACT_RECORD_FAILURE);
     a->peer = w->worker ? w->worker->peer : 0;
     a->key = mr_work_key_of(w);
@@ -33,6 +34,7 @@ static void record(mr_core *core, const mr_work *w, mr_status status, const char
     a->dead = dead;
     mr_sentence(a->text, sizeof a->text, text && *text ? text : mr_status_of((int)status)->text);
     core->total.failed++;
+    return a->attempt;
 }
 
 /* What the status table does not call retryable comes out the same each time: that ends the batch at once. */
@@ -48,16 +50,13 @@ void mr_work_failed(mr_core *core, mr_work *w, mr_status status, const char *tex
         w->errors++;
     mr_watch_moved(core);
     bool dead = used_up(core, w, status);
-    record(core, w, status, text, dead);
+    uint64_t attempt = record(core, w, status, text, dead);
     if (!dead) {
         wait_for(core, w, backoff_ms(core, w->errors + w->crashes, core->config.retry_max_ms));
         return;
     }
-    mr_step *step = w->step;
-    uint32_t level = w->level;
     mr_work_unload(core, w);
-    mr_work_move(core, w, MR_W_FREE, true);
-    mr_step_dead(core, step, level, status, text);
+    mr_step_dead(core, w, attempt, status, text);
 }
 
 /* ---- loads ---- */

@@ -153,11 +153,7 @@ void mr_step_redo(mr_step *step, const mr_work_key *parent, uint32_t children) {
             mr_bits_add(&step->level[below].todo, first + i);
 }
 
-static uint32_t dead_of(const mr_step *step) {
-    uint32_t dead = 0;
-    for (uint32_t k = 0; k < step->plan.levels; k++) dead += step->level[k].dead;
-    return dead;
-}
+static uint32_t dead_of(const mr_step *step) { return step->list[MR_W_DEAD].count; }
 
 static uint64_t count_of(const mr_step *step) {
     uint64_t count = 0;
@@ -183,8 +179,9 @@ static void describe(const mr_step *step, char *out, size_t size) {
         if (*step->reason) snprintf(out, size, "%s was not run: %s", step->plan.component, step->reason);
         return;
     }
-    snprintf(out, size, "%u of %llu batches of %s failed; the first: %s", dead,
-             (unsigned long long)count_of(step), step->plan.component, step->reason);
+    int used = snprintf(out, size, "%u of %llu batches of %s failed", dead, (unsigned long long)count_of(step),
+                        step->plan.component);
+    if (*step->reason) snprintf(out + used, size - (size_t)used, "; the first: %s", step->reason);
 }
 
 static void let_next_begin(mr_core *core, mr_run *run);
@@ -211,14 +208,15 @@ static bool all_levels_done(const mr_step *step) {
     return true;
 }
 
+bool mr_step_needs_all(const mr_step *step) { return step->plan.shape != MR_STEP_MAP; }
+
 /* A map step ends when each batch is done or dead; with merges, all of them or one dead batch decides. */
 static void check_step_end(mr_core *core, mr_step *step) {
     if (step->state != MR_RUN_RUNNING || step->waiting || !step->run->opened || step->run->open) return;
     uint32_t dead = dead_of(step);
     if (all_levels_done(step))
         end_step(core, step, MR_RUN_SUCCEEDED);
-    else if (step->plan.shape == MR_STEP_MAP ? step->level[0].done.count + dead == step->plan.counts[0]
-                                             : dead > 0)
+    else if (mr_step_needs_all(step) ? dead > 0 : step->level[0].done.count + dead == step->plan.counts[0])
         end_step(core, step, MR_RUN_FAILED);
 }
 
@@ -234,7 +232,7 @@ static const mr_step *missing(const mr_step *step) {
     return found;
 }
 
-static void begin_step(mr_core *core, mr_step *step) {
+void mr_step_begin(mr_core *core, mr_step *step) {
     step->waiting = false;
     mr_share_open(core, step);
     core->live[core->lives++] = step;
@@ -245,6 +243,7 @@ static void cannot_begin(mr_core *core, mr_step *step, const mr_step *needed) {
     char text[sizeof step->reason + 32];
     snprintf(text, sizeof text, "it needs %s (step %u), which failed", needed->plan.component, needed->number);
     step->why = needed->why;
+    step->not_begun = true;
     mr_sentence(step->reason, sizeof step->reason, text);
     end_step(core, step, MR_RUN_FAILED);
 }
@@ -257,7 +256,7 @@ static void let_next_begin(mr_core *core, mr_run *run) {
         mr_step *step = &run->step[i];
         if (!step->waiting) continue;
         const mr_step *needed = missing(step);
-        if (!needed) begin_step(core, step);
+        if (!needed) mr_step_begin(core, step);
         else if (needed->state != MR_RUN_RUNNING) cannot_begin(core, step, needed);
     }
 }
@@ -268,16 +267,20 @@ void mr_step_done(mr_core *core, mr_step *step, uint32_t level, uint32_t index) 
     mr_run_settle(core, step->run);
 }
 
-static void mark_dead(mr_step *step, uint32_t level, mr_status why, const char *text) {
-    if (dead_of(step) == 0) {
+static void mark_dead(mr_core *core, mr_work *w, uint64_t attempt, mr_status why, const char *text) {
+    mr_step *step = w->step;
+    if (!*step->reason) {
         step->why = why;
+        step->first_dead = attempt;
         mr_sentence(step->reason, sizeof step->reason, text && *text ? text : mr_status_of((int)why)->text);
     }
-    step->level[level].dead++;
+    mr_work_move(core, w, MR_W_DEAD, false);
+    w->attempt = attempt;
 }
 
-void mr_step_dead(mr_core *core, mr_step *step, uint32_t level, mr_status why, const char *text) {
-    mark_dead(step, level, why, text);
+void mr_step_dead(mr_core *core, mr_work *w, uint64_t attempt, mr_status why, const char *text) {
+    mr_step *step = w->step;
+    mark_dead(core, w, attempt, why, text);
     check_step_end(core, step);
     mr_run_settle(core, step->run);
 }
@@ -353,8 +356,9 @@ mr_status mr_run_dead_before(mr_core *core, const mr_event *event, mr_error *err
     const mr_work_key *key = &event->as.dead.key;
     mr_step *step;
     MR_TRY(step_before(core, key, &step, err));
-    if (mr_bits_remove(&step->level[key->level].todo, key->index))
-        mark_dead(step, key->level, event->as.dead.status, event->as.dead.text);
+    if (!mr_bits_remove(&step->level[key->level].todo, key->index)) return MR_OK;
+    mark_dead(core, mr_work_new(core, step, key->level, key->index, MR_W_PENDING), event->as.dead.attempt,
+              event->as.dead.status, event->as.dead.text);
     return MR_OK;
 }
 
@@ -427,5 +431,7 @@ void mr_core_run_forget(mr_core *core, uint64_t id) {
         core->runs--;
     }
     mr_map_remove(&core->by_run, id);
+    for (uint32_t k = 0; k < run->steps; k++)
+        for (mr_work *w; (w = mr_work_first(&run->step[k].list[MR_W_DEAD]));) mr_work_move(core, w, MR_W_FREE, true);
     mr_run_free(core, run);
 }

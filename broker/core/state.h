@@ -30,6 +30,7 @@ typedef enum mr_work_list {
     MR_W_READY,   /* step.list: holds its input, waits for credit */
     MR_W_SENT,    /* step.list in the order of sending, and worker.sent: an attempt is out; holds its input */
     MR_W_COMMITTING, /* step.list: a result of it is with the ledger */
+    MR_W_DEAD,       /* step.list: given up; stays until it is replayed or its run is forgotten */
     MR_W_ABANDONED,  /* core.abandoned: not wanted any more, waits only for the answer to its load */
     MR_W_LISTS
 } mr_work_list;
@@ -46,7 +47,7 @@ typedef struct mr_work {
     mr_step *step;      /* NULL when free or abandoned */
     uint32_t id, level, index;
     mr_work_list list;
-    uint64_t attempt;   /* SENT: the live one; COMMITTING: the one whose result it is; else 0 */
+    uint64_t attempt;   /* SENT: the live one; COMMITTING: the one whose result it is; DEAD: the last; else 0 */
     mr_worker *worker;  /* SENT */
     uint64_t blob;      /* READY, SENT */
     uint64_t at_ms;     /* WAITING: until when; SENT: since when */
@@ -88,8 +89,7 @@ struct mr_limit {
 
 typedef struct mr_level {
     mr_bits done; /* a result is committed */
-    mr_bits todo; /* can be begun, and nobody has: not done, not in hand, and all children done */
-    uint32_t dead;
+    mr_bits todo; /* can be begun, and nobody has: not done, dead or in hand, and all children done */
 } mr_level;
 
 struct mr_step {
@@ -101,13 +101,15 @@ struct mr_step {
     mr_limit *limit[MR_RULES]; /* the rules that it is under; NULL: none */
     mr_run_state state;
     bool waiting;            /* for the steps that it needs: not yet among core.live */
+    bool not_begun;          /* it failed because a step that it needs did */
     mr_level level[MR_LEVELS_MAX];
     uint32_t first_new; /* batches from here on came since the step was planned here, and so did their attempts */
     uint64_t since;     /* the first attempt since then */
     mr_list list[MR_W_LISTS];
     uint64_t pass;           /* as a child of its share */
-    mr_status why;           /* of the first dead batch */
-    char reason[160];
+    mr_status why;           /* of the first dead batch, */
+    char reason[160];        /* empty when that was replayed and others were not */
+    uint64_t first_dead;     /* its last attempt */
 };
 
 struct mr_run {
@@ -239,11 +241,18 @@ bool mr_step_mergeable(const mr_step *step, uint32_t level, uint32_t index);
 void mr_step_done(mr_core *core, mr_step *step, uint32_t level, uint32_t index);
 /* Those children of a merge (the first in bit 0) are not done any more, and it waits for them again. */
 void mr_step_redo(mr_step *step, const mr_work_key *parent, uint32_t children);
-/* Books a batch that is given up; may end the step. */
-void mr_step_dead(mr_core *core, mr_step *step, uint32_t level, mr_status why, const char *text);
+/* Books a batch that is given up, whose last attempt this was; may end the step. */
+void mr_step_dead(mr_core *core, mr_work *w, uint64_t attempt, mr_status why, const char *text);
+/* Begins a step, which is running and not yet among core.live. */
+void mr_step_begin(mr_core *core, mr_step *step);
+/* Does a dead batch end the step, so that the others are not wanted any more? */
+bool mr_step_needs_all(const mr_step *step);
 /* Gives out RUN_FINISHED when all steps have ended and nothing is with the ledger. */
 void mr_run_settle(mr_core *core, mr_run *run);
 void mr_run_free(mr_core *core, mr_run *run);
+
+/* ---- replay.c ---- */
+mr_status mr_run_replay(mr_core *core, const mr_work_key *key, uint64_t attempt, mr_error *err) MR_MUST_CHECK;
 
 /* ---- leave.c ---- */
 mr_status mr_run_leave(mr_core *core, uint64_t id, bool lost, mr_error *err) MR_MUST_CHECK;

@@ -39,12 +39,14 @@ bool mr_core_run_find(const mr_core *core, uint64_t run, mr_run_view *out) {
     return view_run(mr_run_by_id(core, run), out);
 }
 
-static void count_in_hand(const mr_step *step, mr_step_view *out) {
+static void count_works(const mr_step *step, mr_step_view *out) {
     static const mr_work_list lists[] = {MR_W_LOADING, MR_W_READY, MR_W_SENT, MR_W_COMMITTING};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         const mr_list *l = &step->list[lists[i]];
         for (const mr_work *w = mr_work_first(l); w; w = mr_work_next(l, w)) out->level[w->level].in_hand++;
     }
+    const mr_list *dead = &step->list[MR_W_DEAD];
+    for (const mr_work *w = mr_work_first(dead); w; w = mr_work_next(dead, w)) out->level[w->level].dead++;
 }
 
 bool mr_core_step_at(const mr_core *core, uint64_t run_id, uint32_t number, mr_step_view *out) {
@@ -53,9 +55,8 @@ bool mr_core_step_at(const mr_core *core, uint64_t run_id, uint32_t number, mr_s
     const mr_step *step = &run->step[number];
     *out = (mr_step_view){.plan = &step->plan, .state = step->state, .waiting = step->waiting};
     for (uint32_t k = 0; k < step->plan.levels; k++)
-        out->level[k] =
-            (mr_level_view){step->plan.counts[k], step->level[k].done.count, step->level[k].dead, 0};
-    count_in_hand(step, out);
+        out->level[k] = (mr_level_view){.count = step->plan.counts[k], .done = step->level[k].done.count};
+    count_works(step, out);
     return true;
 }
 

@@ -1,9 +1,11 @@
 /* When memory ends: an event that gets none changes nothing, and can be given again. */
+#include "common/rng.h"
 #include "tests/simulation/rig.h"
 
 typedef struct bench {
     rig *r;
     uint64_t refused; /* events that failed for want of memory, and were given again */
+    bool replays;     /* what is given up is replayed at once */
     bool starve;      /* let the allocations of each event fail, from the first to the last */
     bool finished;
 } bench;
@@ -48,10 +50,12 @@ static void answer(bench *b, const mr_action *a) {
     if (a->type == MR_ACT_LOAD)
         e = (mr_event){.type = MR_EV_LOADED, .as.loaded = {.work = a->work, .blob = 1}};
     if (a->type == MR_ACT_SEND_WORK)
-        e = rig_result(a->peer, a->key, a->attempt, a->attempt % 7 == 0 ? MR_E_CRASHED : MR_OK);
+        e = rig_result(a->peer, a->key, a->attempt, mr_mix64(a->attempt) % 7 == 0 ? MR_E_CRASHED : MR_OK);
     if (a->type == MR_ACT_COMMIT) e = rig_verdict(a, a->attempt % 5 == 0 ? MR_RETRY : MR_COMMITTED);
     if (a->type == MR_ACT_ACK) e = (mr_event){.type = MR_EV_CREDIT, .peer = a->peer, .as.credit = 1};
-    if (a->type == MR_ACT_RUN_FINISHED) b->finished = a->state == MR_RUN_SUCCEEDED;
+    if (a->type == MR_ACT_RECORD_FAILURE && b->replays)
+        e = (mr_event){.type = MR_EV_REPLAY, .as.replay = {.key = a->key, .attempt = a->attempt}};
+    if (a->type == MR_ACT_STEP_FINISHED) b->finished = a->state == MR_RUN_SUCCEEDED;
     if (e.type != MR_EV_WORKER_JOINED) give(b, &e);
 }
 
@@ -68,16 +72,17 @@ static void settle(bench *b) {
     assert_true(b->finished);
 }
 
-static uint64_t drain_one(bool starve) {
-    bench b = {.r = calloc(1, sizeof(rig)), .starve = starve};
+/* The second step is one that nobody offers: so the run goes on when its first has failed. */
+static uint64_t drain_one(bool starve, bool replays) {
+    bench b = {.r = calloc(1, sizeof(rig)), .starve = starve, .replays = replays};
     mr_core_config config = rig_config();
-    config.max_crashes = 50;
+    config.max_crashes = replays ? 1 : 50;
     rig_open(b.r, &config);
     mr_offer offer = {.name = "a", .version = 1};
     give(&b, &(mr_event){.type = MR_EV_WORKER_JOINED, .peer = 1,
                          .as.joined = {.name = "w", .slots = 4, .offers = 1, .offer = &offer}});
-    mr_step_plan s = rig_step("a", MR_STEP_MERGE, 300 * 32, 32);
-    mr_run_plan plan = {.run = 1, .rows = 300 * 32, .steps = 1, .step = &s};
+    mr_step_plan s[] = {rig_step("a", MR_STEP_MERGE, 300 * 32, 32), rig_step("nobody's", MR_STEP_MAP, 300 * 32, 9600)};
+    mr_run_plan plan = {.run = 1, .rows = 300 * 32, .steps = 2, .step = s};
     give(&b, &(mr_event){.type = MR_EV_RUN_PLANNED, .as.plan = &plan});
     give(&b, &(mr_event){.type = MR_EV_DONE_BEFORE, .as.key = {1, 0, 0, 3}});
     give(&b, &(mr_event){.type = MR_EV_RUN_OPENED, .as.run = 1});
@@ -91,8 +96,14 @@ static uint64_t drain_one(bool starve) {
 
 static void an_event_without_memory_changes_nothing(void **state) {
     (void)state;
-    assert_int_equal(drain_one(false), 0);
-    assert_true(drain_one(true) > 10);
+    assert_int_equal(drain_one(false, false), 0);
+    assert_true(drain_one(true, false) > 10);
+}
+
+static void a_replay_without_memory_changes_nothing(void **state) {
+    (void)state;
+    assert_int_equal(drain_one(false, true), 0);
+    assert_true(drain_one(true, true) > 10);
 }
 
 static void a_core_without_memory_is_not_made(void **state) {
@@ -109,6 +120,7 @@ static void a_core_without_memory_is_not_made(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_without_memory_changes_nothing),
+        cmocka_unit_test(a_replay_without_memory_changes_nothing),
         cmocka_unit_test(a_core_without_memory_is_not_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
