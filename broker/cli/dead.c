@@ -68,9 +68,9 @@ const mr_cli_command mr_cli_dead = {
     .operands = "[list | show ID | replay [ID] | discard [ID]]",
     .detail = "A batch is given up when its error or crash budget is used up, or at once when the error "
               "cannot go away.\n"
-              "Replaying reopens its run, which must have failed: what is committed stays, and the batch is "
-              "tried again.\n"
-              "At most 256 runs are reopened by one call; the answer says how many letters are left.",
+              "Replaying tries it again with whole budgets, while its run or stream goes on or after it has failed; "
+              "the run is then reopened.\nWhat is committed stays. Of a run that was cancelled nothing is tried again.\n"
+              "One call takes letters of at most 256 runs; the answer says how many are left.",
     .example = "millrace dead list --component context_learner\n"
                "millrace dead replay --run 7 --reason 'the rows were mended'\n",
     .verbs = verbs,

@@ -544,7 +544,7 @@ static void run_finished(mr_broker *b, const mr_action *a) {
     job->head.done = run_end_done;
     job->epoch = mr_broker_epoch(b, a->key.run);
     job->run = a->key.run;
-    job->life = run ? run->info->life : 0;
+    job->life = run ? run->life : 0;
     job->state = a->state;
     snprintf(job->reason, sizeof job->reason, "%s", a->text);
     counts_json(b, a->key.run, job->counts, sizeof job->counts);

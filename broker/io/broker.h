@@ -20,6 +20,7 @@ typedef struct mr_live_run {
     uint64_t run;
     mr_run_info *info;
     mr_stream *stream; /* NULL: it runs over a version */
+    int32_t life;      /* the last that the core was told of: its end is that of this one */
     uint32_t failures; /* failed attempts that are not booked yet */
     bool unbooked;     /* a dead letter was refused, because the partition was lost meanwhile */
     mr_run_end_job *ending; /* its end waits for them, so that whoever sees it failed sees why */
@@ -77,6 +78,9 @@ typedef enum mr_place {
 
 typedef enum mr_phase { MR_SERVING, MR_DRAINING, MR_STOPPED } mr_phase;
 
+/* What was to be looked at and could not be for want of memory; a later tick does. */
+enum { MR_MISSED_RULES = 1, MR_MISSED_CANCELS = 2, MR_MISSED_RUNS = 4, MR_MISSED_REPLAYS = 8 };
+
 typedef struct mr_broker {
     mr_broker_settings settings;
     mr_origins origins;
@@ -119,6 +123,7 @@ typedef struct mr_broker {
     size_t intake_bytes; /* of rows that wait to be stored */
     size_t submit_bytes, task_bytes; /* of packets: that wait to be stored; that are kept in memory */
     uint32_t submit_packets;         /* that wait to be stored */
+    uint32_t missed;  /* MR_MISSED_ */
     bool finding;     /* runs that the database has and the core does not are looked for, until */
     uint64_t find_until_ms;
     mr_job *again;    /* ledger jobs that the database did not take; given once more at a tick */
@@ -214,8 +219,13 @@ void mr_broker_due(mr_broker *b, mr_job *due);
 /* Reads what may have changed without our hearing of it: rules, and which of our runs were cancelled. */
 void mr_broker_read_rules(mr_broker *b);
 void mr_broker_find_cancelled(mr_broker *b);
-/* A run of a partition that is ours, which the core may not know. */
+/* Does what there was no memory for before. */
+void mr_broker_missed_tick(mr_broker *b);
+bool mr_broker_is_running(const mr_broker *b, uint64_t run); /* as the core sees it */
+/* A run of a partition that is ours, which the core may not know, or of which something was replayed. */
 void mr_broker_recover(mr_broker *b, uint64_t run);
+/* replay.c: reads what was replayed of a run that goes on, or (0) of all of them. */
+void mr_broker_find_replays(mr_broker *b, uint64_t run);
 /* Looks for runs that the database has and the core does not; when the outcome of a commit is not known. */
 void mr_broker_find_runs(mr_broker *b);
 

@@ -9,14 +9,14 @@
 
 /* ---- runs that the core does not know ---- */
 
-static bool is_running(const mr_broker *b, uint64_t run) {
+bool mr_broker_is_running(const mr_broker *b, uint64_t run) {
     mr_run_view v;
     return mr_core_run_find(b->core, run, &v) && v.state == MR_RUN_RUNNING;
 }
 
 static void recovered(mr_broker *b, mr_job *head) {
     mr_recover_job *job = (mr_recover_job *)head;
-    bool running = is_running(b, job->run);
+    bool running = mr_broker_is_running(b, job->run);
     bool there = mr_broker_run(b, job->run) != NULL;
     /* The word that its last end is written is on the way, or came while this was read. */
     bool leaving = !running && (there || job->known);
@@ -31,13 +31,21 @@ static void recovered(mr_broker *b, mr_job *head) {
     if (head->status != MR_OK)
         MR_LOG(&b->log, MR_LOG_ERROR, "broker", "run_not_resumed", MR_LOG_INT("run", job->run),
                MR_LOG_TEXT("reason", head->error.text));
+    if (head->status == MR_OK && running) mr_broker_find_replays(b, job->run); /* it may have been read before that */
     mr_recover_job_free(job);
 }
 
 void mr_broker_recover(mr_broker *b, uint64_t run) {
-    if (is_running(b, run) || !mr_broker_holds(b, run)) return;
+    if (!mr_broker_holds(b, run)) return;
+    if (mr_broker_is_running(b, run)) {
+        mr_broker_find_replays(b, run);
+        return;
+    }
     mr_recover_job *job = mr_recover_job_new(run);
-    if (!job) return;
+    if (!job) {
+        b->missed |= MR_MISSED_RUNS;
+        return;
+    }
     job->known = mr_broker_run(b, run) != NULL;
     job->head.work = mr_recover_work;
     job->head.done = recovered;
@@ -46,7 +54,8 @@ void mr_broker_recover(mr_broker *b, uint64_t run) {
 
 static void found(mr_broker *b, mr_job *head) {
     mr_unfinished_job *job = (mr_unfinished_job *)head;
-    for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++) mr_broker_recover(b, job->run[i]);
+    for (uint32_t i = 0; head->status == MR_OK && i < job->runs; i++)
+        if (!mr_broker_is_running(b, job->run[i])) mr_broker_recover(b, job->run[i]);
     bool again = mr_status_of((int)head->status)->retryable || mr_broker_now_ms() < b->find_until_ms;
     if (again && b->phase != MR_STOPPED) {
         mr_broker_try_again(b, head);
@@ -60,8 +69,12 @@ static void found(mr_broker *b, mr_job *head) {
 void mr_broker_find_runs(mr_broker *b) {
     enum { FIND_MS = 30000 };
     b->find_until_ms = mr_broker_now_ms() + FIND_MS;
-    mr_unfinished_job *job = b->finding ? NULL : mr_new(NULL, 1, sizeof *job);
-    if (!job) return;
+    if (b->finding) return;
+    mr_unfinished_job *job = mr_new(NULL, 1, sizeof *job);
+    if (!job) {
+        b->missed |= MR_MISSED_RUNS;
+        return;
+    }
     b->finding = true;
     job->partition = -1;
     job->head.work = mr_unfinished_work;
@@ -111,7 +124,10 @@ static void rules_read(mr_broker *b, mr_job *head) {
 
 void mr_broker_read_rules(mr_broker *b) {
     rules_job *job = mr_new(NULL, 1, sizeof *job);
-    if (!job) return;
+    if (!job) {
+        b->missed |= MR_MISSED_RULES;
+        return;
+    }
     job->head.work = rules_work;
     job->head.done = rules_read;
     mr_desk_give(&b->reader, &job->head);
@@ -129,11 +145,23 @@ static void ended_found(mr_broker *b, mr_job *head) {
 
 void mr_broker_find_cancelled(mr_broker *b) {
     mr_cancelled_job *job = mr_cancelled_job_new(HASH_COUNT(b->runs));
-    if (!job) return;
+    if (!job) {
+        b->missed |= MR_MISSED_CANCELS;
+        return;
+    }
     for (const mr_live_run *run = b->runs; run; run = run->hh.next) job->run[job->runs++] = (int64_t)run->run;
     job->head.work = mr_cancelled_work;
     job->head.done = ended_found;
     mr_desk_give(&b->reader, &job->head);
+}
+
+void mr_broker_missed_tick(mr_broker *b) {
+    uint32_t missed = b->missed;
+    b->missed = 0;
+    if (missed & MR_MISSED_RULES) mr_broker_read_rules(b);
+    if (missed & MR_MISSED_CANCELS) mr_broker_find_cancelled(b);
+    if (missed & MR_MISSED_RUNS) mr_broker_find_runs(b);
+    if (missed & MR_MISSED_REPLAYS) mr_broker_find_replays(b, 0);
 }
 
 /* ---- commands ---- */

@@ -42,29 +42,36 @@ static void put_text_or_null(mr_pg_params *p, mr_span text) {
 
 /* ---- dead letters ---- */
 
-/* Takes the letters that were chosen, of at most 256 runs; a replay only those of runs that have failed. */
+#define CHOSEN                                                                                                \
+    " ($1::bigint is null or d.id = $1) and ($2::bigint is null or d.run_id = $2) and ($3::text is null or "  \
+    "d.component = $3) and ($4::text is null or strpos(lower(d.reason), lower($4)) > 0)"
+
+/* A replay takes letters of runs that go on or have failed. */
+#define TAKEN_OF(run)                                                                                           \
+    " ($5 = 'discarded' or not exists (select 1 from millrace.run_end e where e.run_id = " run " and e.state <> " \
+    "'failed'))"
+
+/* The runs of the letters that were chosen, at most 256, locked against a cancel and other replays: what is read after this
+ * is as they left it, and the next life of a run is begun by one. */
+static const mr_pg_statement lock_runs = {
+    "dead_lock",
+    "select r.id from millrace.run r where r.id in (select d.run_id from millrace.dead_letter d where" CHOSEN ")"
+    " and" TAKEN_OF("r.id") " order by r.id limit 256 for no key update of r",
+    5,
+    {MR_PG_INT8, MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT, MR_PG_TEXT}};
+
 static const mr_pg_statement take_letters = {
     "dead_take",
-    "with chosen as (select d.id, d.run_id from millrace.dead_letter d"
-    "  where ($1::bigint is null or d.id = $1) and ($2::bigint is null or d.run_id = $2)"
-    "  and ($3::text is null or d.component = $3) and ($4::text is null or strpos(lower(d.reason), "
-    "lower($4)) > 0)"
-    "  and ($5 = 'discarded' or exists (select 1 from millrace.run_end e where e.run_id = d.run_id and "
-    "e.state = 'failed'))),"
-    " first_runs as (select run_id from chosen group by run_id order by run_id limit 256),"
-    " taken as (insert into millrace.dead_letter_end (failure_id, action, reason, client)"
-    "  select id, $5, $6, $7 from chosen where run_id in (select run_id from first_runs) on conflict do "
-    "nothing"
-    "  returning failure_id)"
+    "with chosen as (select d.id, d.run_id from millrace.dead_letter d where d.run_id = any ($8) and" CHOSEN
+    " and" TAKEN_OF("d.run_id") "), taken as (insert into millrace.dead_letter_end (failure_id, action, reason, client)"
+    "  select id, $5, $6, $7 from chosen on conflict do nothing returning failure_id)"
     " select c.run_id, count(*) from taken t join chosen c on c.id = t.failure_id group by 1 order by 1",
-    7,
-    {MR_PG_INT8, MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT, MR_PG_TEXT, MR_PG_TEXT, MR_PG_TEXT}};
+    8,
+    {MR_PG_INT8, MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT, MR_PG_TEXT, MR_PG_TEXT, MR_PG_TEXT, MR_PG_INT8S}};
 
 static const mr_pg_statement count_letters = {
     "dead_left",
-    "select count(*) from millrace.dead_letter d where ($1::bigint is null or d.id = $1)"
-    " and ($2::bigint is null or d.run_id = $2) and ($3::text is null or d.component = $3)"
-    " and ($4::text is null or strpos(lower(d.reason), lower($4)) > 0)",
+    "select count(*) from millrace.dead_letter d where" CHOSEN,
     4,
     {MR_PG_INT8, MR_PG_INT8, MR_PG_TEXT, MR_PG_TEXT}};
 
@@ -102,13 +109,37 @@ static mr_status check_choice(const mr_delivery_job *job, mr_error *err) {
                           "which dead letters? Name one by its id, a run, a component or a search, or all");
 }
 
+typedef struct chosen_runs {
+    uint32_t count;
+    int64_t run[MR_REOPENED_MAX];
+} chosen_runs;
+
+static mr_status lock(mr_pg *pg, mr_pg_params *p, const mr_delivery_job *job, const char *action, chosen_runs *out, mr_error *err) {
+    mr_pg_result *r = NULL;
+    put_choice(p, job);
+    mr_pg_put_text(p, action);
+    MR_TRY(mr_pg_exec(pg, &lock_runs, p, &r, err));
+    mr_status s = MR_OK;
+    for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        out->run[out->count++] = mr_pg_int(&row, 0);
+        s = mr_pg_row_status(&row, err);
+    }
+    mr_pg_result_free(&r);
+    return s;
+}
+
 static mr_status take(mr_pg *pg, mr_pg_params *p, mr_delivery_job *job, const char *action, uint64_t *letters,
                       mr_error *err) {
     mr_pg_result *r = NULL;
+    chosen_runs of = {0};
+    MR_TRY(lock(pg, p, job, action, &of, err));
+    if (!of.count) return MR_OK;
     put_choice(p, job);
     mr_pg_put_text(p, action);
     mr_pg_put_str(p, arg_text(job, "reason"));
     mr_pg_put_text(p, job->client);
+    mr_pg_put_int8s(p, of.run, NULL, of.count);
     MR_TRY(mr_pg_exec(pg, &take_letters, p, &r, err));
     mr_status s = MR_OK;
     for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
@@ -133,8 +164,9 @@ static mr_status left_over(mr_pg *pg, mr_pg_params *p, const mr_delivery_job *jo
     return s;
 }
 
-/* A run that has ended is in nobody's hands, so there is nothing to fence: two that reopen it at once meet at its life.
- * Its owner is told. */
+/* The letters' runs get a new life, also those that go on: so an end of the life before that is being written at this moment
+ * counts for nothing, whichever of the two is committed first. Whose run it is is told, and reads what was replayed (replay.c);
+ * nothing is written that its leases would have to fence. */
 static mr_status reopen(mr_pg *pg, mr_pg_params *p, const mr_delivery_job *job, mr_error *err) {
     mr_pg_params_clear(p);
     mr_pg_put_int8s(p, job->run, NULL, job->runs);
@@ -154,7 +186,7 @@ static mr_status settle_letters(mr_pg *pg, mr_pg_params *p, mr_delivery_job *job
     if (!letters && left)
         return mr_fail(
             err, MR_E_CONFLICT,
-            "only a run that has ended as failed is reopened, and none of these has: wait for its end");
+            "the runs of these were cancelled: nothing of them is tried again");
     if (!letters)
         return mr_fail(err, MR_E_NOT_FOUND,
                        "there are no such dead letters: 'millrace dead list' shows what there is");
@@ -164,7 +196,7 @@ static mr_status settle_letters(mr_pg *pg, mr_pg_params *p, mr_delivery_job *job
     mr_pack_u64(&job->reply, letters);
     mr_pack_text(&job->reply, "runs");
     mr_pack_u64(&job->reply, job->runs);
-    mr_pack_text(&job->reply, "left"); /* of runs that have not ended, or beyond what one call takes */
+    mr_pack_text(&job->reply, "left"); /* of runs that were cancelled, or beyond what one call takes */
     mr_pack_u64(&job->reply, left);
     return MR_OK;
 }

@@ -20,14 +20,14 @@ typedef struct mr_delivery_job {
     mr_buf reply;  /* out: one msgpack document */
     bool has_rule; /* out: what holds for that name now */
     mr_rule rule;
-    uint32_t runs; /* out: that were reopened; also when the outcome of the commit is not known */
+    uint32_t runs; /* out: of which something was replayed; also when the outcome of the commit is not known */
     int64_t run[MR_REOPENED_MAX];
 } mr_delivery_job;
 
 /* NULL without memory. */
 mr_delivery_job *mr_delivery_job_new(mr_command command, mr_span args, const char *client);
 void mr_delivery_job_free(mr_delivery_job *job);
-/* Errors: E_NOT_FOUND nothing of that name, E_CONFLICT the run has not ended, E_INVALID an argument. */
+/* Errors: E_NOT_FOUND nothing of that name, E_CONFLICT the run was cancelled (of a repair: or goes on), E_INVALID an argument. */
 void mr_delivery_work(mr_desk *desk, mr_job *job);
 
 /* Which of the three kinds that word is; false for another. */
@@ -66,7 +66,7 @@ typedef struct mr_recover_job {
     bool known;        /* it was not yet forgotten when this was handed to a desk: its end may be younger than what is read */
     bool ended;        /* out: it has ended meanwhile; then there is nothing else */
     mr_run_info *info; /* out, given */
-    mr_buf done, dead; /* out: 8 bytes a batch, as mr_packed_key; dead ones with their status behind */
+    mr_buf done, dead; /* out: 8 bytes a batch, and for a dead one its attempt and reason behind */
     mr_buf producers;  /* out, of a stream: each with the number of its next packet */
 } mr_recover_job;
 
@@ -76,6 +76,25 @@ mr_status mr_recover_read(mr_pg *pg, mr_recover_job *job, mr_error *err) MR_MUST
 void mr_recover_work(mr_desk *desk, mr_job *job);
 /* Tells the core of the run and opens it. */
 mr_status mr_recover_tell(struct mr_broker *b, mr_recover_job *job, mr_error *err) MR_MUST_CHECK;
+
+/* Runs that go on, and what was replayed of them in lives that the loop does not know. */
+typedef struct mr_replays_job {
+    mr_job head;
+    uint32_t runs, cap;
+    int64_t *run;   /* in */
+    int32_t *life;  /* in: the last that is known */
+    mr_buf letters; /* out: of mr_letter, by run */
+} mr_replays_job;
+
+typedef struct mr_letter {
+    mr_work_key key;
+    uint64_t attempt; /* 0: there is none, the run has a new life all the same */
+    int32_t life;     /* the one that began with it */
+} mr_letter;
+
+mr_replays_job *mr_replays_job_new(uint32_t runs); /* NULL without memory */
+void mr_replays_job_free(mr_replays_job *job);
+void mr_replays_work(mr_desk *desk, mr_job *job);
 
 /* The runs without an end, of one partition or (-1) of all. */
 typedef struct mr_unfinished_job {

@@ -84,6 +84,9 @@ static const mr_pg_statement insert_run_end = {
     5,
     {MR_PG_INT8, MR_PG_INT4, MR_PG_TEXT, MR_PG_TEXT, MR_PG_JSONB}};
 
+const mr_pg_statement mr_ledger_lock_run = {
+    "run_lock", "select id from millrace.run where id = $1 for no key update", 1, {MR_PG_INT8}};
+
 static const mr_pg_statement insert_cancel = {
     "ledger_cancel",
     "insert into millrace.run_ending (run_id, life, state, reason)"
@@ -494,13 +497,21 @@ void mr_run_end_work(mr_desk *desk, mr_job *job) {
     mr_pg_params_free(&p);
 }
 
+static mr_status lock_run(mr_pg *pg, mr_pg_params *p, uint64_t run, mr_error *err) {
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, (int64_t)run);
+    return mr_pg_exec(pg, &mr_ledger_lock_run, p, NULL, err);
+}
+
 static mr_status cancel(mr_pg *pg, mr_run_end_job *e, mr_error *err) {
     mr_pg_params p;
     mr_pg_result *r = NULL;
     mr_pg_params_init(&p, NULL, 1024);
+    mr_status s = lock_run(pg, &p, e->run, err);
+    mr_pg_params_clear(&p);
     mr_pg_put_int8(&p, (int64_t)e->run);
     mr_pg_put_text(&p, e->reason);
-    mr_status s = mr_pg_exec(pg, &insert_cancel, &p, &r, err);
+    if (s == MR_OK) s = mr_pg_exec(pg, &insert_cancel, &p, &r, err);
     mr_pg_params_free(&p);
     e->existed = s == MR_OK && mr_pg_changed(r) == 0;
     mr_pg_result_free(&r);

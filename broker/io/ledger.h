@@ -71,7 +71,10 @@ mr_status mr_ledger_write(mr_desk *desk, uint64_t run, int64_t epoch, const mr_p
                           uint64_t *changed, mr_error *err) MR_MUST_CHECK;
 void mr_failure_work(mr_desk *desk, mr_job *job);
 void mr_run_end_work(mr_desk *desk, mr_job *job);
-/* The same for a person's cancel, which any broker may write: the run's owner is told. */
+/* Locks a run's row against others who end or reopen it at a person's wish; what the transaction reads after it is as they
+ * left it. */
+extern const mr_pg_statement mr_ledger_lock_run;
+/* The same as mr_run_end_work for a person's cancel, which any broker may write: the run's owner is told. */
 void mr_run_cancel_work(mr_desk *desk, mr_job *job);
 
 /* ---- the desk ---- */

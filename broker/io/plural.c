@@ -319,6 +319,7 @@ static void heard(mr_broker *b, mr_job *head) {
         if (all || !strcmp(job->text, "rules")) mr_broker_read_rules(b);
         if (all) mr_broker_find_runs(b);
         if (all) mr_broker_find_cancelled(b);
+        if (all) mr_broker_find_replays(b, 0);
         if (sscanf(job->text, "cancel %" SCNu64, &run) == 1) mr_broker_cancelled(b, run);
         if (sscanf(job->text, "run %" SCNu64, &run) == 1) mr_broker_recover(b, run);
         done_elsewhere(b, job->text);

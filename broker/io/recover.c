@@ -17,8 +17,8 @@ static const mr_pg_statement done_before = {
     "recover_done", "select step, level, batch from millrace.result where run_id = $1", 1, {MR_PG_INT8}};
 static const mr_pg_statement dead_before = {
     "recover_dead",
-    "select step, level, batch, status, reason from millrace.dead_letter where run_id = $1"
-    " union all select f.step, f.level, f.batch, f.status, f.reason from millrace.attempt_failure f"
+    "select step, level, batch, status, reason, attempt from millrace.dead_letter where run_id = $1"
+    " union all select f.step, f.level, f.batch, f.status, f.reason, f.attempt from millrace.attempt_failure f"
     " join millrace.dead_letter_end d on d.failure_id = f.id where f.run_id = $1 and d.action = 'discarded'",
     1,
     {MR_PG_INT8}};
@@ -36,6 +36,12 @@ typedef struct packed_key {
     uint16_t step;
     uint8_t level, status;
 } packed_key;
+
+typedef struct packed_dead {
+    packed_key key;
+    uint64_t attempt;
+    char reason[256];
+} packed_dead;
 
 mr_recover_job *mr_recover_job_new(uint64_t run) {
     mr_recover_job *job = mr_new(NULL, 1, sizeof *job);
@@ -63,18 +69,16 @@ static mr_status put_producer(mr_pg_row *row, mr_buf *out, mr_error *err) {
 }
 
 static mr_status put_key(mr_pg_row *row, bool dead, mr_buf *out, mr_error *err) {
-    packed_key key = {.step = (uint16_t)mr_pg_int(row, 0),
-                      .level = (uint8_t)mr_pg_int(row, 1),
-                      .index = (uint32_t)mr_pg_int(row, 2),
-                      .status = dead ? (uint8_t)mr_pg_int(row, 3) : 0};
-    mr_buf_put(out, &key, sizeof key);
+    packed_dead d = {.key = {.step = (uint16_t)mr_pg_int(row, 0),
+                             .level = (uint8_t)mr_pg_int(row, 1),
+                             .index = (uint32_t)mr_pg_int(row, 2),
+                             .status = dead ? (uint8_t)mr_pg_int(row, 3) : 0}};
     if (dead) {
-        char reason[256] = "";
-        mr_span text = mr_pg_text(row, 4);
-        text = mr_codec_text_cut(text, sizeof reason - 1);
-        memcpy(reason, text.data, text.len);
-        mr_buf_put(out, reason, sizeof reason);
+        mr_span text = mr_codec_text_cut(mr_pg_text(row, 4), sizeof d.reason - 1);
+        memcpy(d.reason, text.data, text.len);
+        d.attempt = (uint64_t)mr_pg_int(row, 5);
     }
+    mr_buf_put(out, &d, dead ? sizeof d : sizeof d.key);
     MR_TRY(mr_pg_row_status(row, err));
     return mr_buf_status(out) == MR_OK ? MR_OK
                                        : mr_fail(err, MR_E_MEMORY, "no memory for what is done of a run");
@@ -152,12 +156,14 @@ static mr_status tell_done(mr_broker *b, const mr_recover_job *job, mr_error *er
 }
 
 static mr_status tell_dead(mr_broker *b, const mr_recover_job *job, mr_error *err) {
-    for (size_t at = 0; at < job->dead.len; at += sizeof(packed_key) + 256) {
-        packed_key k = key_at(&job->dead, at);
+    for (size_t at = 0; at < job->dead.len; at += sizeof(packed_dead)) {
+        packed_dead d;
+        memcpy(&d, job->dead.data + at, sizeof d);
         mr_event e = {.type = MR_EV_DEAD_BEFORE};
-        e.as.dead.key = (mr_work_key){job->run, k.step, k.level, k.index};
-        e.as.dead.status = mr_status_of(k.status)->status;
-        e.as.dead.text = (const char *)job->dead.data + at + sizeof k;
+        e.as.dead.key = (mr_work_key){job->run, d.key.step, d.key.level, d.key.index};
+        e.as.dead.attempt = d.attempt;
+        e.as.dead.status = mr_status_of(d.key.status)->status;
+        e.as.dead.text = d.reason;
         MR_TRY(mr_core_step(b->core, mr_broker_now_ms(), &e, err));
     }
     return MR_OK;
@@ -181,7 +187,7 @@ mr_status mr_recover_tell(mr_broker *b, mr_recover_job *job, mr_error *err) {
     mr_broker_event(b, &open);
     MR_LOG(&b->log, MR_LOG_INFO, "broker", "run_resumed", MR_LOG_INT("run", job->run),
            MR_LOG_INT("done", job->done.len / sizeof(packed_key)),
-           MR_LOG_INT("dead", job->dead.len / (sizeof(packed_key) + 256)));
+           MR_LOG_INT("dead", job->dead.len / sizeof(packed_dead)));
     return MR_OK;
 }
 

@@ -206,6 +206,7 @@ static mr_status repair(mr_pg *pg, mr_pg_params *p, mr_delivery_job *job, found 
     int64_t run = (int64_t)mr_arg_number(mr_buf_span(&job->args), "run", 0);
     mr_pg_params_clear(p);
     mr_pg_put_int8(p, run);
+    MR_TRY(mr_pg_exec(pg, &mr_ledger_lock_run, p, NULL, err));
     MR_TRY(check_state(pg, p, run, err));
     MR_TRY(read_all(pg, &read_results, p, &f->results, &f->read, err));
     MR_TRY(read_all(pg, &read_artifacts, p, &f->artifacts, &f->read, err));

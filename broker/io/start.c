@@ -50,6 +50,7 @@ mr_status mr_broker_plan_run(mr_broker *b, mr_run_info *info, mr_error *err) {
     mr_status s = plan_run(b, live, info, err);
     if (s == MR_OK) {
         live->info = mr_run_info_share(info);
+        live->life = info->life;
         return MR_OK;
     }
     if (live->hh.tbl) HASH_DELETE(hh, b->runs, live);
@@ -280,6 +281,7 @@ static void tick(mr_broker *b, uint64_t now) {
     mr_audit_tick(b, now);
     mr_broker_event(b, &e);
     mr_broker_share_tick(b, now);
+    mr_broker_missed_tick(b);
     tell_loading(b);
     if (now / TICK_MS % AGAIN_EVERY) return;
     mr_peers_forget_idle(&b->peers, now, CLIENT_IDLE_MS);

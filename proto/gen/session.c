@@ -320,8 +320,8 @@ const mr_command_row mr_commands[MR_COMMAND_COUNT] = {
      .doc = "One dead letter with every failed attempt at its batch."},
     {.name = "dead_replay", .number = MR_CMD_DEAD_REPLAY, .role = MR_ROLE_OPERATOR,
      .handled = MR_HANDLED_CORE, .args = dead_replay_args, .arg_count = 6,
-     .doc = "Tries dead letters of failed runs again: the runs are reopened and go on where they were. "
-            "Answered after COMMIT."},
+     .doc = "Tries dead letters again: runs that go on go on with them, those that failed are reopened where "
+            "they were. Answered after COMMIT."},
     {.name = "dead_discard", .number = MR_CMD_DEAD_DISCARD, .role = MR_ROLE_OPERATOR,
      .handled = MR_HANDLED_CORE, .args = dead_discard_args, .arg_count = 6,
      .doc = "Settles dead letters without trying them again."},

@@ -25,10 +25,12 @@ reach() { # RUN COUNT
     (($(count "$1") >= $2))
 }
 
-# Rows that are not in the table make every load fail until they are back.
-hide_rows() {
+# Rows that are not in the table make every load fail until they are back; all, or the first of a version.
+hide_rows() { # [COUNT]
     sql "create table public.hidden as select * from millrace.version_rows where version_id = (select max(id) from millrace.dataset_version);
-         update millrace.version_rows set row_ids = array(select -x from unnest(row_ids) x) where version_id in (select version_id from public.hidden)"
+         update millrace.version_rows set row_ids = array(select case when i <= ${1:-1000000} then -x else x end
+                                                          from unnest(row_ids) with ordinality u (x, i))
+         where version_id in (select version_id from public.hidden)"
 }
 
 show_rows() {
@@ -91,6 +93,57 @@ a_replay_survives_a_killed_broker() {
     millrace limits remove component "$component" >/dev/null
     state_is "$run" succeeded
     equal "results" "$(count "$run")" 120
+}
+
+batches() { # RUN
+    sql "select (v.row_count + 9) / 10 from millrace.run r join millrace.dataset_version v on v.id = r.version_id where r.id = $1"
+}
+
+letters() { # RUN
+    sql "select count(*) from millrace.dead_letter where run_id = $1"
+}
+
+has_letters() { # RUN COUNT
+    (($(letters "$1") >= $2))
+}
+
+# Two batches are given up long before the others are done.
+two_given_up() { # SEED
+    fresh_version "$1"
+    millrace limits set component "$component" --rate 10 >/dev/null
+    hide_rows 20
+    run=$(submit --batch-size 10)
+    poll 60 has_letters "$run" 2 || fail "nothing was given up"
+    show_rows
+}
+
+a_letter_is_replayed_while_its_run_goes_on() {
+    local run
+    two_given_up 14
+    equal replayed "$(millrace dead replay --run "$run" --search 'rows were deleted' --json | member replayed)" 2
+    equal "the state of run $run" "$(millrace runs show "$run" --json | member state)" running
+    equal "its results" "$(($(count "$run") < 150))" 1
+    millrace limits remove component "$component" >/dev/null
+    state_is "$run" succeeded
+    equal "results" "$(count "$run")" "$(batches "$run")"
+    equal "of them twice" "$(sql "select count(*) - count(distinct batch) from millrace.result where run_id = $run")" 0
+    equal "attempts with one number" "$(sql "select count(*) - count(distinct attempt) from millrace.attempt_failure where run_id = $run")" 0
+}
+
+# What a broker commits before it can tell its core, by hand; then it is killed.
+a_broker_killed_between_the_replay_and_its_core_loses_nothing() {
+    local run
+    two_given_up 15
+    sql "with letter as (insert into millrace.dead_letter_end (failure_id, action, client)
+             select id, 'replayed', 'by hand' from millrace.dead_letter where run_id = $run)
+         insert into millrace.run_reopen (run_id, life, client) values ($run, 1, 'by hand')"
+    kill -9 "$(pid_of broker)"
+    down
+    up 2
+    millrace limits remove component "$component" >/dev/null
+    state_is "$run" succeeded
+    equal "results" "$(count "$run")" "$(batches "$run")"
+    equal "dead letters left" "$(letters "$run")" 0
 }
 
 # What was given up is not tried again by a new broker.
@@ -275,6 +328,8 @@ it_ends_cleanly() {
 check "rows come in" rows_come_in
 check "dead letters are listed, searched, replayed and discarded" dead_letters_are_listed_replayed_and_discarded
 check "a replay survives a killed broker" a_replay_survives_a_killed_broker
+check "a letter is replayed while its run goes on" a_letter_is_replayed_while_its_run_goes_on
+check "a broker killed between the replay and its core loses nothing" a_broker_killed_between_the_replay_and_its_core_loses_nothing
 check "dead batches stay dead over a restart" dead_batches_stay_dead_over_a_restart
 check "pauses stay over a restart" pauses_stay_over_a_restart
 check "a rate is kept over a restart" a_rate_is_kept_over_a_restart

@@ -33,7 +33,9 @@ static void apply_failure(sim_world *w, const sim_op *op) {
     }
     d->failure[d->failures++] =
         (sim_failure){.id = op->id, .key = op->key, .attempt = op->attempt, .status = op->status, .dead = op->flag};
-    if (op->flag) node->dead = true;
+    if (!op->flag) return;
+    node->dead = true;
+    node->dead_of = op->attempt;
 }
 
 static void apply_settle(sim_world *w, const sim_op *op) {
@@ -42,6 +44,7 @@ static void apply_settle(sim_world *w, const sim_op *op) {
         if (f->id != op->id) continue;
         if (f->settled) sim_broken(w, "a dead letter was settled twice");
         f->settled = true;
+        f->life = op->life;
         sim_node_of(w, &f->key)->dead = false;
     }
 }
@@ -53,6 +56,14 @@ static void apply_end(sim_world *w, const sim_op *op) {
     s->state = op->state;
     if (op->state == MR_RUN_CANCELLED) SIM_COUNT(w, run_cancelled);
     sim_trace(w, "run %llu has ended: %d", (unsigned long long)op->key.run, (int)op->state);
+}
+
+static void apply_reopen(sim_world *w, sim_spec *s, const sim_op *op) {
+    SIM_COUNT(w, run_replayed);
+    if (s->ended_life < s->life) SIM_COUNT(w, replayed_at_once);
+    else if (s->state == MR_RUN_CANCELLED) sim_broken(w, "a run that was cancelled was reopened");
+    if (op->life != s->life + 1) sim_broken(w, "run %llu began a life twice", (unsigned long long)s->run);
+    s->life = op->life;
 }
 
 static void apply_run(sim_world *w, const sim_op *op) {
@@ -112,8 +123,7 @@ void sim_apply(sim_world *w, const sim_op *op) {
     case SIM_OP_FAILURE: apply_failure(w, op); break;
     case SIM_OP_END: apply_end(w, op); break;
     case SIM_OP_REOPEN:
-        SIM_COUNT(w, run_replayed);
-        sim_spec_of_run(w, op->key.run)->life = op->life;
+        apply_reopen(w, sim_spec_of_run(w, op->key.run), op);
         break;
     case SIM_OP_RUN: apply_run(w, op); break;
     case SIM_OP_STEP: apply_step(w, op); break;

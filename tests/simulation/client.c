@@ -57,6 +57,7 @@ static bool is_planned(person *me) { return mine(me)->run != 0; }
 static bool has_ended(person *me) { return mine(me)->ended_life >= mine(me)->life; }
 static bool is_closed(person *me) { return mine(me)->closed || has_ended(me); }
 static bool is_reopened(person *me) { return mine(me)->life > 0; }
+static bool needs_no_replay(person *me) { return is_reopened(me) || (has_ended(me) && mine(me)->state != MR_RUN_FAILED); }
 
 static void submit(person *me) {
     const sim_spec *s = mine(me);
@@ -106,12 +107,31 @@ static void heal(sim_spec *s) {
     s->replayed = true;
 }
 
+static bool has_a_letter(const person *me) {
+    const sim_world *w = me->w;
+    for (uint32_t i = 0; i < w->db.failures; i++)
+        if (w->db.failure[i].key.run == mine(me)->run && w->db.failure[i].dead) return true;
+    return false;
+}
+
+/* As soon as something was given up; who comes too late replays a run that has failed. */
+static void replay_at_once(person *me) {
+    sim_spec *s = mine(me);
+    while (!has_a_letter(me) && !has_ended(me) && !sim_self()->dying && !(s->cancel_at_us && me->w->now >= s->cancel_at_us))
+        sim_sleep(me->w, 50000);
+    if (sim_self()->dying || !has_a_letter(me)) return;
+    sim_sleep(me->w, sim_between(me->w, 0, 1000000));
+    heal(s);
+    ask_of_run(me, MR_CMD_DEAD_REPLAY, "run", needs_no_replay);
+}
+
 static void *runner(void *arg) {
     person me = *(person *)arg;
     sim_spec *s = mine(&me);
     sleep_until(me.w, s->submit_at_us);
     submit(&me);
     if (s->stream && !sim_self()->dying) sim_feed(me.w, me.index);
+    if (s->at_once) replay_at_once(&me);
     if (s->cancel_at_us) {
         sleep_until(me.w, s->cancel_at_us);
         s->cancelled = true;
@@ -120,7 +140,7 @@ static void *runner(void *arg) {
     while (s->feeding && !sim_self()->dying) sim_sleep(me.w, 50000);
     if (s->stream) ask_of_run(&me, MR_CMD_STREAM_CLOSE, "run", is_closed);
     wait_for_end(&me);
-    if (s->to_replay && s->state == MR_RUN_FAILED && !sim_self()->dying) {
+    if (s->to_replay && s->state == MR_RUN_FAILED && !s->replayed && !sim_self()->dying) {
         sim_sleep(me.w, sim_between(me.w, 100000, 3000000));
         heal(s);
         ask_of_run(&me, MR_CMD_DEAD_REPLAY, "run", is_reopened);

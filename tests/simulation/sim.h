@@ -49,7 +49,8 @@
     X(NO_FENCE_LOCK, "transactions compare the epochs of their leases and do not lock them")                             \
     X(SAME_EPOCH, "a lease that is taken over keeps its epoch")                                                          \
     X(FORGET_HEARD, "a client that was heard since the clock was read is taken for silent")                                      \
-    X(FORGET_PACKETS, "a restarted broker does not know which packets of a producer it has")
+    X(FORGET_PACKETS, "a restarted broker does not know which packets of a producer it has")                                     \
+    X(FORGET_REPLAYS, "a broker learns that something of a run was replayed, and not what")
 
 typedef enum sim_variant {
 #define SIM_VARIANT_ENUM(name, text) SIM_##name,
@@ -66,7 +67,7 @@ typedef enum sim_variant {
     X(load_stuck) X(sent) X(result) X(job_crashed) X(job_failed)                                                         \
     X(job_stuck) X(deadline) X(committed) X(stale) X(retry) X(read_back) X(cancelled) X(released) X(failure)             \
     X(dead) X(fetch) X(span_down) X(span_up) X(copy) X(worker_lost) X(step_finished) X(run_finished) X(run_found) X(stalled) X(stalled_fatal) X(rule)    \
-    X(call) X(call_again) X(asked) X(run_cancelled) X(run_replayed) X(submitted_again)    \
+    X(call) X(call_again) X(asked) X(run_cancelled) X(run_replayed) X(replayed_at_once) X(replay_told) X(submitted_again) \
     X(packet) X(packet_again) X(task_told) X(task_asked) X(stream_closed)
 
 typedef enum sim_counter {

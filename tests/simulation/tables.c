@@ -26,7 +26,8 @@ static uint64_t row_lock(const mr_work_key *k) {
     return mr_mix64(k->run * 0x9e3779b97f4a7c15u ^ (uint64_t)k->step << 40 ^ (uint64_t)k->level << 36 ^ k->index) | 1;
 }
 
-enum { LOCK_LEASE = 2, LOCK_SUBMIT = 1000, LOCK_END = 2000, LOCK_FAILURE = 4000 };
+/* LOCK_RUN: the run's row, LOCK_END: the unique index of its ends. */
+enum { LOCK_LEASE = 2, LOCK_SUBMIT = 1000, LOCK_END = 2000, LOCK_RUN = 3000, LOCK_FAILURE = 4000 };
 
 static const sim_op *pending(mr_pg *pg, sim_op_kind kind, const mr_work_key *key) {
     const sim_transaction *t = sim_transaction_of(pg);
@@ -442,6 +443,7 @@ static void keys_of(sim_world *w, uint64_t run, bool (*wanted)(const sim_node *)
                 sim_set_int(r, row, 2, k);
                 if (reasons) sim_set_int(r, row, 3, MR_E_CRASHED);
                 if (reasons) sim_set_text(r, row, 4, "it was given up");
+                if (reasons) sim_set_int(r, row, 5, (int64_t)s->node[i][l][k].dead_of);
                 row++;
             }
 }
@@ -460,7 +462,7 @@ static mr_status recover_done(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
 
 static mr_status recover_dead(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     (void)pg;
-    *out = sim_result_of(5, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT}, 0);
+    *out = sim_result_of(6, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_TEXT, OID_INT8}, 0);
     if (w->variant != SIM_FORGET_DEAD) keys_of(w, (uint64_t)sim_p_int(p, 0), given_up, *out, true);
     return MR_OK;
 }
@@ -479,17 +481,36 @@ static bool open_letter(const sim_world *w, const sim_failure *f) {
     return f->dead && !f->settled && node && !node->rows;
 }
 
+static bool may_be_replayed(const sim_spec *s) { return unfinished(s) || s->state == MR_RUN_FAILED; }
+
+/* People replay a run at a time. */
+static mr_status dead_lock(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    uint64_t run = (uint64_t)sim_p_int(p, 1);
+    const sim_spec *s = sim_spec_of_run(w, run);
+    *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
+    if (!s || !may_be_replayed(s)) return MR_OK;
+    if (!sim_lock_row(w, pg, LOCK_RUN + run * 2, false)) return deadlock(pg);
+    sim_set_int(*out, 0, 0, (int64_t)run);
+    return MR_OK;
+}
+
+static mr_status run_lock(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    if (!sim_lock_row(w, pg, LOCK_RUN + (uint64_t)sim_p_int(p, 0) * 2, false)) return deadlock(pg);
+    return sim_one_int(out, sim_p_int(p, 0));
+}
+
 static mr_status dead_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     uint64_t run = (uint64_t)sim_p_int(p, 1);
     const sim_spec *s = sim_spec_of_run(w, run);
     int64_t taken = 0;
     *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_INT8}, 0);
-    if (!s || s->ended_life < s->life || s->state != MR_RUN_FAILED) return MR_OK;
-    if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) return deadlock(pg);
+    if (!may_be_replayed(s)) return MR_OK;
     for (uint32_t i = 0; i < w->db.failures; i++) {
         const sim_failure *f = &w->db.failure[i];
         if (f->key.run != run || !open_letter(w, f)) continue;
-        sim_do(pg, SIM_OP_SETTLE)->id = f->id;
+        sim_op *op = sim_do(pg, SIM_OP_SETTLE);
+        op->id = f->id;
+        op->life = s->life + 1;
         taken++;
     }
     if (!taken) return MR_OK;
@@ -516,6 +537,27 @@ static mr_status dead_reopen(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_
         op->life = sim_spec_of_run(w, run)->life + 1;
     }
     return sim_changed(out, 1);
+}
+
+/* What was replayed in the lives of these runs after those that are named. */
+static mr_status replay_read(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    sim_items runs = sim_array(p, 0), lives = sim_array(p, 1);
+    int row = 0;
+    (void)pg;
+    *out = sim_result_of(6, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_INT8, OID_INT8}, 0);
+    for (uint32_t i = 0, n = runs.count; i < n; i++) {
+        uint64_t run = (uint64_t)sim_next_int(&runs);
+        int64_t life = sim_next_int(&lives);
+        for (uint32_t k = 0; k < w->db.failures; k++) {
+            const sim_failure *f = &w->db.failure[k];
+            if (f->key.run != run || !f->settled || f->life <= life) continue;
+            const int64_t cell[] = {(int64_t)run, f->life, f->key.step, f->key.level, f->key.index, (int64_t)f->attempt};
+            for (int c = 0; c < (w->variant == SIM_FORGET_REPLAYS ? 2 : 6); c++) sim_set_int(*out, row, c, cell[c]);
+            row++;
+        }
+    }
+    if (row) SIM_COUNT(w, replay_told);
+    return MR_OK;
 }
 
 /* ---- pauses and limits ---- */
@@ -645,7 +687,7 @@ static mr_status foreign_lock(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
     uint64_t run = (uint64_t)sim_p_int(p, 0);
     *out = sim_result_of(1, (const unsigned[]){OID_INT8}, 0);
     if (!sim_spec_of_run(w, run)) return MR_OK;
-    if (!sim_lock_row(w, pg, LOCK_END + run * 2, false)) return deadlock(pg);
+    if (!sim_lock_row(w, pg, LOCK_RUN + run * 2, false) || !sim_lock_row(w, pg, LOCK_END + run * 2, false)) return deadlock(pg);
     sim_set_int(*out, 0, 0, (int64_t)run);
     return MR_OK;
 }
@@ -695,7 +737,7 @@ static const struct {
     {"recover_ended", recover_ended}, {"recover_done", recover_done}, {"recover_dead", recover_dead},
     {"start_migrated", yes}, {"rule_run", yes}, {"rule_pause", rule_pause}, {"rule_limit", rule_limit},
     {"rule_read", rule_read}, {"rule_all", rule_all}, {"dead_take", dead_take}, {"dead_left", dead_left},
-    {"dead_reopen", dead_reopen}, {"chain_inputs", no_rows}, {"foreign_lock", foreign_lock}, {"foreign_look", foreign_look},
+    {"dead_reopen", dead_reopen}, {"dead_lock", dead_lock}, {"run_lock", run_lock}, {"replay_read", replay_read}, {"chain_inputs", no_rows}, {"foreign_lock", foreign_lock}, {"foreign_look", foreign_look},
 };
 
 sim_statement sim_statement_named(const char *name) {

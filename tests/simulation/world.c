@@ -102,7 +102,8 @@ static void draw_spec(sim_world *w, uint32_t i) {
     if (sim_chance(w, 0.2)) {
         uint32_t k = (uint32_t)sim_between(w, 0, s->steps - 1);
         s->poisoned = true;
-        s->to_replay = sim_chance(w, 0.6);
+        s->to_replay = sim_chance(w, 0.7);
+        s->at_once = s->to_replay && sim_chance(w, 0.6);
         s->node[k][0][sim_between(w, 0, s->step[k].plan.counts[0] - 1)].poison = true;
     }
     s->submit_at_us = some_time(w, 0, 4000);

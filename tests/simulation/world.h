@@ -123,6 +123,7 @@ typedef struct sim_node {
     uint8_t errors, crashes, loads;    /* faults that it has had */
     bool poison;                       /* each attempt at it fails */
     bool dead;                         /* a row says that it was given up, and nobody has decided otherwise */
+    uint64_t dead_of;                  /* the attempt of that row */
 } sim_node;
 
 typedef struct sim_step {
@@ -136,7 +137,7 @@ typedef struct sim_spec {
     uint32_t priority, steps;
     char client[8], client_row[16]; /* client_row: as the table has it */
     sim_step step[SIM_STEPS];
-    bool poisoned, cancelled, replayed, to_replay;
+    bool poisoned, cancelled, replayed, to_replay, at_once; /* at_once: while it goes on, if it can be */
     uint64_t submit_at_us, cancel_at_us;
     bool stream, closed;             /* its only step's counts[0] is how many tasks there will be in the end */
     uint32_t tasks, producers, feeding, packets[SIM_PRODUCERS], packets_stored[SIM_PRODUCERS]; /* tasks: stored so far */
@@ -187,6 +188,7 @@ typedef struct sim_failure {
     uint64_t attempt;
     int64_t status;
     bool dead, settled;
+    int life; /* that began when it was settled */
 } sim_failure;
 
 /* A row of millrace.task_block with its pieces. */

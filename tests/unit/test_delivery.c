@@ -74,7 +74,7 @@ static void recovered_is(rig *r, uint64_t run, size_t done, size_t dead) {
     mr_recover_job *job = mr_recover_job_new(run);
     if (mr_recover_read(r->pg, job, &err) != MR_OK) fail_msg("%s", err.text);
     assert_int_equal(job->done.len, done * 8);
-    assert_int_equal(job->dead.len, dead * (8 + 256));
+    assert_int_equal(job->dead.len, dead * (8 + 8 + 256));
     mr_recover_job_free(job);
 }
 
@@ -98,14 +98,91 @@ static void letters_are_replayed_once_and_the_run_reopened(void **state) {
     assert_true(rig_true(r, "select state = 'succeeded' and life = 1 from millrace.run_end"));
 }
 
-static void letters_of_a_run_that_goes_on_wait_for_its_end(void **state) {
+/* What was replayed in the lives after `life`. */
+static mr_replays_job *replays_after(rig *r, uint64_t run, int32_t life) {
+    mr_desk desk = {0};
+    rig_desk(r, &desk);
+    mr_replays_job *job = mr_replays_job_new(1);
+    assert_non_null(job);
+    job->run[0] = (int64_t)run;
+    job->life[0] = life;
+    job->runs = 1;
+    mr_replays_work(&desk, &job->head);
+    mr_pg_free(&desk.pg);
+    if (job->head.status != MR_OK) fail_msg("%s", job->head.error.text);
+    return job;
+}
+
+static void replayed_are(rig *r, uint64_t run, int32_t life, size_t letters, int32_t last_life) {
+    mr_replays_job *job = replays_after(r, run, life);
+    assert_int_equal(job->letters.len, letters * sizeof(mr_letter));
+    for (size_t i = 0; i < letters; i++) {
+        mr_letter l;
+        memcpy(&l, job->letters.data + i * sizeof l, sizeof l);
+        assert_int_equal(l.key.run, run);
+        assert_int_equal(l.key.index, l.attempt); /* as failed_run has them */
+        if (i + 1 == letters) assert_int_equal(l.life, last_life);
+    }
+    mr_replays_job_free(job);
+}
+
+static void letters_of_a_run_that_goes_on_are_replayed_in_a_new_life(void **state) {
     rig *r = rig_of(state);
     mr_lease lease = rig_lease(r, "one");
     uint64_t run = failed_run(r, &lease);
     rig_sql(r, "delete from millrace.run_ending");
     recovered_is(r, run, 1, 3);
+    replayed_are(r, run, 0, 0, 0);
+    answers(r, MR_CMD_DEAD_REPLAY, "{\"search\": \"crashed at 3\"}", "\"replayed\":1,\"runs\":1,\"left\":0");
+    recovered_is(r, run, 1, 2);
+    answers(r, MR_CMD_DEAD_REPLAY, "{\"all\": true}", "\"replayed\":2");
+    recovered_is(r, run, 1, 0); /* also when nobody is told: what is undone is not given up */
+    replayed_are(r, run, 0, 3, 2);
+    replayed_are(r, run, 1, 2, 2);
+    replayed_are(r, run, 2, 0, 0);
+    rig_sql(r, "insert into millrace.run_ending (run_id, life, state) values (%llu, 1, 'failed')", (unsigned long long)run);
+    assert_false(rig_true(r, "select exists (select 1 from millrace.run_end)")); /* of a life that is over */
+}
+
+static void letters_of_a_cancelled_run_can_only_be_discarded(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    failed_run(r, &lease);
+    rig_sql(r, "update millrace.run_ending set state = 'cancelled'");
     refuses(r, MR_CMD_DEAD_REPLAY, "{\"all\": true}", MR_E_CONFLICT);
     answers(r, MR_CMD_DEAD_DISCARD, "{\"all\": true}", "\"discarded\":3");
+}
+
+typedef struct replayer {
+    rig *r;
+    mr_delivery_job *job;
+    pthread_t thread;
+} replayer;
+
+static void *replay_all(void *arg) {
+    replayer *me = arg;
+    me->job = call(me->r, MR_CMD_DEAD_REPLAY, "{\"all\": true}");
+    return NULL;
+}
+
+/* The cancel is in the middle of its transaction when the replay comes. */
+static void a_replay_waits_for_a_cancel_and_then_does_nothing(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    replayer me = {.r = r};
+    uint64_t run = failed_run(r, &lease);
+    rig_sql(r, "delete from millrace.run_ending");
+    rig_sql(r, "begin");
+    rig_sql(r, "select id from millrace.run where id = %llu for no key update", (unsigned long long)run);
+    rig_sql(r, "insert into millrace.run_ending (run_id, state) values (%llu, 'cancelled')", (unsigned long long)run);
+    assert_int_equal(pthread_create(&me.thread, NULL, replay_all, &me), 0);
+    while (!rig_true(r, "select exists (select 1 from pg_locks where not granted)")) continue;
+    rig_sql(r, "commit");
+    pthread_join(me.thread, NULL);
+    assert_int_equal(me.job->head.status, MR_E_CONFLICT);
+    mr_delivery_job_free(me.job);
+    assert_int_equal(rig_number(r, "select count(*) from millrace.dead_letter_end"), 0);
+    assert_true(rig_true(r, "select state = 'cancelled' from millrace.run_end"));
 }
 
 /* Whoever is asked: the run's owner hears of it. */
@@ -340,7 +417,9 @@ static void what_is_due_is_handed_over_and_what_is_later_is_not(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_are_replayed_once_and_the_run_reopened),
-        cmocka_unit_test(letters_of_a_run_that_goes_on_wait_for_its_end),
+        cmocka_unit_test(letters_of_a_run_that_goes_on_are_replayed_in_a_new_life),
+        cmocka_unit_test(letters_of_a_cancelled_run_can_only_be_discarded),
+        cmocka_unit_test(a_replay_waits_for_a_cancel_and_then_does_nothing),
         cmocka_unit_test(a_reopened_run_is_told_to_all_brokers),
         cmocka_unit_test(what_is_damaged_is_moved_aside_and_the_run_reopened),
         cmocka_unit_test(the_last_row_of_a_rule_counts),

@@ -484,6 +484,51 @@ static void memory_that_ends_is_an_error_and_no_leak(void **state) {
     for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) each_allocation_fails_once(i, false);
 }
 
+/* ---- what a broker was to look at ---- */
+
+/* How many jobs a desk was given; they find nothing. */
+static int jobs_of(mr_broker *b, mr_desk *desk) {
+    int n = 0;
+    for (mr_job *job = mr_queue_take(&desk->in, 0), *next; job; job = next, n++) {
+        next = job->next;
+        job->done(b, job);
+    }
+    return n;
+}
+
+static void what_there_was_no_memory_to_look_at_is_looked_at_later(void **state) {
+    (void)state;
+    static mr_broker b;
+    mr_core_config config = {0};
+    b = (mr_broker){.phase = MR_STOPPED, .reader.started = true, .planner.started = true};
+    mr_queue_init(&b.reader.in);
+    mr_queue_init(&b.planner.in);
+    assert_int_equal(mr_core_new(&config, &b.core), MR_OK);
+    for (int i = 0; i < MR_PARTITIONS; i++) b.place[i] = MR_OURS;
+    heap.count = 0;
+    heap.fail_at = 1;
+    heap.alone = false;
+    heap.armed = true;
+    mr_broker_read_rules(&b);
+    mr_broker_find_cancelled(&b);
+    mr_broker_find_replays(&b, 0);
+    mr_broker_recover(&b, 7);
+    mr_broker_missed_tick(&b); /* nor is there any then */
+    heap.armed = false;
+    assert_int_equal(jobs_of(&b, &b.reader) + jobs_of(&b, &b.planner), 0);
+    assert_null(b.again);
+    mr_broker_missed_tick(&b);
+    assert_int_equal(jobs_of(&b, &b.reader), 3);
+    assert_non_null(b.again); /* the runs that the database has */
+    b.again->done(&b, b.again);
+    b.again = NULL;
+    mr_broker_missed_tick(&b);
+    assert_int_equal(jobs_of(&b, &b.reader), 0);
+    mr_core_free(&b.core);
+    mr_queue_destroy(&b.reader.in);
+    mr_queue_destroy(&b.planner.in);
+}
+
 static int read_seeds(void **state) {
     (void)state;
     mr_error err;
@@ -503,6 +548,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_allocation_that_fails_is_an_error_and_no_leak),
         cmocka_unit_test(memory_that_ends_is_an_error_and_no_leak),
+        cmocka_unit_test(what_there_was_no_memory_to_look_at_is_looked_at_later),
     };
     return cmocka_run_group_tests(tests, read_seeds, free_seeds);
 }

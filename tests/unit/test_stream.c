@@ -193,6 +193,35 @@ static void who_waits_is_told_of_a_task_that_is_given_up_and_of_the_end(void **s
     end_scene(&c);
 }
 
+/* The stream stays open all the while. */
+static void a_task_that_was_given_up_is_replayed_while_its_stream_is_open(void **state) {
+    scene c;
+    mr_wire_work_item item, again;
+    char text[64];
+    set_scene(&c, state);
+    submitted(&c.client, c.run, 7, 0, 1, "\"first\":0");
+    rig_credit(&c.worker, 1);
+    rig_take_work(&c.worker, 1, &item);
+    mr_wire_result_item out = {.attempt = item.attempt, .run = item.run, .status = MR_E_INVALID, .text = mr_span_of("no such words")};
+    mr_wire bad = {.type = MR_MSG_RESULT, .as.result = {.items = &out, .item_count = 1}};
+    rig_send_wire(&c.worker, &bad, (mr_span){0});
+    rig_wait_for(c.s.r, "select exists (select 1 from millrace.dead_letter)");
+    submitted(&c.client, c.run, 7, 1, 1, "\"first\":1");
+    work_off(&c.worker, 1);
+    snprintf(text, sizeof text, "{\"run\": %llu, \"search\": \"no such\"}", c.run);
+    assert_int_equal(rig_call(&c.client, MR_CMD_DEAD_REPLAY, text), MR_OK);
+    rig_credit(&c.worker, 1);
+    rig_take_work(&c.worker, 1, &again); /* read back from its row */
+    assert_int_equal(again.index, item.index);
+    assert_int_not_equal(again.attempt, item.attempt);
+    rig_give_result(&c.worker, &again, true);
+    assert_int_equal(rig_next_ack(&c.worker, again.attempt), MR_COMMITTED);
+    assert_int_equal(close_stream(&c.client, c.run), MR_OK);
+    rig_wait_for(c.s.r, "select exists (select 1 from millrace.run_end where state = 'succeeded' and life = 1)");
+    assert_int_equal(rig_number(c.s.r, "select count(*) from millrace.result"), 2);
+    end_scene(&c);
+}
+
 static void the_next_broker_goes_on_with_a_stream_and_knows_its_producers(void **state) {
     scene c;
     set_scene(&c, state);
@@ -423,6 +452,7 @@ int main(void) {
         cmocka_unit_test(a_packet_that_comes_again_is_stored_once_and_answered_as_before),
         cmocka_unit_test(who_waits_gets_the_results),
         cmocka_unit_test(who_waits_is_told_of_a_task_that_is_given_up_and_of_the_end),
+        cmocka_unit_test(a_task_that_was_given_up_is_replayed_while_its_stream_is_open),
         cmocka_unit_test(the_next_broker_goes_on_with_a_stream_and_knows_its_producers),
         cmocka_unit_test(a_task_is_found_by_its_number_and_by_its_id),
         cmocka_unit_test(what_is_no_task_is_refused_with_words),
