@@ -20,24 +20,23 @@ def rate(b, count):
     return (last - first) / (end - start)
 
 
-def waiting(b, rows, batch):
-    """Plans one run of rows / batch batches while their component is paused; the seconds that it took."""
-    start = time.monotonic()
-    return submit(b, b.wide_version(rows), batch, "column_means"), time.monotonic() - start
+def waiting(b, count):
+    """Plans one run of `count` batches while their component is paused; the seconds that it took."""
+    version, start = b.version_of(count), time.monotonic()
+    return submit(b, version, 1, "column_means"), time.monotonic() - start
 
 
 @measure("scale", extra=True)
 def scale(b):
-    """One run of many batches planned, waiting, drained for a while, and listed; a hundredth, a tenth, and all of them. The
-    cache of inputs is as small as it can be: it fills up with what was drained, and is not what is measured."""
-    rows, out = b.size.wide, {}
-    b.wide_version(rows)
+    """One run of many batches of a row each planned, waiting, drained for a while, and listed. The cache of inputs is as
+    small as it can be: it fills up with what was drained, and is not what is measured."""
+    counts, out = (100_000, b.size.rows, b.size.wide), {}
+    b.version_of(b.size.wide)
     b.cluster.restart_broker(MILLRACE_SEGMENT_CACHE_MB="1")
-    ends(b, [submit(b, b.wide_version(rows), max(1, rows // 100_000), "column_means")])  # what a drain needs is there now
+    ends(b, [submit(b, b.version_of(counts[0]), 1, "column_means")])  # what a drain needs is there now
     b.cluster.call("pause", "component", "column_means")
-    for i, batch in enumerate((100, 10, 1), 1):
-        run, seconds = waiting(b, rows, batch)
-        count = rows // batch
+    for i, count in enumerate(counts, 1):
+        run, seconds = waiting(b, count)
         out |= {f"scale_batches_{i}": count, f"scale_plan_{i}": seconds * 1e9 / count, f"scale_rate_{i}": rate(b, count),
                 f"scale_rss_{i}": rss_mb(b.cluster.pid("broker"))}
         start = time.monotonic()
