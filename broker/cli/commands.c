@@ -106,6 +106,7 @@ static const mr_option settings_of_others[] = {
     {.name = "load_ahead"},
     {.name = "max_errors"},
     {.name = "max_crashes"},
+    {.name = "max_timeouts"},
     {.name = "retry_base_ms"},
     {.name = "retry_max_ms"},
     {.name = "age_ms"},

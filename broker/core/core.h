@@ -26,7 +26,8 @@ typedef struct mr_core_config {
     uint32_t max_loads;      /* loads under way or loaded, at most, with the inputs of attempts that are out: set it
                               * above the sum of all workers' credit, or it is what limits them */
     uint32_t max_errors;     /* failed attempts that end a batch */
-    uint32_t max_crashes;    /* crashed attempts (also deadline and memory) that end a batch */
+    uint32_t max_crashes;    /* attempts that crashed, or took too much memory, that end a batch */
+    uint32_t max_timeouts;   /* attempts that were not done by their deadline that end a batch */
     uint32_t retry_base_ms, retry_max_ms; /* exponential backoff of a failed batch */
     uint64_t seed;           /* for the jitter of retries */
     uint32_t turn;           /* most batches that go in one turn of fair shares, as far as the worker asked for them; 0: one */

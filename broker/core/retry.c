@@ -19,8 +19,13 @@ static void wait_for(mr_core *core, mr_work *w, uint64_t ms) {
     mr_work_move(core, w, MR_W_WAITING, false);
 }
 
-static bool is_crash(mr_status status) {
-    return status == MR_E_CRASHED || status == MR_E_DEADLINE || status == MR_E_MEMORY;
+static mr_budget budget_of(mr_status status) {
+    switch (status) {
+    case MR_E_CRASHED:
+    case MR_E_MEMORY: return MR_BUDGET_CRASHES;
+    case MR_E_DEADLINE: return MR_BUDGET_TIMEOUTS;
+    default: return MR_BUDGET_ERRORS;
+    }
 }
 
 /* Gives the attempt's number. */
@@ -39,20 +44,25 @@ static uint64_t record(mr_core *core, const mr_work *w, mr_status status, const 
 
 /* What the status table does not call retryable comes out the same each time: that ends the batch at once. */
 static bool used_up(const mr_core *core, const mr_work *w, mr_status status) {
-    if (!is_crash(status) && !mr_status_of((int)status)->retryable) return true;
-    return w->errors >= core->config.max_errors || w->crashes >= core->config.max_crashes;
+    const uint32_t most[MR_BUDGETS] = {core->config.max_errors, core->config.max_crashes, core->config.max_timeouts};
+    mr_budget budget = budget_of(status);
+    if (budget == MR_BUDGET_ERRORS && !mr_status_of((int)status)->retryable) return true;
+    return w->failed[budget] >= most[budget];
+}
+
+static uint32_t failures_of(const mr_work *w) {
+    uint32_t sum = 0;
+    for (int i = 0; i < MR_BUDGETS; i++) sum += w->failed[i];
+    return sum;
 }
 
 void mr_work_failed(mr_core *core, mr_work *w, mr_status status, const char *text) {
-    if (is_crash(status))
-        w->crashes++;
-    else
-        w->errors++;
+    w->failed[budget_of(status)]++;
     mr_watch_moved(core);
     bool dead = used_up(core, w, status);
     uint64_t attempt = record(core, w, status, text, dead);
     if (!dead) {
-        wait_for(core, w, backoff_ms(core, w->errors + w->crashes, core->config.retry_max_ms));
+        wait_for(core, w, backoff_ms(core, failures_of(w), core->config.retry_max_ms));
         return;
     }
     mr_work_unload(core, w);

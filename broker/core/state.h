@@ -42,6 +42,9 @@ typedef struct mr_lane mr_lane;
 typedef struct mr_share mr_share;
 typedef struct mr_limit mr_limit;
 
+/* What a failed attempt is charged to: each has a budget of its own. */
+typedef enum mr_budget { MR_BUDGET_ERRORS, MR_BUDGET_CRASHES, MR_BUDGET_TIMEOUTS, MR_BUDGETS } mr_budget;
+
 typedef struct mr_work {
     mr_link link, side; /* side: in worker.sent or core.wheel */
     mr_step *step;      /* NULL when free or abandoned */
@@ -51,7 +54,7 @@ typedef struct mr_work {
     mr_worker *worker;  /* SENT */
     uint64_t blob;      /* READY, SENT */
     uint64_t at_ms;     /* WAITING: until when; SENT: since when */
-    uint32_t errors, crashes, load_failures;
+    uint32_t failed[MR_BUDGETS], load_failures;
 } mr_work;
 
 /* A component of one version: the steps that need it and the workers that offer it meet here. */

@@ -1,6 +1,8 @@
 /* work.c: the slots of works, and the lists that they are on. */
 #include "broker/core/state.h"
 
+#include <string.h>
+
 void mr_list_init(mr_list *l) {
     l->head = (mr_link){&l->head, &l->head};
     l->count = 0;
@@ -177,8 +179,7 @@ mr_work *mr_work_leave_load(mr_core *core, mr_work *w, mr_work_list to) {
     mr_work before = *w;
     mr_work_move(core, w, MR_W_ABANDONED, false);
     w = mr_work_new(core, before.step, before.level, before.index, to);
-    w->errors = before.errors;
-    w->crashes = before.crashes;
+    memcpy(w->failed, before.failed, sizeof w->failed);
     w->load_failures = before.load_failures;
     return w;
 }

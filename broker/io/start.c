@@ -121,6 +121,7 @@ static mr_status make_core(mr_broker *b, uint64_t first_attempt, mr_error *err) 
         .max_loads = 16384,
         .max_errors = (uint32_t)b->settings.max_errors,
         .max_crashes = (uint32_t)b->settings.max_crashes,
+        .max_timeouts = (uint32_t)b->settings.max_timeouts,
         .retry_base_ms = (uint32_t)b->settings.retry_base_ms,
         .retry_max_ms = (uint32_t)b->settings.retry_max_ms,
         .turn = 32,

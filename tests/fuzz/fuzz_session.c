@@ -52,7 +52,7 @@ static void plan_run(mr_broker *b) {
 static mr_broker *broker_on(wires *w) {
     mr_broker *b = mr_new(NULL, 1, sizeof *b);
     mr_core_config config = {.first_attempt = 1, .lost_after_ms = 4000, .load_ahead = 4, .max_loads = 64, .max_errors = 3,
-                             .max_crashes = 3, .retry_base_ms = 100, .retry_max_ms = 1000, .seed = 1, .age_ms = 100};
+                             .max_crashes = 3, .max_timeouts = 3, .retry_base_ms = 100, .retry_max_ms = 1000, .seed = 1, .age_ms = 100};
     MR_ASSERT(b);
     mr_option_defaults(mr_broker_options, &b->settings);
     mr_log_init(&b->log, -1, MR_LOG_OFF, false);

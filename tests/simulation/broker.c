@@ -19,6 +19,7 @@ static void settle_broker(sim_world *w, mr_broker *b, uint32_t index) {
     s->lost_after_ms = w->variant == SIM_DEAF_TO_GONE ? 40000 : SIM_LOST_MS;
     s->load_ahead = (int64_t)sim_between(w, 1, 8);
     s->max_crashes = 4;
+    s->max_timeouts = 4;
     s->retry_base_ms = 50;
     s->retry_max_ms = 1500;
     s->inline_max = (const int64_t[]){0, 64, 65536}[sim_between(w, 0, 2)];

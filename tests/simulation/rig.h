@@ -47,6 +47,7 @@ static inline mr_core_config rig_config(void) {
                             .max_loads = 64,
                             .max_errors = 3,
                             .max_crashes = 2,
+                            .max_timeouts = 2,
                             .retry_base_ms = 100,
                             .retry_max_ms = 1000,
                             .seed = 7};

@@ -207,12 +207,13 @@ static mr_action fail_once(rig *r, mr_action sent, mr_status status) {
     return sent;
 }
 
-static void errors_and_crashes_have_budgets_apart(void **state) {
+static void errors_crashes_and_timeouts_have_budgets_apart(void **state) {
     (void)state;
-    rig *r = open_rig(); /* 3 errors, 2 crashes */
+    rig *r = open_rig(); /* 3 errors, 2 crashes, 2 timeouts */
     mr_action sent = begin(r, MR_STEP_MAP, 32);
     sent = fail_once(r, sent, MR_E_IO);
     sent = fail_once(r, sent, MR_E_CRASHED);
+    sent = fail_once(r, sent, MR_E_DEADLINE);
     sent = fail_once(r, sent, MR_E_IO);
     assert_int_equal(send(r, 1, sent.key, sent.attempt, MR_E_MEMORY), MR_COMMITTED);
     assert_true(rig_act(r, MR_ACT_RECORD_FAILURE, 0)->dead);
@@ -479,7 +480,7 @@ int main(void) {
         cmocka_unit_test(what_nobody_asked_for_is_refused),
         cmocka_unit_test(a_result_that_the_database_did_not_take_comes_again),
         cmocka_unit_test(a_forgotten_run_is_stale),
-        cmocka_unit_test(errors_and_crashes_have_budgets_apart),
+        cmocka_unit_test(errors_crashes_and_timeouts_have_budgets_apart),
         cmocka_unit_test(lost_and_released_attempts_cost_no_budget),
         cmocka_unit_test(a_failure_of_an_old_attempt_is_stale),
         cmocka_unit_test(an_attempt_that_is_out_for_too_long_counts_as_a_crash),

@@ -77,6 +77,7 @@ static uint64_t drain_one(bool starve, bool replays) {
     bench b = {.r = calloc(1, sizeof(rig)), .starve = starve, .replays = replays};
     mr_core_config config = rig_config();
     config.max_crashes = replays ? 1 : 50;
+    config.max_timeouts = 50;
     rig_open(b.r, &config);
     mr_offer offer = {.name = "a", .version = 1};
     give(&b, &(mr_event){.type = MR_EV_WORKER_JOINED, .peer = 1,
