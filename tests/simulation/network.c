@@ -163,9 +163,9 @@ static bool may_get_lost(uint8_t type) {
 
 static bool may_come_twice(uint8_t type) { return type == MR_MSG_CANCEL || type == MR_MSG_RELEASE || may_get_lost(type); }
 
-static void note_fault(sim_world *w, const sim_conn *c) {
+static void note_fault(sim_world *w, const sim_conn *c, uint64_t until) {
     const mr_socket *s = w->socket[c->socket];
-    if (s && s->process->role == SIM_CLIENT) w->client_link_us = w->now;
+    if (s && s->process->role == SIM_CLIENT && until > w->client_link_us) w->client_link_us = until;
 }
 
 static void on_its_way(sim_world *w, sim_frame *f, bool overtaken) {
@@ -173,8 +173,8 @@ static void on_its_way(sim_world *w, sim_frame *f, bool overtaken) {
     uint64_t at = w->now + sim_between(w, 50, 2000);
     if (sim_faulty(w) && sim_chance(w, w->p_stall)) {
         SIM_COUNT(w, link_stalled);
-        note_fault(w, c);
         c->stalled[f->to] = w->now + sim_between(w, 100000, 4000000);
+        note_fault(w, c, c->stalled[f->to]);
     }
     if (at < c->stalled[f->to]) at = c->stalled[f->to];
     if (at < c->last[f->to]) at = c->last[f->to];
@@ -277,7 +277,7 @@ static void break_link(sim_world *w, sim_conn *c) {
     mr_socket *s = dealer_of(w, c);
     if (!c->up) return;
     SIM_COUNT(w, link_broken);
-    note_fault(w, c);
+    note_fault(w, c, w->now);
     down(w, c);
     c->told = sim_chance(w, 0.5);
     if (c->told) SIM_COUNT(w, link_half_open);
@@ -291,7 +291,7 @@ static void break_link(sim_world *w, sim_conn *c) {
 static void cut(sim_world *w, sim_conn *c) {
     uint64_t until = w->now + sim_between(w, 200000, 6000000);
     SIM_COUNT(w, link_cut);
-    note_fault(w, c);
+    note_fault(w, c, until);
     c->cut_until[sim_between(w, 0, 1)] = until;
     if (sim_chance(w, 0.3)) c->cut_until[UP] = c->cut_until[DOWN] = until;
     sim_trace(w, "connection %u is cut", c->id);

@@ -367,7 +367,7 @@ struct sim_world {
     uint32_t sockets, socket_cap;
     sim_conn *conn;
     uint32_t conns, conn_cap;
-    uint64_t frames_out, client_link_us; /* client_link_us: when a connection of a client had its last fault */
+    uint64_t frames_out, client_link_us; /* client_link_us: until when connections of clients have had faults */
     sim_attempt attempt[SIM_ATTEMPTS];
     mr_arena *spy;
 };
