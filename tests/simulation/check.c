@@ -90,7 +90,8 @@ void sim_check_job(sim_world *w, const sim_worker *me, const sim_job *job, uint6
                 job->component == step->component && job->last == (key->level + 1 == step->plan.levels);
     if (!same) sim_broken(w, "attempt %llx came to the worker as something else", (unsigned long long)job->attempt);
     if (!(me->components >> step->component & 1)) sim_broken(w, "a worker was sent what it does not offer");
-    if (s->stream && !sim_is_task(s, input)) sim_broken(w, "attempt %llx came with a task that nobody sent", (unsigned long long)job->attempt);
+    if (s->stream && !sim_is_task(s, input))
+        sim_broken(w, "attempt %llx came with a task that nobody sent", (unsigned long long)job->attempt);
     if (s->stream) return; /* the task may have been lost with its broker; then nothing comes of the attempt */
     if (sim_compute(input, s->seed, step->component, key->level, key->index) !=
         s->node[key->step][key->level][key->index].expected)

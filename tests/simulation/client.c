@@ -212,8 +212,8 @@ typedef struct session {
 static bool is_sound(const sim_world *w, const session *s) {
     const sim_process *p = s->broker;
     const sim_broker *b = p->program;
-    return b && b->program->phase == MR_SERVING && p->up && p->life == s->life && !p->dying && !p->asked && p->well_since < s->since_us && w->now >= p->paused_until &&
-           w->client_link_us < s->since_us;
+    bool well = p->up && p->life == s->life && !p->dying && !p->asked && b && b->program->phase == MR_SERVING;
+    return well && p->well_since < s->since_us && w->now >= p->paused_until && w->client_link_us < s->since_us;
 }
 
 static void ask(person *me, session *s) {

@@ -32,7 +32,8 @@ static void done(void *self, const mr_task_result *r) {
     if (sim_self()->dying) return;
     SIM_COUNT(me->w, task_told);
     if (!node || r->task >= me->spec->tasks) sim_broken(me->w, "a producer was told of a task that is not stored");
-    else if (r->status != MR_OK && !me->spec->poisoned) sim_broken(me->w, "a producer was told that a task was given up: %.*s", MR_SPAN_ARG(r->text));
+    else if (r->status != MR_OK && !me->spec->poisoned)
+        sim_broken(me->w, "a producer was told that a task was given up: %.*s", MR_SPAN_ARG(r->text));
     else if (r->status == MR_OK && !node->rows) sim_broken(me->w, "a producer was told of a result that is not stored");
     else if (r->status == MR_OK && (r->body.len != sizeof node->value || memcmp(r->body.data, &node->value, r->body.len)))
         sim_broken(me->w, "a producer was told another result than the one that is stored");

@@ -66,7 +66,8 @@ static const sim_packet *next_packet(const sim_world *w, uint64_t run, uint64_t 
     for (uint32_t i = 0; i < w->db.packets; i++) {
         const sim_packet *k = &w->db.packet[i];
         if (!k->stored || k->run != run) continue;
-        if (holds ? task >= k->first && task - k->first < k->tasks : k->first >= task && (!found || k->first < found->first)) found = k;
+        bool fits = holds ? task >= k->first && task - k->first < k->tasks : k->first >= task;
+        if (fits && (!found || k->first < found->first)) found = k;
     }
     return found;
 }
@@ -99,7 +100,8 @@ void sim_apply_packet(sim_world *w, uint32_t index) {
     sim_packet *k = &w->db.packet[index];
     sim_spec *s = sim_spec_of_run(w, k->run);
     uint32_t producer = (uint32_t)k->producer - 1;
-    if (k->first != s->tasks) sim_broken(w, "tasks are stored from number %llu on, and there are %u", (unsigned long long)k->first, s->tasks);
+    if (k->first != s->tasks)
+        sim_broken(w, "tasks are stored from number %llu on, and there are %u", (unsigned long long)k->first, s->tasks);
     if (s->closed) sim_broken(w, "tasks were stored behind the end of their stream");
     if (producer >= s->producers || k->packet != s->packets_stored[producer])
         sim_broken(w, "packet %llu of a producer was stored, twice or before the one before it", (unsigned long long)k->packet);
