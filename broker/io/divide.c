@@ -11,8 +11,9 @@ static const mr_pg_statement try_lock = {
 
 static const mr_pg_statement count_others = {
     "divide_others",
-    "select count(*), count(*) filter (where not sharing), extract(epoch from now())::bigint from millrace.broker"
-    " where name <> $1 and state <> 'left' and expires_at > now()",
+    "select count(*) filter (where name <> $1), count(*) filter (where name <> $1 and not sharing),"
+    " extract(epoch from now())::bigint, count(*) filter (where name = $1)"
+    " from millrace.broker where state <> 'left' and expires_at > now()",
     1,
     {MR_PG_TEXT}};
 
@@ -62,6 +63,7 @@ void mr_divide_job_free(mr_divide_job *job) {
 
 /* ---- the others ---- */
 
+/* Only who is there itself may count on what it finds: two that were both away for too long would each be alone. */
 typedef struct others {
     int64_t alive, not_sharing, turn;
 } others;
@@ -73,9 +75,11 @@ static mr_status look_round(mr_pg *pg, mr_pg_params *p, const char *owner, other
     MR_TRY(mr_pg_exec(pg, &count_others, p, &r, err));
     mr_pg_row row = mr_pg_row_at(r, 0);
     *out = (others){.alive = mr_pg_int(&row, 0), .not_sharing = mr_pg_int(&row, 1), .turn = mr_pg_int(&row, 2) / TURN_S};
+    bool there = mr_pg_int(&row, 3) > 0;
     mr_status s = mr_pg_row_status(&row, err);
     mr_pg_result_free(&r);
-    return s;
+    if (s != MR_OK || there) return s;
+    return mr_fail(err, MR_E_FULL, "this broker has not said for too long that it lives: others do not count with it");
 }
 
 static mr_status lock(mr_pg *pg, mr_error *err) {

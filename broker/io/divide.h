@@ -31,7 +31,7 @@ typedef struct mr_divide_job {
 
 mr_divide_job *mr_divide_job_new(uint32_t cap); /* NULL without memory */
 void mr_divide_job_free(mr_divide_job *job);
-/* E_FULL: another broker is at it; again in a while. */
+/* E_FULL: another broker is at it, or this one's own row has run out; again in a while. */
 mr_status mr_divide(mr_pg *pg, mr_divide_job *job, mr_error *err) MR_MUST_CHECK;
 void mr_divide_work(mr_desk *desk, mr_job *job);
 

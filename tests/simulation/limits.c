@@ -38,10 +38,11 @@ static mr_status divide_others(sim_world *w, mr_pg *pg, const mr_pg_params *p, m
         there++;
         not_sharing += !b->sharing;
     }
-    *out = sim_result_of(3, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8}, 1);
+    *out = sim_result_of(4, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8}, 1);
     sim_set_int(*out, 0, 0, there);
     sim_set_int(*out, 0, 1, not_sharing);
     sim_set_int(*out, 0, 2, (int64_t)(sim_database_now(w) / 1000000));
+    sim_set_int(*out, 0, 3, alive(w, me));
     return MR_OK;
 }
 
@@ -60,7 +61,7 @@ static mr_status divide_sum(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
     (void)pg;
     for (const sim_present *b = w->db.present; b < w->db.present + SIM_BROKERS; b++) {
         const sim_part *part = &b->part[rule];
-        if (b == me || !alive(w, b) || !part->there) continue;
+        if (b == me || !alive(w, b) || !part->there || w->variant == SIM_NO_PARTS) continue;
         wanting += part->wanted;
         before += part->wanted && strcmp(b->name, me->name) < 0;
         slots += part->slots;

@@ -98,6 +98,24 @@ static void the_dead_and_those_that_left_hold_nothing(void **state) {
     assert_false(shared);
 }
 
+/* As when neither could reach the database for a while: the first to be back must not believe to be alone. */
+static void who_is_not_there_itself_is_given_nothing(void **state) {
+    rig *r = rig_of(state);
+    mr_error err = {0};
+    mr_divide_job *job = mr_divide_job_new(1);
+    bool shared;
+    come(r, "one");
+    come(r, "two");
+    divide(r, "one", true, 0, 0, &shared);
+    rig_sql(r, "update millrace.broker set expires_at = now() - interval '1 s'");
+    job->owner = "one";
+    assert_int_equal(mr_divide(r->pg, job, &err), MR_E_FULL);
+    mr_divide_job_free(job);
+    rig_sql(r, "update millrace.broker set expires_at = now() + interval '1 min' where name = 'one'");
+    divide(r, "one", true, 0, 0, &shared);
+    assert_false(shared);
+}
+
 /* Any number of brokers, in any order, with whatever out: checked after every step. */
 static void the_rows_never_add_up_to_more_than_the_limit(void **state) {
     rig *r = rig_of(state);
@@ -125,6 +143,7 @@ int main(void) {
         cmocka_unit_test(who_comes_gets_nothing_until_the_other_has_given),
         cmocka_unit_test(what_one_does_not_want_the_other_may_use),
         cmocka_unit_test(the_dead_and_those_that_left_hold_nothing),
+        cmocka_unit_test(who_is_not_there_itself_is_given_nothing),
         cmocka_unit_test(the_rows_never_add_up_to_more_than_the_limit),
     };
     return cmocka_run_group_tests(tests, rig_start, rig_stop);
