@@ -48,9 +48,10 @@
     X(NO_FENCE, "transactions do not compare the epochs of their leases")                                                \
     X(NO_FENCE_LOCK, "transactions compare the epochs of their leases and do not lock them")                             \
     X(SAME_EPOCH, "a lease that is taken over keeps its epoch")                                                          \
-    X(FORGET_HEARD, "a client that was heard since the clock was read is taken for silent")                                      \
-    X(FORGET_PACKETS, "a restarted broker does not know which packets of a producer it has")                                     \
-    X(FORGET_REPLAYS, "a broker learns that something of a run was replayed, and not what")
+    X(FORGET_HEARD, "a client that was heard since the clock was read is taken for silent")                              \
+    X(FORGET_PACKETS, "a restarted broker does not know which packets of a producer it has")                             \
+    X(FORGET_REPLAYS, "a broker learns that something of a run was replayed, and not what")                              \
+    X(NO_PARTS, "brokers do not see what the others use of a limit")
 
 typedef enum sim_variant {
 #define SIM_VARIANT_ENUM(name, text) SIM_##name,

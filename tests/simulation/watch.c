@@ -1,8 +1,11 @@
 /* watch.c: the checker's own view of what is out and of who goes first: nothing here asks the core. */
+#include "broker/io/broker.h"
 #include "tests/simulation/world.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { AGREED_US = 3000000 };
 
 static uint32_t spec_of(sim_world *w, uint64_t run) {
     const sim_spec *s = sim_spec_of_run(w, run);
@@ -26,6 +29,7 @@ static void hold(sim_broker *b, uint32_t i, const mr_rule *rule, uint64_t at_ms,
                 !(rule->per_second < b->rule[i].rule.per_second) && !(rule->per_second > b->rule[i].rule.per_second);
     b->rule[i].rule = *rule;
     b->rule[i].set = holds(rule);
+    if (!same) b->rule[i].told_us = sim_here()->now;
     b->rule[i].told = told || (same && b->rule[i].told);
     if (same) return; /* its rate goes on */
     b->rule[i].tokens = 1;
@@ -68,6 +72,47 @@ static void check_rate(sim_world *w, sim_broker *b, uint32_t i) {
     b->rule[i].tokens--;
 }
 
+/* Holds leases by its own clock, and has known the rule for long enough to have agreed with the others. */
+static bool takes_part(const sim_world *w, const sim_broker *b, uint32_t i) {
+    return b && b->program && atomic_load(&b->program->lease.until_ns) > w->now * 1000 && b->rule[i].told &&
+           w->now > b->rule[i].told_us + AGREED_US;
+}
+
+/* Of all brokers together no more are out than the limit lets. */
+static void check_together(sim_world *w, const sim_broker *b, uint32_t i) {
+    const mr_rule *rule = &b->rule[i].rule;
+    uint32_t out = 0;
+    if (!takes_part(w, b, i) || rule->of == MR_RULE_RUN) return;
+    for (uint32_t k = 0; k < w->brokers; k++) {
+        const sim_broker *other = w->process[k].program;
+        if (!takes_part(w, other, i)) continue;
+        for (uint32_t n = 0; n < other->lives; n++) out += applies(w, rule, &other->live[n].key);
+    }
+    if (out > rule->max_concurrent)
+        sim_broken(w, "%u attempts of %s are out at all brokers; the limit is %u", out, rule->name, rule->max_concurrent);
+}
+
+/* Each of them may be one ahead of the others, and send one late. */
+static void check_rate_together(sim_world *w, const sim_broker *b, uint32_t i) {
+    const mr_rule *rule = &b->rule[i].rule;
+    sim_rule *r = &w->rule[i];
+    double most = rule->burst + 2.0 * w->brokers;
+    if (!takes_part(w, b, i) || rule->of == MR_RULE_RUN) return;
+    r->tokens = r->begun ? r->tokens + (double)(w->now - r->at_us) / 1e6 * rule->per_second : most;
+    if (r->tokens > most) r->tokens = most;
+    r->begun = true;
+    r->at_us = w->now;
+    if (r->tokens < 1 - 1e-6) sim_broken(w, "the rate of %s was exceeded by all brokers together", rule->name);
+    r->tokens--;
+}
+
+static void check_all(sim_world *w, const sim_broker *b, uint32_t i) {
+    const mr_rule *rule = &b->rule[i].rule;
+    if (w->brokers == 1 || w->report->count[SIM_C_database_clock_jumped]) return; /* then leases change hands at once */
+    if (rule->max_concurrent) check_together(w, b, i);
+    if (rule->per_second > 0) check_rate_together(w, b, i);
+}
+
 static void check_rule(sim_world *w, sim_broker *b, uint32_t i) {
     const mr_rule *rule = &b->rule[i].rule;
     uint32_t out = 0;
@@ -75,6 +120,7 @@ static void check_rule(sim_world *w, sim_broker *b, uint32_t i) {
     if (rule->paused) sim_broken(w, "%s is paused and work of it was sent", rule->name);
     if (rule->max_concurrent && out > rule->max_concurrent)
         sim_broken(w, "%u attempts of %s are out; the limit is %u", out, rule->name, rule->max_concurrent);
+    check_all(w, b, i);
     if (rule->per_second > 0) check_rate(w, b, i);
 }
 

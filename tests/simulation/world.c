@@ -151,6 +151,19 @@ static void draw_rule(sim_world *w, uint32_t i) {
     r->until_us = r->from_us + some_time(w, 200, SIM_FAULTS_MS / 2);
 }
 
+/* Limits that several brokers have to share for most of the time. */
+static void draw_crowd(sim_world *w) {
+    for (uint32_t i = 1; i < SIM_RULES; i++) {
+        sim_rule *r = &w->rule[i];
+        r->rule.paused = false;
+        r->rule.max_concurrent = (uint32_t)sim_between(w, 1, 4);
+        r->rule.per_second = sim_chance(w, 0.5) ? (double)sim_between(w, 5, 40) : 0;
+        r->rule.burst = (uint32_t)sim_between(w, 1, 8);
+        r->from_us = some_time(w, 1, 1000);
+        r->until_us = (uint64_t)SIM_FAULTS_MS * 1000;
+    }
+}
+
 static void several(sim_world *w, uint64_t most, sim_kind kind) {
     for (uint64_t n = sim_between(w, 0, most); n > 0; n--) sim_at(w, some_time(w, 300, SIM_FAULTS_MS), (sim_item){.kind = kind});
 }
@@ -170,7 +183,8 @@ static void draw_network(sim_world *w) {
 }
 
 static void draw_brokers(sim_world *w) {
-    bool for_two = w->variant == SIM_NO_FENCE || w->variant == SIM_NO_FENCE_LOCK || w->variant == SIM_SAME_EPOCH;
+    bool for_two = w->variant == SIM_NO_FENCE || w->variant == SIM_NO_FENCE_LOCK || w->variant == SIM_SAME_EPOCH ||
+                   w->variant == SIM_NO_PARTS;
     w->brokers = for_two ? 2 : (uint32_t[]){1, 1, 2, 3}[sim_between(w, 0, 3)];
 }
 
@@ -188,6 +202,7 @@ static void draw(sim_world *w) {
     draw_brokers(w);
     draw_network(w);
     for (uint32_t i = 0; i < SIM_RULES; i++) draw_rule(w, i);
+    if (w->brokers > 1 && (w->variant == SIM_NO_PARTS || sim_chance(w, 0.3))) draw_crowd(w);
     for (uint32_t i = 0; i < SIM_SPECS; i++) draw_spec(w, i);
     for (uint32_t i = 0; i < SIM_WORKERS; i++) draw_worker(w, i);
     for (uint32_t i = 0; i < w->brokers; i++) draw_broker(w, i);

@@ -158,6 +158,9 @@ typedef struct sim_rule {
     uint64_t from_us, until_us;
     mr_rule now;
     int64_t pause_id, limit_id; /* of the rows that count */
+    bool begun;                 /* several brokers: tokens and at_us are of all of them together */
+    double tokens;
+    uint64_t at_us;
 } sim_rule;
 
 typedef struct sim_lease {
@@ -287,7 +290,7 @@ typedef struct sim_broker {
         mr_rule rule;
         bool set, told; /* told: to the core; else only read by its shell */
         double tokens;
-        uint64_t at_ms;
+        uint64_t at_ms, told_us; /* told_us: when it changed last */
     } rule[SIM_RULES];
     uint64_t since_ms[SIM_SPECS], sent_ms[SIM_SPECS][SIM_STEPS];
     bool told[SIM_SPECS][SIM_STEPS][SIM_LEVELS][SIM_NODES];   /* in the table when this broker last read the run */
