@@ -8,9 +8,6 @@
 enum { GROUP_MAX = 256, GROUP_BYTES = 8 * 1024 * 1024, PARAMS_MAX = 4 * 1024 * 1024, IDLE_MS = 100 };
 /* With the row's header and its other columns it fills a page of 8 KiB. */
 enum { PIECE = 8096 };
-/* From here on the three round trips more that COPY takes cost less than it saves: a third of PostgreSQL's time, which the large
- * values of INSERT spend on memory that is fresh from the system each time. */
-enum { COPY_FROM = 128 * 1024, COPY_PART = 256 * 1024 };
 
 typedef struct submits {
     mr_lease *lease;
@@ -18,7 +15,6 @@ typedef struct submits {
     mr_job **tail;
     uint64_t retry_at_ns;
     mr_pg_params params, fence;
-    mr_buf rows;       /* for COPY */
 } submits;
 
 /* ---- statements ---- */
@@ -34,16 +30,6 @@ static const mr_pg_statement insert_packet = {
     {MR_PG_INT8, MR_PG_INT8, MR_PG_INT4, MR_PG_INT8, MR_PG_INT8, MR_PG_INT4, MR_PG_TEXTS, MR_PG_TEXT, MR_PG_BYTEA,
      MR_PG_INT4}};
 
-/* The same without its pieces. */
-static const mr_pg_statement insert_block = {
-    "submit_block",
-    "insert into millrace.task_block (run_id, first_task, tasks, producer, packet, size, ids, client)"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
-    8,
-    {MR_PG_INT8, MR_PG_INT8, MR_PG_INT4, MR_PG_INT8, MR_PG_INT8, MR_PG_INT4, MR_PG_TEXTS, MR_PG_TEXT}};
-
-static const char copy_pieces[] = "copy millrace.task_piece (run_id, first_task, piece, bytes) from stdin (format binary)";
-
 static const mr_pg_statement find_packet = {
     "submit_find",
     "select first_task, tasks from millrace.task_block where run_id = $1 and producer = $2 and packet = $3",
@@ -54,12 +40,10 @@ static const mr_pg_statement insert_end = {
     "submit_end", "insert into millrace.stream_end (run_id, client) values ($1, $2) on conflict do nothing", 2,
     {MR_PG_INT8, MR_PG_TEXT}};
 
-static const mr_pg_statement begin = {"submit_begin", "begin", 0, {0}};
-
 /* ---- a group ---- */
 
 typedef struct group {
-    size_t n, bytes;
+    size_t n;
     mr_submit_job *job[GROUP_MAX];
     int64_t run[GROUP_MAX];
     bool again[GROUP_MAX]; /* it was there before */
@@ -67,12 +51,12 @@ typedef struct group {
 
 /* As many of the waiting jobs as make a group; they stay in the list. */
 static void gather(const submits *s, group *g) {
-    g->n = g->bytes = 0;
+    size_t bytes = 0;
+    g->n = 0;
     for (mr_job *job = s->waiting; job && g->n < GROUP_MAX; job = job->next) {
         mr_submit_job *j = (mr_submit_job *)job;
-        size_t size = j->frame ? mr_bytes_span(j->frame).len : 0;
-        if (g->n && g->bytes + size > GROUP_BYTES) break;
-        g->bytes += size;
+        bytes += j->frame ? mr_bytes_span(j->frame).len : 0;
+        if (g->n && bytes > GROUP_BYTES) break;
         g->again[g->n] = false;
         g->run[g->n] = (int64_t)j->run;
         g->job[g->n++] = j;
@@ -91,21 +75,18 @@ static void put_ids(mr_pg_params *p, const mr_packet *packet) {
     mr_pg_put_texts(p, ids, NULL, packet->count);
 }
 
-static void put_block(mr_pg_params *p, const mr_submit_job *j) {
+static void put_packet(mr_pg_params *p, const mr_submit_job *j) {
+    mr_span bytes = mr_bytes_span(j->frame);
     mr_pg_params_clear(p);
     mr_pg_put_int8(p, (int64_t)j->run);
     mr_pg_put_int8(p, (int64_t)j->first);
     mr_pg_put_int4(p, (int32_t)j->tasks);
     mr_pg_put_int8(p, (int64_t)j->producer);
     mr_pg_put_int8(p, (int64_t)j->packet);
-    mr_pg_put_int4(p, (int32_t)mr_bytes_span(j->frame).len);
+    mr_pg_put_int4(p, (int32_t)bytes.len);
     put_ids(p, &j->view);
     mr_pg_put_text(p, j->client);
-}
-
-static void put_packet(mr_pg_params *p, const mr_submit_job *j) {
-    put_block(p, j);
-    mr_pg_lend_bytea(p, mr_bytes_span(j->frame));
+    mr_pg_lend_bytea(p, bytes);
     mr_pg_put_int4(p, PIECE);
 }
 
@@ -116,9 +97,9 @@ static void put_named(mr_pg_params *p, const mr_submit_job *j) {
     mr_pg_put_int8(p, (int64_t)j->packet);
 }
 
-static const mr_pg_statement *put_job(mr_pg_params *p, const mr_submit_job *j, bool copies) {
+static const mr_pg_statement *put_job(mr_pg_params *p, const mr_submit_job *j) {
     switch (j->kind) {
-    case MR_SUBMIT_PACKET: copies ? put_block(p, j) : put_packet(p, j); return copies ? &insert_block : &insert_packet;
+    case MR_SUBMIT_PACKET: put_packet(p, j); return &insert_packet;
     case MR_SUBMIT_AGAIN: put_named(p, j); return &find_packet;
     case MR_SUBMIT_CLOSE: break;
     }
@@ -128,13 +109,12 @@ static const mr_pg_statement *put_job(mr_pg_params *p, const mr_submit_job *j, b
     return &insert_end;
 }
 
-/* Sends the whole transaction, or all of it that comes before the pieces; fence first, so that nothing is written without it. */
-static mr_status send_group(submits *s, mr_pg *pg, const group *g, bool copies, mr_error *err) {
-    if (copies) MR_TRY(mr_pg_pipeline_send(pg, &begin, NULL, err));
+/* Sends the whole transaction; fence first, so that nothing is written without it. */
+static mr_status send_group(submits *s, mr_pg *pg, const group *g, mr_error *err) {
     mr_lease_put_fence(&s->fence, s->lease, g->run, g->n);
     MR_TRY(mr_pg_pipeline_send(pg, &mr_lease_fence_statement, &s->fence, err));
     for (size_t i = 0; i < g->n; i++) {
-        const mr_pg_statement *st = put_job(&s->params, g->job[i], copies);
+        const mr_pg_statement *st = put_job(&s->params, g->job[i]);
         MR_TRY(mr_pg_pipeline_send(pg, st, &s->params, err));
     }
     return mr_pg_pipeline_sync(pg, err);
@@ -157,15 +137,15 @@ static void take_answer(group *g, size_t i, const mr_pg_result *r) {
     g->again[i] = g->job[i]->kind == MR_SUBMIT_PACKET && mr_pg_changed(r) == 0;
 }
 
-/* Reads every answer of the group, of which `ahead` come before those to its jobs; the first error is the group's. */
-static mr_status receive_group(mr_pg *pg, group *g, size_t ahead, mr_error *err) {
+/* Reads every answer of the group; the first error is the group's. */
+static mr_status receive_group(mr_pg *pg, group *g, mr_error *err) {
     mr_status first = MR_OK;
     for (size_t n = 0;; n++) {
         mr_pg_result *r = NULL;
         bool synced = false;
         mr_error why;
         mr_status s = mr_pg_pipeline_next(pg, &r, &synced, &why);
-        if (s == MR_OK && !synced && n >= ahead && n - ahead < g->n && r) take_answer(g, n - ahead, r);
+        if (s == MR_OK && !synced && n > 0 && n <= g->n && r) take_answer(g, n - 1, r);
         mr_pg_result_free(&r);
         if (s != MR_OK && first == MR_OK) {
             first = s;
@@ -175,59 +155,17 @@ static mr_status receive_group(mr_pg *pg, group *g, size_t ahead, mr_error *err)
     }
 }
 
-static mr_status prepare_all(mr_pg *pg, mr_error *err) {
-    static const mr_pg_statement *const all[] = {&begin,        &mr_lease_fence_statement, &insert_packet,
-                                                 &insert_block, &find_packet,              &insert_end};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) MR_TRY(mr_pg_prepare(pg, all[i], err));
-    return MR_OK;
-}
-
-static mr_status run_group(submits *s, mr_pg *pg, group *g, bool copies, mr_error *err) {
-    MR_TRY(prepare_all(pg, err));
+static mr_status write_group(submits *s, mr_pg *pg, group *g, mr_error *err) {
+    MR_TRY(mr_pg_prepare(pg, &mr_lease_fence_statement, err));
+    MR_TRY(mr_pg_prepare(pg, &insert_packet, err));
+    MR_TRY(mr_pg_prepare(pg, &find_packet, err));
+    MR_TRY(mr_pg_prepare(pg, &insert_end, err));
     MR_TRY(mr_pg_pipeline_begin(pg, err));
-    mr_status sent = send_group(s, pg, g, copies, err);
-    mr_status status = sent == MR_OK ? receive_group(pg, g, copies ? 2 : 1, err) : sent;
+    mr_status sent = send_group(s, pg, g, err);
+    mr_status status = sent == MR_OK ? receive_group(pg, g, err) : sent;
     mr_error ignored;
     mr_status ended = mr_pg_pipeline_end(pg, status == MR_OK ? err : &ignored);
     return status == MR_OK ? ended : status;
-}
-
-static void put_piece(mr_buf *rows, const mr_submit_job *j, mr_span bytes, size_t at) {
-    mr_pg_cells(rows, 4);
-    mr_pg_cell_int8(rows, (int64_t)j->run);
-    mr_pg_cell_int8(rows, (int64_t)j->first);
-    mr_pg_cell_int4(rows, (int32_t)(at / PIECE));
-    mr_pg_cell_bytes(rows, (mr_span){bytes.data + at, bytes.len - at < PIECE ? bytes.len - at : PIECE});
-}
-
-static mr_status copy_packet(mr_buf *rows, mr_pg *pg, const mr_submit_job *j, mr_error *err) {
-    mr_span bytes = mr_bytes_span(j->frame);
-    for (size_t at = 0; at < bytes.len;) {
-        mr_buf_clear(rows);
-        for (; at < bytes.len && rows->len < COPY_PART; at += PIECE) put_piece(rows, j, bytes, at);
-        MR_TRY(mr_pg_copy_rows(pg, rows, err));
-    }
-    return MR_OK;
-}
-
-/* The pieces of packets that were not there before. */
-static mr_status copy_group(submits *s, mr_pg *pg, const group *g, mr_error *err) {
-    mr_pg_outcome outcome;
-    MR_TRY(mr_pg_copy_begin(pg, copy_pieces, err));
-    mr_status status = MR_OK;
-    for (size_t i = 0; status == MR_OK && i < g->n; i++)
-        if (g->job[i]->kind == MR_SUBMIT_PACKET && !g->again[i]) status = copy_packet(&s->rows, pg, g->job[i], err);
-    if (status != MR_OK) mr_pg_copy_abort(pg);
-    else status = mr_pg_copy_end(pg, NULL, err);
-    return status == MR_OK ? mr_pg_commit(pg, &outcome, err) : status;
-}
-
-static mr_status write_group(submits *s, mr_pg *pg, group *g, mr_error *err) {
-    bool copies = g->bytes >= COPY_FROM;
-    mr_status status = run_group(s, pg, g, copies, err);
-    if (status == MR_OK && copies) status = copy_group(s, pg, g, err);
-    if (status != MR_OK && copies) mr_pg_rollback(pg);
-    return status;
 }
 
 /* What was there before must be what is to be written: another broker's rows would mean that the fence does not hold. */
@@ -328,7 +266,6 @@ static void stop(mr_desk *desk) {
     mr_desk_done(desk, s->waiting);
     mr_pg_params_free(&s->params);
     mr_pg_params_free(&s->fence);
-    mr_buf_free(&s->rows);
     mr_free(NULL, s, 1, sizeof *s);
 }
 
@@ -353,7 +290,6 @@ mr_status mr_submit_start(mr_desk *desk, mr_lease *lease, mr_error *err) {
     s->tail = &s->waiting;
     mr_pg_params_init(&s->params, NULL, PARAMS_MAX);
     mr_pg_params_init(&s->fence, NULL, 64 * 1024);
-    mr_buf_init(&s->rows, NULL, 2 * COPY_PART);
     desk->name = "submit";
     desk->plan_once = true;
     desk->state = s;

@@ -29,7 +29,6 @@ struct mr_pg {
     mr_pg_result *stream;
     uint32_t stream_at;
     mr_status copied;
-    bool pieces; /* what is copied are pieces of packets, and not results */
     bool listening;
     uint64_t session;
     char heard[HEARD][128]; /* a ring: from heard_at to heards */
@@ -534,12 +533,11 @@ mr_status mr_pg_pipeline_end(mr_pg *pg, mr_error *err) {
     return lost(sim_here(), pg, err);
 }
 
-/* ---- pg.h: COPY, into the tables of results and of pieces alone ---- */
+/* ---- pg.h: COPY, into the table of results alone ---- */
 
 mr_status mr_pg_copy_begin(mr_pg *pg, const char *sql, mr_error *err) {
     pg->sqlstate[0] = 0;
-    pg->pieces = !strncmp(sql, "copy millrace.task_piece (run_id, first_task, piece, bytes) ", 60);
-    if (!pg->pieces && strncmp(sql, "copy millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, ", 86))
+    if (strncmp(sql, "copy millrace.result (run_id, step, level, batch, last, first_row, row_count, attempt, ", 86))
         return mr_pg_run(pg, sql, err);
     pg->copied = MR_OK;
     return travel(sim_here(), pg) ? MR_OK : lost(sim_here(), pg, err);
@@ -549,7 +547,7 @@ mr_status mr_pg_copy_part(mr_pg *pg, mr_span rows, mr_error *err) {
     sim_world *w = sim_here();
     SIM_COUNT(w, copy);
     if (!usable(w, pg)) return lost(w, pg, err);
-    if (pg->copied == MR_OK) pg->copied = (pg->pieces ? sim_copy_pieces : sim_copy_results)(w, pg, rows);
+    if (pg->copied == MR_OK) pg->copied = sim_copy_results(w, pg, rows);
     return usable(w, pg) ? MR_OK : lost(w, pg, err); /* what is wrong with a row is told at the end */
 }
 

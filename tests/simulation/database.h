@@ -64,6 +64,5 @@ mr_pg_result *sim_row_of(const mr_pg_result *all, uint32_t row); /* a result of 
 
 /* Binary COPY into the table of results: rows as pg_wire.c writes them. */
 mr_status sim_copy_results(sim_world *w, struct mr_pg *pg, mr_span rows);
-mr_status sim_copy_pieces(sim_world *w, struct mr_pg *pg, mr_span rows); /* the same into that of packets' pieces; stream.c */
 
 #endif

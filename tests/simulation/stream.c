@@ -16,7 +16,7 @@ uint32_t sim_packet_tasks(const sim_spec *s, uint32_t producer, uint32_t packet)
     return 1 + (uint32_t)(mr_mix64(s->seed * 1000 + producer * 100 + packet) % 5);
 }
 
-/* Some packets are large, so that the broker stores them in the way of large ones. */
+/* Those of some packets are large. */
 void sim_task_body(uint32_t producer, uint32_t packet, uint32_t task, mr_buf *out) {
     enum { LARGE = 45000 };
     static const uint8_t zeros[LARGE];
@@ -136,8 +136,7 @@ static const sim_packet *visible(sim_world *w, mr_pg *pg, uint64_t run, uint64_t
     return NULL;
 }
 
-/* With the room of its bytes. */
-static uint32_t add_packet(sim_world *w, const sim_packet *like) {
+static uint32_t add_packet(sim_world *w, const sim_packet *like, mr_span bytes) {
     sim_database *d = &w->db;
     if (d->packets == d->packet_cap) {
         d->packet_cap = d->packet_cap ? 2 * d->packet_cap : 64;
@@ -146,64 +145,22 @@ static uint32_t add_packet(sim_world *w, const sim_packet *like) {
     }
     sim_packet *k = &d->packet[d->packets];
     *k = *like;
-    k->bytes = calloc(1, k->len);
+    k->len = bytes.len;
+    k->bytes = malloc(bytes.len);
     MR_ASSERT(k->bytes);
+    memcpy(k->bytes, bytes.data, bytes.len);
     return d->packets++;
 }
 
-/* Without its bytes. */
-static mr_status submit_block(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+static mr_status submit_packet(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     sim_packet k = {.run = (uint64_t)sim_p_int(p, 0), .first = (uint64_t)sim_p_int(p, 1), .tasks = (uint32_t)sim_p_int(p, 2),
-                    .producer = (uint64_t)sim_p_int(p, 3), .packet = (uint64_t)sim_p_int(p, 4),
-                    .len = (size_t)sim_p_int(p, 5)};
+                    .producer = (uint64_t)sim_p_int(p, 3), .packet = (uint64_t)sim_p_int(p, 4)};
     if (!sim_lock_row(w, pg, lock_of(k.run, k.first, SIM_NEVER), false) || !sim_lock_row(w, pg, lock_of(k.run, k.producer, k.packet), false))
         return sim_refuse(pg, MR_E_CONFLICT, "40P01");
     if (visible(w, pg, k.run, k.producer, k.packet, k.first)) return sim_changed(out, 0);
-    uint32_t index = add_packet(w, &k);
+    uint32_t index = add_packet(w, &k, sim_param(p, 8));
     sim_do(pg, SIM_OP_PACKET)->index = index;
     return sim_changed(out, 1);
-}
-
-static mr_status submit_packet(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
-    uint32_t before = w->db.packets;
-    MR_TRY(submit_block(w, pg, p, out));
-    if (w->db.packets == before) return MR_OK;
-    mr_span bytes = sim_param(p, 8);
-    MR_ASSERT(bytes.len == w->db.packet[before].len);
-    memcpy(w->db.packet[before].bytes, bytes.data, bytes.len);
-    return MR_OK;
-}
-
-/* A piece belongs to a block of its own transaction; which of them are missing is seen when they are a packet no more. */
-static mr_status copy_piece(sim_world *w, mr_pg *pg, const mr_span *cell) {
-    enum { PIECE = 8096 };
-    uint64_t run = (uint64_t)sim_number_of(cell[0]), first = (uint64_t)sim_number_of(cell[1]);
-    size_t at = (size_t)sim_number_of(cell[2]) * PIECE;
-    const sim_transaction *t = sim_transaction_of(pg);
-    for (size_t o = 0; o < t->ops; o++) {
-        if (t->op[o].kind != SIM_OP_PACKET) continue;
-        const sim_packet *k = &w->db.packet[t->op[o].index];
-        if (k->run != run || k->first != first || at > k->len || cell[3].len > k->len - at) continue;
-        memcpy(k->bytes + at, cell[3].data, cell[3].len);
-        return MR_OK;
-    }
-    sim_broken(w, "a piece of a packet is copied whose block the transaction has not");
-    return sim_refuse(pg, MR_E_INTERNAL, "XX000");
-}
-
-mr_status sim_copy_pieces(sim_world *w, mr_pg *pg, mr_span rows) {
-    enum { CELLS = 4 };
-    const uint8_t *at = rows.data, *end = at + rows.len;
-    SIM_COUNT(w, piece);
-    while (at < end) {
-        mr_span cell[CELLS];
-        MR_ASSERT(sim_number_of((mr_span){at, 2}) == CELLS);
-        sim_items all = {at + 2, CELLS};
-        for (uint32_t i = 0; i < CELLS; i++) cell[i] = sim_next_item(&all);
-        at = all.at;
-        MR_TRY(copy_piece(w, pg, cell));
-    }
-    return MR_OK;
 }
 
 static mr_status submit_find(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
@@ -293,7 +250,7 @@ static const struct {
     const char *name;
     sim_statement run;
 } statements[] = {
-    {"submit_packet", submit_packet}, {"submit_block", submit_block}, {"submit_find", submit_find}, {"submit_end", submit_end}, {"recover_producers", recover_producers},
+    {"submit_packet", submit_packet}, {"submit_find", submit_find},   {"submit_end", submit_end}, {"recover_producers", recover_producers},
     {"tasks_blocks", tasks_blocks},   {"tasks_pieces", tasks_pieces}, {"q_task", q_task},         {"plan_task_partition", task_partition},
 };
 

@@ -205,7 +205,7 @@ mr_status sim_copy_results(sim_world *w, mr_pg *pg, mr_span rows) {
     return MR_OK;
 }
 
-static mr_status begin(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+static mr_status ledger_begin(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     (void)w;
     (void)p;
     sim_transaction_of(pg)->explicit = true;
@@ -726,7 +726,7 @@ static const struct {
     const char *name;
     sim_statement run;
 } statements[] = {
-    {"ledger_results", ledger_results}, {"ledger_begin", begin}, {"submit_begin", begin}, {"lease_fence", lease_fence}, {"ledger_read_back", ledger_read_back},
+    {"ledger_results", ledger_results}, {"ledger_begin", ledger_begin}, {"lease_fence", lease_fence}, {"ledger_read_back", ledger_read_back},
     {"loader_partials", loader_partials}, {"ledger_failure", ledger_failure}, {"ledger_run_end", ledger_run_end},
     {"lease_renew", lease_renew}, {"schedule_due", schedule_due}, {"schedule_wait", schedule_wait},
     {"audit_insert", nothing}, {"lease_take", lease_take}, {"lease_free_own", lease_free_own}, {"lease_forget", nothing},

@@ -421,7 +421,7 @@ static void a_large_packet_that_is_there_already_is_not_written_twice(void **sta
 /* More than the broker keeps in memory comes back from the database in the right order. */
 static void tasks_of_many_pieces_are_read_back_whole(void **state) {
     scene c;
-    enum { TASKS = 6 }; /* the last two go to the database by COPY */
+    enum { TASKS = 6 };
     mr_wire_work_item items[TASKS];
     static char text[100001];
     set_scene(&c, state);
