@@ -95,8 +95,10 @@ static bool same(const mr_audit_entry *a, const mr_audit_entry *b) {
 }
 
 static bool may_spend(mr_audit *a, uint64_t now_ms) {
-    a->budget_ms += now_ms - a->budget_at_ms;
-    a->budget_at_ms = now_ms;
+    if (now_ms > a->budget_at_ms) { /* else it was looked at after the round began */
+        a->budget_ms += now_ms - a->budget_at_ms;
+        a->budget_at_ms = now_ms;
+    }
     if (a->budget_ms > BUDGET_MS) a->budget_ms = BUDGET_MS;
     if (a->budget_ms < REFUSAL_MS) return false;
     a->budget_ms -= REFUSAL_MS;
