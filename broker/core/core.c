@@ -70,7 +70,9 @@ static void gone(mr_core *core, mr_worker *w) {
 
 static void release(mr_core *core, mr_worker *w, const mr_event *event) {
     mr_work *work = mr_map_get(&core->by_attempt, event->as.attempt);
-    if (w && work && work->worker == w) mr_work_back(core, work);
+    if (!w || !work || work->worker != w) return;
+    mr_share_refund(work);
+    mr_work_back(core, work);
 }
 
 static void drain(mr_core *core) {

@@ -157,6 +157,7 @@ typedef struct mr_event {
             uint64_t attempt;
             mr_work_key key;
             mr_status status;
+            uint64_t compute_us; /* that it took, as the worker says; 0: it does not */
             uint64_t body;   /* the shell's handle of the bytes; given: core gives it to a COMMIT or DROP action */
             const char *text; /* the error's sentence; borrowed */
         } result;

@@ -20,6 +20,7 @@ static void failed(mr_core *core, const mr_event *event, mr_worker *worker, mr_w
     answer(core, event, live ? MR_COMMITTED : MR_STALE);
     if (!live) return;
     worker->failed++;
+    mr_share_took(core, w, event->as.result.compute_us);
     if (event->as.result.status == MR_E_CANCELLED) /* says nothing about the batch */
         mr_work_back(core, w);
     else
@@ -39,10 +40,12 @@ static mr_work *take(mr_core *core, mr_step *step, const mr_work_key *key, mr_wo
 
 static void commit(mr_core *core, const mr_event *event, mr_step *step, mr_work *w) {
     uint64_t attempt = event->as.result.attempt;
-    if (w && w->list == MR_W_SENT && w->attempt == attempt && w->worker->peer == event->peer)
+    if (w && w->list == MR_W_SENT && w->attempt == attempt && w->worker->peer == event->peer) {
+        mr_share_took(core, w, event->as.result.compute_us);
         mr_work_unload(core, w);
-    else if (w)
+    } else if (w) {
         mr_work_recall(core, w);
+    }
     w = take(core, step, &event->as.result.key, w);
     w->attempt = attempt;
     mr_action *a = mr_act(core, MR_ACT_COMMIT);

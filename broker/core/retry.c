@@ -169,6 +169,7 @@ void mr_deadlines_tick(mr_core *core) {
         for (mr_work *w; step->state == MR_RUN_RUNNING && (w = mr_work_first(&step->list[MR_W_SENT]));) {
             if (!overdue(core, w)) break;
             mr_act_cancel(core, w);
+            mr_share_took(core, w, UINT64_MAX);
             mr_work_failed(core, w, MR_E_DEADLINE, "no result within the deadline, though its worker lives");
         }
     }

@@ -43,6 +43,7 @@ static void send_work(mr_core *core, mr_worker *worker, mr_work *w) {
     w->worker = worker;
     w->attempt = core->next_attempt++;
     w->at_ms = core->now_ms;
+    w->charged_us = mr_share_estimate(core, step);
     mr_work_move(core, w, MR_W_SENT, false);
     mr_limit_sent(core, step);
     core->total.dispatched++;

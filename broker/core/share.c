@@ -5,14 +5,19 @@
  *
  * Among equals there are fair shares in a tree by virtual time (stride scheduling: Waldspurger and Weihl
  * 1995, here with equal tickets): components under the core, clients under a component, steps under a client.
- * Each node counts what it has sent, and of the children that could go the one with the least count is next.
+ * Each node counts the computing time that it was given, and of the children that could go the one with the
+ * least is next. What a batch costs is known when its result is there: as with the nonuniform quanta of that
+ * paper the count is then set right, and until then it has an estimate, the mean of what such batches took
+ * lately. So the error is what is out, and what one was given too much the others get after it, as with the
+ * deficits of Shreedhar and Varghese 1995. Where workers do not say what a batch took, all count alike.
  */
 #include "broker/core/state.h"
 
 #include <string.h>
 
-/* What had work but could not go for a while may catch up by this many works, not by all that it missed. */
-enum { CATCH_UP = 16 };
+/* What had work but could not go for a while may catch up by this many works, not by all that it missed; quick ones by as
+ * much time as lets them make good what a turn of slow ones took before their inputs were there. */
+enum { CATCH_UP = 16, CATCH_UP_US = 1000000, UNKNOWN_US = 1000 };
 
 mr_status mr_share_get(mr_core *core, mr_lane *lane, const char *client, uint32_t priority, mr_share **out) {
     for (uint32_t i = 0; i < lane->shares; i++) {
@@ -64,26 +69,66 @@ void mr_share_wake(mr_core *core, const mr_step *step) {
     if (!step->share->coming) step->share->served_ms = core->now_ms;
 }
 
+/* ---- what a batch costs ---- */
+
+/* A mean in which each new one weighs an eighth; kept as eight times its value. */
+static void learn(uint64_t *cost8, uint64_t us) { *cost8 = *cost8 ? *cost8 - *cost8 / 8 + us : us * 8; }
+
+static uint64_t lane_cost(const mr_core *core, const mr_lane *lane) {
+    uint64_t cost8 = lane->cost8 ? lane->cost8 : core->cost8 ? core->cost8 : 8 * UNKNOWN_US;
+    return cost8 / 8;
+}
+
+uint64_t mr_share_estimate(const mr_core *core, const mr_step *step) {
+    return step->cost8 ? step->cost8 / 8 : lane_cost(core, step->lane);
+}
+
 /* ---- virtual time ---- */
 
-static uint64_t at(uint64_t pass, uint64_t parent_vtime) {
-    uint64_t least = parent_vtime > CATCH_UP ? parent_vtime - CATCH_UP : 0;
+static uint64_t catch_up(const mr_core *core, const mr_lane *lane) {
+    uint64_t most = CATCH_UP * lane_cost(core, lane);
+    return core->cost8 && most < CATCH_UP_US ? CATCH_UP_US : most;
+}
+
+static uint64_t at(uint64_t pass, uint64_t parent_vtime, uint64_t most) {
+    uint64_t least = parent_vtime > most ? parent_vtime - most : 0;
     return pass > least ? pass : least;
 }
 
-/* As `n` turns, one after the other. */
-static void advance(uint64_t *pass, uint64_t *parent_vtime, uint32_t n) {
-    uint64_t now = at(*pass, *parent_vtime) + n - 1;
+/* The parent's time is when the turn began: were it the end of it, the others would be late for what is still out. */
+static void advance(uint64_t *pass, uint64_t *parent_vtime, uint64_t most, uint64_t charge) {
+    uint64_t now = at(*pass, *parent_vtime, most);
     if (now > *parent_vtime) *parent_vtime = now;
-    *pass = now + 1;
+    *pass = now + charge;
 }
 
 void mr_share_sent(mr_core *core, mr_step *step, uint32_t n) {
-    advance(&step->lane->pass, &core->vtime, n);
-    advance(&step->share->pass, &step->lane->vtime, n);
-    advance(&step->pass, &step->share->vtime, n);
+    uint64_t most = catch_up(core, step->lane), charge = n * mr_share_estimate(core, step);
+    advance(&step->lane->pass, &core->vtime, most, charge);
+    advance(&step->share->pass, &step->lane->vtime, most, charge);
+    advance(&step->pass, &step->share->vtime, most, charge);
     step->share->served_ms = core->now_ms;
 }
+
+static void set_right(const mr_work *w, uint64_t us) {
+    uint64_t *const passes[] = {&w->step->lane->pass, &w->step->share->pass, &w->step->pass};
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        uint64_t pass = *passes[i] + us;
+        *passes[i] = pass > w->charged_us ? pass - w->charged_us : 0;
+    }
+}
+
+void mr_share_took(mr_core *core, const mr_work *w, uint64_t us) {
+    uint64_t most = (core->now_ms - w->at_ms + 1) * 1000;
+    if (!us) return;
+    if (us > most) us = most; /* whatever a worker says */
+    set_right(w, us);
+    learn(&core->cost8, us);
+    learn(&w->step->lane->cost8, us);
+    learn(&w->step->cost8, us);
+}
+
+void mr_share_refund(const mr_work *w) { set_right(w, 0); }
 
 /* ---- order ---- */
 
@@ -102,12 +147,13 @@ static uint64_t coming(const uint32_t count[MR_W_LISTS]) {
 }
 
 static rank rank_of(const mr_core *core, const mr_step *s, bool loading) {
-    rank r = {at(s->lane->pass, core->vtime), at(s->share->pass, s->lane->vtime),
-              at(s->pass, s->share->vtime)};
+    uint64_t most = catch_up(core, s->lane), cost = lane_cost(core, s->lane);
+    rank r = {at(s->lane->pass, core->vtime, most), at(s->share->pass, s->lane->vtime, most),
+              at(s->pass, s->share->vtime, most)};
     if (!loading) return r;
-    r.lane += coming(s->lane->count);
-    r.share += s->share->coming;
-    r.step += (uint64_t)s->list[MR_W_LOADING].count + s->list[MR_W_READY].count;
+    r.lane += coming(s->lane->count) * cost;
+    r.share += s->share->coming * cost;
+    r.step += ((uint64_t)s->list[MR_W_LOADING].count + s->list[MR_W_READY].count) * mr_share_estimate(core, s);
     return r;
 }
 

@@ -54,6 +54,7 @@ typedef struct mr_work {
     mr_worker *worker;  /* SENT */
     uint64_t blob;      /* READY, SENT */
     uint64_t at_ms;     /* WAITING: until when; SENT: since when */
+    uint64_t charged_us; /* SENT: what its share was charged for it */
     uint32_t failed[MR_BUDGETS], load_failures;
 } mr_work;
 
@@ -66,7 +67,8 @@ struct mr_lane {
     uint32_t workers, cap, turn; /* turn: where the search for a worker with credit begins */
     uint64_t credit;     /* of its workers; changed by mr_worker_credit alone */
     uint32_t count[MR_W_LISTS]; /* works of its steps by list; changed by mr_work_move alone */
-    uint64_t pass, vtime;       /* as a child of the core; of its shares */
+    uint64_t pass, vtime;       /* as a child of the core; of its shares; in microseconds of computing */
+    uint64_t cost8;             /* eight times what a batch takes; 0: nobody knows */
     mr_share **share;
     uint32_t shares, share_cap;
 };
@@ -109,7 +111,7 @@ struct mr_step {
     uint32_t first_new; /* batches from here on came since the step was planned here, and so did their attempts */
     uint64_t since;     /* the first attempt since then */
     mr_list list[MR_W_LISTS];
-    uint64_t pass;           /* as a child of its share */
+    uint64_t pass, cost8;    /* as a child of its share; as in mr_lane */
     mr_status why;           /* of the first dead batch, */
     char reason[160];        /* empty when that was replayed and others were not */
     uint64_t first_dead;     /* its last attempt */
@@ -149,7 +151,7 @@ struct mr_core {
     uint64_t now_ms;
     bool started, draining;
     mr_rng rng;
-    uint64_t next_attempt, highest_run, vtime;
+    uint64_t next_attempt, highest_run, vtime, cost8; /* as in mr_lane */
     uint32_t next_serial;
 
     mr_work **chunk; /* chunks of MR_POOL_CHUNK slots; a slot never moves */
@@ -283,8 +285,15 @@ void mr_share_leave(mr_core *core, mr_step *step);
 void mr_share_open(mr_core *core, mr_step *step);
 /* A step that is among core.live gets more work: a share that wanted nothing has not waited. Before the work is there. */
 void mr_share_wake(mr_core *core, const mr_step *step);
-/* Books `n` works that were sent. */
+/* What a work of the step is taken to cost as long as nobody knows, in microseconds; at least 1. */
+uint64_t mr_share_estimate(const mr_core *core, const mr_step *step);
+/* Books `n` works that were sent, each at the estimate. */
 void mr_share_sent(mr_core *core, mr_step *step, uint32_t n);
+/* The attempt, which is SENT, is over and took `us`, at most the time since it was sent; 0: nobody says, the estimate
+ * stays. */
+void mr_share_took(mr_core *core, const mr_work *w, uint64_t us);
+/* The attempt, which is SENT, was not begun. */
+void mr_share_refund(const mr_work *w);
 /* The step of those that `may` go that is next; NULL when none may. `loading`: what is coming counts as sent. */
 mr_step *mr_share_next(const mr_core *core, bool loading, bool (*may)(const mr_core *, const mr_step *, const void *),
                        const void *context);

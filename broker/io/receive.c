@@ -157,6 +157,7 @@ static void give_result(mr_broker *b, uint32_t peer, const mr_wire_result_item *
     e.as.result.attempt = item->attempt;
     e.as.result.key = (mr_work_key){item->run, item->step, item->level, item->index};
     e.as.result.status = mr_status_of(item->status)->status;
+    e.as.result.compute_us = item->compute_us;
     e.as.result.body = (uint64_t)(uintptr_t)job;
     e.as.result.text = text;
     mr_broker_event(b, &e);
