@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <string.h>
 
-enum { WINDOW = 16, WINDOW_MAX = 1024, RETRY_MS = 60000, PAUSE_MS = 20, BEFORE_MAX = 1 << 26 };
+enum { WINDOW = 32, WINDOW_MAX = 1024, RETRY_MS = 60000, PAUSE_MS = 20, BEFORE_MAX = 1 << 26 };
 
 /* One packet; it stays here until it is answered. */
 typedef struct slot {

@@ -28,7 +28,7 @@ typedef struct mr_producer_options {
     uint64_t run;
     uint64_t producer;          /* 0: a random number. With a number of its own a producer that begins again from the start, with
                                  * the same tasks in the same packets, stores nothing twice */
-    unsigned window;            /* packets under way; 0: 16 */
+    unsigned window;            /* packets under way; 0: 32 */
     bool single;                /* a packet for each task */
     bool wait;                  /* packets are answered when their tasks are done */
     void (*accepted)(void *self, uint64_t first, uint32_t tasks, bool existed); /* stored, in their order; may be NULL */

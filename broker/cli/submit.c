@@ -29,7 +29,7 @@ static const mr_option options[] = {
      .help = "wait for the results and print them as they are committed, a line of JSON each"},
     {.name = "single", .type = MR_OPT_BOOL, .offset = AT(single),
      .help = "send each task by itself at once, instead of gathering them: less waiting for each, more work for all"},
-    {.name = "window", .type = MR_OPT_INT, .offset = AT(window), .def = "16", .min = 1, .max = 1024, .unit = "packets",
+    {.name = "window", .type = MR_OPT_INT, .offset = AT(window), .def = "32", .min = 1, .max = 1024, .unit = "packets",
      .help = "packets that are under way at once"},
     {.name = "key", .type = MR_OPT_TEXT, .offset = AT(key),
      .help = "a name for this submission: the same tasks sent again under it are stored once"},
