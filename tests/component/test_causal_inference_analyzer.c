@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "tests/component/harness.h"
+#include "worker/kit/columns.h"
 #include "worker/kit/pc.h"
 
 #include <math.h>
@@ -46,16 +47,24 @@ static FILE *open_vectors(void) {
 /* ---- graphs ---- */
 
 static mr_independence_kind kind_of(const char *name) {
-    return strcmp(name, "z") == 0 ? MR_FISHER_Z : strcmp(name, "g") == 0 ? MR_G_TEST : MR_CHI_SQUARE;
+    if (strcmp(name, "residuals") == 0) return MR_RESIDUALS;
+    if (strcmp(name, "z") == 0 || strcmp(name, "scores") == 0) return MR_FISHER_Z;
+    return strcmp(name, "g") == 0 ? MR_G_TEST : MR_CHI_SQUARE;
+}
+
+static void turn_into_scores(void) {
+    static double room[ROWS_MAX];
+    for (size_t j = 0; j < table_width; j++) mr_normal_scores(table, table_rows, table_width, j, room);
 }
 
 /* Reads one `graph` line behind its name and compares. */
 static void compare_graph(FILE *f) {
-    char data[64], kind[8], undecided[16];
+    char data[64], kind[16], undecided[16];
     double alpha;
     size_t edges;
-    assert_int_equal(fscanf(f, "%63s %7s %lf %15s %zu", data, kind, &alpha, undecided, &edges), 5);
+    assert_int_equal(fscanf(f, "%63s %15s %lf %15s %zu", data, kind, &alpha, undecided, &edges), 5);
     read_table(data);
+    if (strcmp(kind, "scores") == 0 || strcmp(kind, "residuals") == 0) turn_into_scores();
     mr_arena *arena = mr_arena_new(NULL, (size_t)1 << 28);
     mr_independence test;
     mr_pc g;
@@ -88,7 +97,43 @@ static void graphs_are_those_of_the_python_implementation(void **state) {
         graphs++;
     }
     fclose(f);
-    assert_int_equal(graphs, 16);
+    assert_int_equal(graphs, 19);
+}
+
+static void single_tests_agree_with_numpy(void **state) {
+    (void)state;
+    FILE *f = open_vectors();
+    char line[8192];
+    mr_arena *arena = mr_arena_new(NULL, (size_t)1 << 24);
+    mr_residuals t = {0};
+    mr_error err;
+    size_t tests = 0, scored = 0;
+    table_width = 4, table_rows = 0;
+    while (fgets(line, sizeof line, f)) {
+        double *x = table + table_rows * 4, want[4];
+        size_t a, b, count;
+        int used = 0;
+        if (sscanf(line, "sample %lf %lf %lf %lf", x, x + 1, x + 2, x + 3) == 4) table_rows++;
+        if (sscanf(line, "residuals %zu %zu %zu%n", &a, &b, &count, &used) == 3) {
+            uint16_t given[4];
+            char *at = line + used;
+            for (size_t k = 0; k < count; k++) given[k] = (uint16_t)strtoul(at, &at, 10);
+            if (!t.n) assert_int_equal(mr_residuals_init(&t, table, table_rows, 4, 4, arena, &err), MR_OK);
+            mr_residuals_result r = mr_residuals_test(&t, a, b, given, count);
+            assert_int_equal(sscanf(at, "%lf %lf %lf", &want[0], &want[1], &want[2]), 3);
+            assert_true(fabs(r.statistic - want[0]) <= 1e-9 * want[0] && r.df == want[1]);
+            assert_true(fabs(r.p - want[2]) <= 1e-8 * want[2]);
+            tests++;
+        }
+        if (sscanf(line, "scores %lf %lf %lf %lf", want, want + 1, want + 2, want + 3) != 4) continue;
+        if (scored == 0) turn_into_scores();
+        for (size_t j = 0; j < 4; j++) assert_true(fabs(table[scored * 4 + j] - want[j]) <= 1e-12);
+        scored++;
+    }
+    fclose(f);
+    mr_arena_free(&arena);
+    assert_int_equal(tests, 6);
+    assert_int_equal(scored, 5);
 }
 
 /* Share of the true edges of the file that the component's result has. */
@@ -145,9 +190,160 @@ static void most_true_edges_are_found(void **state) {
     assert_true(share_for("asia_discrete_10000.txt", "asia_true_dag.txt", x) > 0.75);
     assert_true(share_for("alarm_discrete_10000.txt", "alarm_true_dag.txt", x) > 0.75);
     assert_true(share_for("sachs_discrete.tsv", "sachs_true_graph.txt", sachs) > 0.75);
-    /* Its ties are not linear, so partial correlations miss most of them: as many as the Python
-     * implementation. */
-    assert_true(share_for("sachs_logx_continuous.tsv", "sachs_true_graph.txt", sachs) == 0.4);
+    assert_true(share_for("sachs_logx_continuous.tsv", "sachs_true_graph.txt", sachs) > 0.75);
+}
+
+/* ---- graphs with a known truth ---- */
+
+enum { GRAPHS = 12, GRAPH_WIDTH = 9, GRAPH_ROWS = 1000 };
+typedef enum ties { LINES, STRETCHED, CURVES } ties;
+
+static double curve(double z, size_t which) {
+    return which == 0 ? z : which == 1 ? tanh(2 * z) : which == 2 ? (z * z - 1) / 1.4 : 1.2 * sin(2 * z);
+}
+
+static double stretch(double z, size_t which) {
+    return which == 0 ? exp(z) : which == 1 ? z * z * z : which == 2 ? copysign(sqrt(fabs(z)), z) : exp(2 * z);
+}
+
+/* Every pair is tied with probability 0.3, by a coefficient of size 0.5 to 1.2. */
+static void draw_graph(ties kind, mr_rng *rng, bool truth[GRAPH_WIDTH][GRAPH_WIDTH]) {
+    static double column[GRAPH_WIDTH][GRAPH_ROWS];
+    for (size_t j = 0; j < GRAPH_WIDTH; j++) {
+        for (size_t i = 0; i < GRAPH_ROWS; i++) column[j][i] = mr_rng_normal(rng);
+        for (size_t k = 0; k < j; k++) {
+            double weight = (mr_rng_below(rng, 2) ? 1 : -1) * (0.5 + 0.7 * mr_rng_unit(rng)), mean, sd;
+            size_t which = mr_rng_below(rng, 4);
+            truth[k][j] = mr_rng_unit(rng) < 0.3;
+            mr_mean_sd(column[k], GRAPH_ROWS, 1, &mean, &sd);
+            for (size_t i = 0; truth[k][j] && i < GRAPH_ROWS; i++) {
+                double z = (column[k][i] - mean) / sd;
+                column[j][i] += weight * (kind == CURVES ? curve(z, which) : column[k][i]);
+            }
+        }
+    }
+    for (size_t j = 0; j < GRAPH_WIDTH; j++) {
+        double mean, sd;
+        size_t which = mr_rng_below(rng, 4);
+        mr_mean_sd(column[j], GRAPH_ROWS, 1, &mean, &sd);
+        for (size_t i = 0; i < GRAPH_ROWS; i++) {
+            double v = column[j][i];
+            table[i * GRAPH_WIDTH + j] = kind == STRETCHED ? stretch((v - mean) / sd, which) : v;
+        }
+    }
+}
+
+typedef struct score {
+    double found, true_found, truth;
+    int residuals, scores;
+} score;
+
+static void add_graph(harness *h, bool truth[GRAPH_WIDTH][GRAPH_WIDTH], score *s) {
+    for (size_t a = 0; a < GRAPH_WIDTH; a++)
+        for (size_t b = 0; b < a; b++) s->truth += truth[b][a];
+    for (size_t k = 0; k < harness_length(h, 0, "edges"); k++) {
+        char at[64];
+        snprintf(at, sizeof at, "edges[%zu].from", k);
+        int from = harness_string(h, 0, at)[1] - '0';
+        snprintf(at, sizeof at, "edges[%zu].to", k);
+        int to = harness_string(h, 0, at)[1] - '0';
+        s->found++;
+        s->true_found += truth[from < to ? from : to][from < to ? to : from];
+    }
+    s->residuals += strstr(harness_string(h, 0, "test"), "residuals") != NULL;
+    s->scores += strcmp(harness_string(h, 0, "transform"), "normal scores") == 0;
+}
+
+static score score_graphs(ties kind, const char *set) {
+    score s = {0};
+    mr_rng rng;
+    mr_rng_seed(&rng, 40 + kind);
+    for (int g = 0; g < GRAPHS; g++) {
+        bool truth[GRAPH_WIDTH][GRAPH_WIDTH] = {{0}};
+        harness h = {0};
+        draw_graph(kind, &rng, truth);
+        harness_numbers(&h, NAME, table, GRAPH_ROWS, GRAPH_WIDTH);
+        harness_set(&h, set);
+        harness_run(&h, 4096, 7);
+        add_graph(&h, truth, &s);
+        harness_free(&h);
+    }
+    print_message("ties %d, %s: %.3f of the true edges, %.3f of the edges true; residuals %d, scores %d of %d\n", kind,
+                  *set ? set : "auto", s.true_found / s.truth, s.true_found / s.found, s.residuals, s.scores, GRAPHS);
+    return s;
+}
+
+/* Straight lines between normal columns keep the plain test; stretched scales want ranks; curves want residuals. */
+static void the_test_follows_what_the_rows_show(void **state) {
+    (void)state;
+    score lines = score_graphs(LINES, ""), stretched = score_graphs(STRETCHED, ""), curves = score_graphs(CURVES, ""),
+          plain = score_graphs(LINES, "test=fisher_z"), raw = score_graphs(STRETCHED, "test=fisher_z"),
+          straight = score_graphs(CURVES, "test=fisher_z");
+    assert_true(lines.residuals <= 1 && lines.true_found >= plain.true_found - 1);
+    assert_true(lines.true_found > 0.95 * lines.found && lines.true_found > 0.75 * lines.truth);
+    assert_int_equal(stretched.scores, GRAPHS);
+    assert_true(stretched.residuals <= 1);
+    assert_true(stretched.true_found > 0.95 * stretched.found && stretched.true_found > raw.true_found);
+    assert_int_equal(curves.residuals, GRAPHS);
+    assert_true(curves.true_found > 0.95 * curves.found && curves.true_found > 0.9 * curves.truth);
+    assert_true(straight.true_found < 0.85 * straight.truth);
+}
+
+/* Under independence given the others, p is uniform: its share under 0.05 and 0.01, with curves and few values about. */
+static void residuals_keep_their_level(void **state) {
+    (void)state;
+    enum { RUNS = 2000, N = 200 };
+    static double x[N * 4];
+    mr_rng rng;
+    mr_rng_seed(&rng, 12);
+    int hits[3][2] = {{0}};
+    for (int run = 0; run < RUNS; run++) {
+        mr_arena *arena = mr_arena_new(NULL, (size_t)1 << 22);
+        mr_residuals t;
+        mr_error err;
+        for (size_t i = 0; i < N; i++) {
+            double *v = x + i * 4, s = mr_rng_normal(&rng);
+            v[0] = s;
+            v[1] = s * s + mr_rng_normal(&rng);
+            v[2] = tanh(s) + mr_rng_normal(&rng);
+            v[3] = mr_rng_unit(&rng) < 1 / (1 + exp(-s));
+        }
+        assert_int_equal(mr_residuals_init(&t, x, N, 4, 4, arena, &err), MR_OK);
+        const uint16_t given[] = {0};
+        double p[3] = {mr_residuals_test(&t, 1, 2, given, 1).p, mr_residuals_test(&t, 1, 3, given, 1).p,
+                       mr_residuals_test(&t, 3, 2, given, 1).p};
+        for (int k = 0; k < 3; k++) {
+            hits[k][0] += p[k] < 0.05;
+            hits[k][1] += p[k] < 0.01;
+        }
+        mr_arena_free(&arena);
+    }
+    for (int k = 0; k < 3; k++) {
+        print_message("level 0.05: %.4f, 0.01: %.4f\n", hits[k][0] / (double)RUNS, hits[k][1] / (double)RUNS);
+        assert_true(fabs(hits[k][0] / (double)RUNS - 0.05) < 0.02 && hits[k][1] / (double)RUNS < 0.02);
+    }
+}
+
+static void options_of_the_test_are_kept(void **state) {
+    (void)state;
+    static const char *const cases[][3] = {{"test=fisher_z", "Fisher z", "none"},
+                                           {"test=fisher_z transform=normal_scores", "Fisher z of normal scores", "normal scores"},
+                                           {"test=residuals transform=none", "cubic residuals", "none"},
+                                           {"test=residuals", "cubic residuals of normal scores", "normal scores"},
+                                           {"transform=none", "cubic residuals", "none"}};
+    mr_rng rng;
+    mr_rng_seed(&rng, 44);
+    bool truth[GRAPH_WIDTH][GRAPH_WIDTH] = {{0}};
+    draw_graph(STRETCHED, &rng, truth);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        harness h = {0};
+        harness_numbers(&h, NAME, table, GRAPH_ROWS, GRAPH_WIDTH);
+        harness_set(&h, cases[k][0]);
+        harness_run(&h, 4096, 7);
+        assert_string_equal(harness_string(&h, 0, "test"), cases[k][1]);
+        assert_string_equal(harness_string(&h, 0, "transform"), cases[k][2]);
+        harness_free(&h);
+    }
 }
 
 /* a -> c <- b, c -> d: everything has a direction, by the collider and Meek's first rule. */
@@ -402,7 +598,11 @@ static void rows_without_treatment_or_outcome_are_left_out(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graphs_are_those_of_the_python_implementation),
+        cmocka_unit_test(single_tests_agree_with_numpy),
         cmocka_unit_test(most_true_edges_are_found),
+        cmocka_unit_test(the_test_follows_what_the_rows_show),
+        cmocka_unit_test(residuals_keep_their_level),
+        cmocka_unit_test(options_of_the_test_are_kept),
         cmocka_unit_test(a_collider_and_what_follows_are_directed),
         cmocka_unit_test(effects_agree_with_statsmodels),
         cmocka_unit_test(effects_are_recovered_from_confounded_rows),

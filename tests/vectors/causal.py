@@ -7,7 +7,9 @@ all subsets of either end's neighbours is above alpha; the separating set is the
 first in lexicographic order, columns of the lower end's neighbours first); a test without degrees of
 freedom has no p (`keep`) or p = 1 (`remove`); colliders all at once, then Meek's rules. Partial
 correlations by inverting the correlation matrix, G and chi-square summed over the strata, p by
-scipy.stats.chi2. Lines: `graph` with file, test, alpha, keep or remove, number of edges, then for each edge
+scipy.stats.chi2. `scores` is Fisher z on normal scores (scipy.stats.rankdata, norm.ppf of rank/(n + 1)), `residuals` the
+comparison of worker/kit/residuals.h on them: numpy lstsq on a constant and the powers 1 to 3 of the given columns, powers 1
+to 3 of r/sqrt(1 + r^2) of what is left, canonical correlations by QR and SVD, Bartlett's factor. Lines: `graph` with file, test, alpha, keep or remove, number of edges, then for each edge
 the two columns (from 0) and > or -.
 Effects: fits by statsmodels OLS and Logit; standard errors by stacking the estimating equations of all
 parameters and differentiating them numerically. Lines: `row` with t, y, x...; `expect` name value."""
@@ -53,6 +55,36 @@ def counts(x, kind, empty):
                 total += np.sum((t - expected) ** 2 / expected)
         return stats.chi2.sf(total, df) if df else empty
 
+    return p
+
+
+def scores(x):
+    ranks = np.column_stack([stats.rankdata(c) for c in x.T])
+    return stats.norm.ppf(ranks / (len(x) + 1))
+
+
+def residuals(x):
+    n = len(x)
+    powers = [np.column_stack([((c - c.mean()) / c.std()) ** k for k in (1, 2, 3)]) for c in x.T]
+    few = [len(np.unique(c)) <= 20 for c in x.T]
+
+    def left(a, given):
+        design = np.column_stack([np.ones(n), *(powers[g] for g in given)])
+        r = powers[a][:, 0] - design @ np.linalg.lstsq(design, powers[a][:, 0], rcond=None)[0]
+        r = r / r.std()
+        basis = r[:, None] if few[a] else np.column_stack([(r / np.sqrt(1 + r * r)) ** k for k in (1, 2, 3)])
+        return np.linalg.qr(basis - basis.mean(axis=0))[0]
+
+    def statistic(a, b, given):
+        qa, qb = left(a, given), left(b, given)
+        s = np.linalg.svd(qa.T @ qb, compute_uv=False)
+        p, q = qa.shape[1], qb.shape[1]
+        return -(n - 1 - 3 * len(given) - (p + q + 1) / 2) * np.log1p(-s * s).sum(), p * q
+
+    def p(a, b, given):
+        return stats.chi2.sf(*statistic(a, b, given))
+
+    p.statistic = statistic
     return p
 
 
@@ -117,16 +149,34 @@ for data, truth in cases:
     columns = open(f"{folder}/causal/{data}").readline().split()
     x = np.loadtxt(f"{folder}/causal/{data}", skiprows=1)
     real = true_edges(truth, columns)
-    for kind in ["z"] if "continuous" in data else ["g", "chi"]:
+    for kind in ["z", "scores", "residuals"] if "continuous" in data else ["g", "chi"]:
         for alpha, undecided in ((0.05, "keep"), (0.01, "keep"), (0.01, "remove")):
+            if kind == "residuals" and alpha == 0.05:
+                continue
             if undecided == "remove" and "asia" not in data:
                 continue
             empty = np.nan if undecided == "keep" else 1.0
-            edges = pc(x.shape[1], fisher(x) if kind == "z" else counts(x, kind, empty), alpha)
+            tests = {"z": lambda: fisher(x), "scores": lambda: fisher(scores(x)), "residuals": lambda: residuals(scores(x))}
+            p_value = tests[kind]() if kind in tests else counts(x, kind, empty)
+            edges = pc(x.shape[1], p_value, alpha)
             found = {frozenset(e[:2]) for e in edges}
             print(f"{data} {kind} {alpha} {undecided}: {len(found)} edges, {len(found & real)} of {len(real)} true",
                   file=sys.stderr)
             print("graph", data, kind, alpha, undecided, len(edges), *(f"{a} {b} {m}" for a, b, m in edges))
+
+# Values of single tests: columns a, b, number given, the given, statistic, degrees of freedom, p. Column 3 has few values.
+rng = np.random.default_rng(8)
+n = 60
+z = rng.normal(size=(n, 4))
+x = np.column_stack([z[:, 0], z[:, 0] ** 2 + z[:, 1], np.exp(z[:, 2] + z[:, 0]), np.round(z[:, 3] + z[:, 1])])
+for row in x:
+    print("sample", *(f"{v:.17g}" for v in row))
+test = residuals(x)
+for a, b, given in ((0, 1, ()), (0, 2, ()), (0, 1, (2,)), (1, 3, (0,)), (1, 2, (0, 3)), (2, 3, (0, 1))):
+    value, df = test.statistic(a, b, given)
+    print("residuals", a, b, len(given), *given, f"{value:.15g} {df} {test(a, b, given):.15g}")
+for row in scores(x)[:5]:
+    print("scores", *(f"{v:.17g}" for v in row))
 
 # ---- effects ----
 

@@ -3,6 +3,7 @@
  * docs/components/causal_inference_analyzer.md */
 #include "worker/component.h"
 #include "worker/kit/causal_put.h"
+#include "worker/kit/choose_test.h"
 #include "worker/kit/columns.h"
 #include "worker/kit/dist.h"
 #include "worker/kit/roles.h"
@@ -12,13 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDTH_MAX = MR_PC_WIDTH_MAX - 2, CLASSES_MAX = 20, ROWS_A_CLASS = 10, SHOWN = 8 };
-enum { TEST_AUTO, TEST_FISHER_Z, TEST_G, TEST_CHI_SQUARE };
+enum { WIDTH_MAX = MR_PC_WIDTH_MAX - 2, SHOWN = 8 };
+enum { TEST_AUTO, TEST_FISHER_Z, TEST_G, TEST_CHI_SQUARE, TEST_RESIDUALS };
 enum { UNDECIDED_KEEP, UNDECIDED_REMOVE };
 static const double VALUE_MAX = 1e140;
 
 typedef struct config {
-    int64_t test, depth, placebos, undecided;
+    int64_t test, transform, depth, placebos, undecided;
     double alpha, level, trim, overlap;
     bool graph;
 } config;
@@ -35,6 +36,7 @@ typedef struct study {
     /* the graph */
     const char **column; /* of the graph: the columns that vary */
     size_t treatment_at; /* in the graph: behind the features that vary */
+    mr_test_choice choice;
     mr_independence test;
     mr_pc graph;
     /* the effect */
@@ -105,15 +107,11 @@ static bool varies(const study *s, size_t column) {
 
 /* ---- graph ---- */
 
-static mr_independence_kind choose_test(const study *s, const double *x, size_t width) {
-    if (s->options->test == TEST_FISHER_Z) return MR_FISHER_Z;
-    if (s->options->test == TEST_G) return MR_G_TEST;
-    if (s->options->test == TEST_CHI_SQUARE) return MR_CHI_SQUARE;
-    for (size_t j = 0; j < width; j++)
-        if (mr_count_levels(x, s->rows, width, j) > CLASSES_MAX ||
-            s->rows < (size_t)ROWS_A_CLASS * mr_count_levels(x, s->rows, width, j))
-            return MR_FISHER_Z;
-    return MR_G_TEST;
+static mr_status choose_test(mr_ctx *ctx, study *s, double *x, size_t width, mr_error *err) {
+    static const mr_independence_kind kinds[] = {MR_FISHER_Z, MR_FISHER_Z, MR_G_TEST, MR_CHI_SQUARE, MR_RESIDUALS};
+    const mr_independence_kind *kind = s->options->test == TEST_AUTO ? NULL : &kinds[s->options->test];
+    return mr_choose_test(x, s->rows, width, kind, (mr_transform)s->options->transform, s->options->alpha,
+                          mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &s->choice, err);
 }
 
 static mr_status find_graph(mr_ctx *ctx, study *s, mr_error *err) {
@@ -134,7 +132,8 @@ static mr_status find_graph(mr_ctx *ctx, study *s, mr_error *err) {
         for (size_t j = 0; j < width; j++) x[i * width + j] = s->x[i * s->width + from[j]];
     mr_arena *arena = mr_ctx_arena(ctx);
     double no_p = s->options->undecided == UNDECIDED_KEEP ? NAN : 1;
-    MR_TRY(mr_independence_init(&s->test, choose_test(s, x, width), no_p, x, s->rows, width, arena, err));
+    MR_TRY(choose_test(ctx, s, x, width, err));
+    MR_TRY(mr_independence_init(&s->test, s->choice.kind, no_p, x, s->rows, width, arena, err));
     return mr_pc_search(&s->test, s->options->alpha, (long)s->options->depth, sink, arena,
                         &(mr_ticker){tick, ctx}, &s->graph, err);
 }
@@ -313,12 +312,13 @@ static void put_warnings(const study *s, mr_out *out, bool as_finding) {
 /* ---- output: the graph ---- */
 
 static const char *test_name(const study *s) {
-    return s->graph.pair ? mr_independence_name(s->test.kind) : NULL;
+    return s->graph.pair ? mr_test_choice_name(&s->choice) : NULL;
 }
 
 static void put_graph(mr_out *out, const study *s) {
     if (test_name(s)) {
         mr_out_text(out, "test", "%s", test_name(s));
+        mr_put_test_choice(out, &s->choice, s->column, s->graph.width);
         mr_out_integer(out, "tests", (int64_t)s->test.tests);
         mr_out_integer(out, "depth", (int64_t)s->graph.depth);
     }
@@ -470,7 +470,10 @@ static void put_findings(mr_out *out, const study *s) {
         confounder_findings(out, s);
         refutation_finding(out, s);
     }
-    if (s->graph.pair) graph_finding(out, s);
+    if (s->graph.pair) {
+        graph_finding(out, s);
+        mr_choice_findings(out, &s->choice, s->column, s->graph.width, s->rows);
+    }
     put_warnings(s, out, true);
 }
 
@@ -496,7 +499,8 @@ static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr
 }
 
 static const char *const undecided[] = {"keep", "remove", NULL};
-static const char *const tests[] = {"auto", "fisher_z", "g", "chi_square", NULL};
+static const char *const tests[] = {"auto", "fisher_z", "g", "chi_square", "residuals", NULL};
+static const char *const transforms[] = {"auto", "none", "normal_scores", NULL};
 
 #define OPTION(field, kind, default_, least, most, words)                                                    \
     {                                                                                                        \
@@ -511,7 +515,14 @@ static const mr_option options[] = {
      .def = "auto",
      .choices = tests,
      .help = "test of independence; auto: g when every column has at most 20 different values and 10 rows "
-             "for each, else fisher_z"},
+             "for each, else fisher_z, or residuals where a tie is no straight line"},
+    {.name = "transform",
+     .type = MR_OPT_CHOICE,
+     .offset = offsetof(config, transform),
+     .def = "auto",
+     .choices = transforms,
+     .help = "of numbers before they are tested; auto: normal scores of the ranks when a column is not normal and the "
+             "test is auto or residuals"},
     {.name = "undecided",
      .type = MR_OPT_CHOICE,
      .offset = offsetof(config, undecided),
@@ -533,6 +544,12 @@ static const mr_field outputs[] = {
     {"rows", MR_FIELD_INTEGER, "rows", "rows that were used", MR_FOLD_NONE},
     {"missing", MR_FIELD_INTEGER, "rows", "rows left out: treatment or outcome unknown", MR_FOLD_NONE},
     {"test", MR_FIELD_TEXT, NULL, "the test of independence", MR_FOLD_NONE},
+    {"transform", MR_FIELD_TEXT, NULL, "none or normal scores: what the test was made on", MR_FOLD_NONE},
+    {"not_normal", MR_FIELD_MAP, NULL, "the column that is least like normal: column, test, p; nil: none, or not asked",
+     MR_FOLD_NONE},
+    {"not_linear", MR_FIELD_MAP, NULL,
+     "the first pair found whose tie is no line: column, by, statistic, df, p, rows; nil: none, or not asked",
+     MR_FOLD_NONE},
     {"tests", MR_FIELD_INTEGER, NULL, "how many tests were made", MR_FOLD_NONE},
     {"depth", MR_FIELD_INTEGER, "columns", "most columns that were conditioned on", MR_FOLD_NONE},
     {"edges", MR_FIELD_LIST, NULL,
@@ -579,7 +596,7 @@ const mr_component mr_component_causal_inference_analyzer = {
     .kind = MR_ANALYZER,
     .shape = MR_WHOLE,
     .tier = 3,
-    .version = 1,
+    .version = 2,
     .columns_wanted = MR_COL_FEATURES | MR_COL_TREATMENT | MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS,
     .capabilities = (const char *const[]){"causal graphs", "treatment effects", NULL},
     .options = options,

@@ -1,5 +1,7 @@
 #include "worker/kit/causal_put.h"
 
+#include <math.h>
+
 static void put_edge(mr_out *out, const mr_pc *graph, const char *const *names, size_t a, size_t b) {
     const mr_pc_pair *e = mr_pc_at(graph, a, b);
     bool turned = e->mark == MR_PC_BACKWARD;
@@ -36,4 +38,49 @@ void mr_put_confounder(mr_out *out, const mr_confounder *a) {
     mr_out_number(out, "coefficient", a->coefficient);
     mr_out_number(out, "outcome_p_t", a->outcome_p);
     mr_out_close(out);
+}
+
+/* ---- the choice of a test ---- */
+
+const char *mr_test_choice_name(const mr_test_choice *c) {
+    if (c->scores) return c->kind == MR_RESIDUALS ? "cubic residuals of normal scores" : "Fisher z of normal scores";
+    return mr_independence_name(c->kind);
+}
+
+void mr_put_test_choice(mr_out *out, const mr_test_choice *c, const char *const *names, size_t width) {
+    mr_out_text(out, "transform", "%s", c->scores ? "normal scores" : "none");
+    if (c->odd < width) {
+        mr_out_open_map(out, "not_normal");
+        mr_out_text(out, "column", "%s", names[c->odd]);
+        mr_out_text(out, "test", "D'Agostino-Pearson K2");
+        mr_out_number(out, "p", c->odd_p);
+        mr_out_close(out);
+    }
+    if (c->bent[0] == width) return;
+    mr_out_open_map(out, "not_linear");
+    mr_out_text(out, "column", "%s", names[c->bent[0]]);
+    mr_out_text(out, "by", "%s", names[c->bent[1]]);
+    mr_out_number(out, "statistic", c->bend.statistic);
+    mr_out_number(out, "df", c->bend.df);
+    mr_out_number(out, "p", c->bend.p);
+    mr_out_integer(out, "rows", (int64_t)c->bend_rows);
+    mr_out_close(out);
+}
+
+/* Below what a number can hold, p is a bound. */
+static double least_p(double p) { return fmax(p, 1e-300); }
+static const char *sign_of_p(double p) { return p < 1e-300 ? "<" : "="; }
+
+void mr_choice_findings(mr_out *out, const mr_test_choice *c, const char *const *names, size_t width, size_t n) {
+    if (c->odd < width)
+        mr_out_finding(out, 0.3,
+                       "columns are not normal, %.60s least of all (D'Agostino-Pearson K2 p %s %.2g, n = %zu), so the graph "
+                       "rests on ranks (normal scores), which no stretching of a scale changes",
+                       names[c->odd], sign_of_p(c->odd_p), least_p(c->odd_p), n);
+    if (c->bent[0] < width)
+        mr_out_finding(out, 0.32,
+                       "not every tie is a straight line: %.60s follows %.60s in mean, spread or skewness as no line does "
+                       "(Wilks' likelihood ratio p %s %.2g, n = %zu), so columns are compared by cubic residuals; "
+                       "test=fisher_z looks for straight lines alone",
+                       names[c->bent[0]], names[c->bent[1]], sign_of_p(c->bend.p), least_p(c->bend.p), c->bend_rows);
 }

@@ -9,7 +9,7 @@
 static const double DETERMINED = 1e-12;
 
 const char *mr_independence_name(mr_independence_kind kind) {
-    static const char *const names[] = {"Fisher z", "G test", "chi-square test"};
+    static const char *const names[] = {"Fisher z", "G test", "chi-square test", "cubic residuals"};
     return names[kind];
 }
 
@@ -92,6 +92,8 @@ mr_status mr_independence_init(mr_independence *t, mr_independence_kind kind, do
     *t = (mr_independence){.kind = kind, .n = n, .width = width, .undecided_p = undecided_p};
     if (n < 4)
         return mr_fail(err, MR_E_INVALID, "%zu rows are too few to test independence; give at least 4", n);
+    if (kind == MR_RESIDUALS)
+        return mr_residuals_init(&t->residuals, x, n, width, width < MR_GIVEN_MAX ? width : MR_GIVEN_MAX, arena, err);
     return kind == MR_FISHER_Z ? init_correlation(t, x, arena, err) : init_codes(t, x, arena, err);
 }
 
@@ -208,9 +210,16 @@ static mr_independence_result by_counts(mr_independence *t, size_t a, size_t b, 
     return sum;
 }
 
+static mr_independence_result by_residuals(mr_independence *t, size_t a, size_t b, const uint16_t *given, size_t count) {
+    mr_residuals_result r = mr_residuals_test(&t->residuals, a, b, given, count);
+    if (r.df == 0) return (mr_independence_result){0, 0, t->undecided_p};
+    return (mr_independence_result){r.statistic, r.df, r.p};
+}
+
 mr_independence_result mr_independence_test(mr_independence *t, size_t a, size_t b, const uint16_t *given,
                                             size_t count) {
     MR_ASSERT(count <= MR_GIVEN_MAX);
     t->tests++;
+    if (t->kind == MR_RESIDUALS) return by_residuals(t, a, b, given, count);
     return t->kind == MR_FISHER_Z ? fisher_z(t, a, b, given, count) : by_counts(t, a, b, given, count);
 }

@@ -2,15 +2,16 @@
  *   Fisher z     sqrt(n - |S| - 3) atanh(partial correlation), for numbers (Fisher 1924)
  *   G            2 sum of observed log(observed/expected) over the strata of S, for codes
  *   chi-square   sum of (observed - expected)^2/expected over the strata of S
- * Degrees of freedom of the last two: (rows seen - 1)(columns seen - 1) of each stratum that holds rows,
+ *   residuals    what cubic polynomials of S leave of both, compared (worker/kit/residuals.h), for numbers
+ * Degrees of freedom of G and chi-square: (rows seen - 1)(columns seen - 1) of each stratum that holds rows,
  * summed. */
 #ifndef MR_KIT_INDEPENDENCE_H
 #define MR_KIT_INDEPENDENCE_H
 
-#include "common/mem.h"
+#include "worker/kit/residuals.h"
 #include "worker/kit/tick.h"
 
-typedef enum mr_independence_kind { MR_FISHER_Z, MR_G_TEST, MR_CHI_SQUARE } mr_independence_kind;
+typedef enum mr_independence_kind { MR_FISHER_Z, MR_G_TEST, MR_CHI_SQUARE, MR_RESIDUALS } mr_independence_kind;
 enum { MR_LEVELS_MAX = 32, MR_GIVEN_MAX = 64 };
 
 typedef struct mr_independence {
@@ -20,6 +21,7 @@ typedef struct mr_independence {
     uint8_t *code;       /* G, chi-square: width columns of n codes below level[column] */
     uint32_t *level;
     uint32_t *stratum, *at, *order, *map; /* n; n + 1; n; room to number the strata anew */
+    mr_residuals residuals;
     uint64_t tests;
     double undecided_p;
 } mr_independence;
@@ -38,7 +40,7 @@ mr_status mr_independence_init(mr_independence *t, mr_independence_kind kind, do
                                mr_error *err) MR_MUST_CHECK;
 
 /* Are columns a and b independent given the `count` columns `given`? count <= MR_GIVEN_MAX. O(count^3) for
- * Fisher z, O(n count) for the others. */
+ * Fisher z, O(n count) for the others, O(n count + count^3) for residuals. */
 mr_independence_result mr_independence_test(mr_independence *t, size_t a, size_t b, const uint16_t *given,
                                             size_t count);
 
