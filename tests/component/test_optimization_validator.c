@@ -78,7 +78,7 @@ static void values_agree_with_scipy(void **state) {
 /* ---- coverage and error rates ---- */
 
 typedef struct rates {
-    double bca, t, cuped, verdicts, wrong, bayes;
+    double bca, boot, t, cuped, verdicts, wrong, bayes;
 } rates;
 
 static bool covers(harness *h, const char *name, double truth) {
@@ -105,6 +105,7 @@ static rates simulate(uint32_t n, bool pairs, bool skewed, double shift, int run
         harness h = {0};
         run_rows(&h, 2 * n, pairs, !pairs, "resamples=999");
         r.bca += covers(&h, "bca_interval", shift);
+        r.boot += covers(&h, "bootstrap_t_interval", shift);
         r.t += covers(&h, "t_interval", shift);
         r.bayes += covers(&h, "bayes.interval", shift);
         if (!pairs) r.cuped += covers(&h, "cuped.bca_interval", shift);
@@ -113,10 +114,10 @@ static rates simulate(uint32_t n, bool pairs, bool skewed, double shift, int run
         r.wrong += strcmp(verdict, shift > 0 ? "harmed" : "helped") == 0;
         harness_free(&h);
     }
-    r.bca /= runs, r.t /= runs, r.cuped /= runs, r.verdicts /= runs, r.wrong /= runs, r.bayes /= runs;
-    print_message("%s of %u, %s noise, shift %.1f: cover bca %.3f t %.3f bayes %.3f cuped %.3f; verdicts "
+    r.bca /= runs, r.boot /= runs, r.t /= runs, r.cuped /= runs, r.verdicts /= runs, r.wrong /= runs, r.bayes /= runs;
+    print_message("%s of %u, %s noise, shift %.1f: cover bootstrap-t %.3f bca %.3f t %.3f bayes %.3f cuped %.3f; verdicts "
                   "%.3f wrong %.3f\n",
-                  pairs ? "pairs" : "groups", n, skewed ? "skewed" : "normal", shift, r.bca, r.t, r.bayes,
+                  pairs ? "pairs" : "groups", n, skewed ? "skewed" : "normal", shift, r.boot, r.bca, r.t, r.bayes,
                   r.cuped, r.verdicts, r.wrong);
     return r;
 }
@@ -128,7 +129,8 @@ static void intervals_cover_and_errors_are_as_stated(void **state) {
     assert_true(pairs.bca > 0.92 && pairs.t > 0.93 && pairs.bayes > 0.93);
     assert_true(groups.bca > 0.92 && groups.cuped > 0.92 && groups.bayes > 0.93);
     assert_true(moved.bca > 0.91 && moved.cuped > 0.91);
-    assert_true(skewed.bca > 0.9);
+    assert_true(skewed.bca > 0.9 && skewed.boot > 0.93);
+    assert_true(pairs.boot > 0.93 && groups.boot > 0.93 && moved.boot > 0.93);
     assert_true(pairs.verdicts <= 0.06 && groups.verdicts <= 0.06); /* alpha is 0.05; 2 sd of 2000 runs */
     assert_true(moved.wrong <= 0.01 && moved.verdicts > 0.6);
 }

@@ -27,18 +27,13 @@ static void by_t(mr_comparison *e, bool pairs, double level) {
     }
 }
 
-mr_status mr_compare(const mr_samples *s, double level, unsigned rounds, mr_rng *rng, mr_arena *arena,
+mr_status mr_compare(const mr_samples *s, double level, unsigned rounds, mr_boot want, mr_rng *rng, mr_arena *arena,
                      const mr_ticker *tick, mr_comparison *e, mr_error *err) {
     size_t n0 = s->pairs ? 0 : s->n[0];
-    double *replicates = mr_arena_alloc(arena, rounds, sizeof *replicates);
-    if (!replicates) return mr_fail(err, MR_E_MEMORY, "no memory for %u rounds of the bootstrap", rounds);
     for (int k = 0; k < 2; k++) e->of[k] = mr_summarise(s->y[k], k ? s->n[1] : n0);
     e->difference = e->of[1].mean - (s->pairs ? 0 : e->of[0].mean);
     by_t(e, s->pairs, level);
-    MR_TRY(mr_bootstrap_means(s->y[1], s->n[1], s->y[0], n0, rounds, rng, tick, replicates));
-    double acceleration = mr_acceleration_means(s->y[1], s->n[1], s->y[0], n0);
-    mr_bca_interval(replicates, rounds, e->difference, acceleration, level, &e->low, &e->high);
-    return MR_OK;
+    return mr_boot_means(s->y[1], s->n[1], s->y[0], n0, rounds, level, want, rng, arena, tick, &e->boot, err);
 }
 
 /* Sums of squares and products around the pooled means. */
@@ -63,7 +58,7 @@ static bool sum_products(const mr_samples *s, products *p) {
 }
 
 mr_status mr_cuped_compare(const mr_samples *s, const mr_comparison *plain, double level, unsigned rounds,
-                           mr_rng *rng, mr_arena *arena, const mr_ticker *tick, mr_cuped *out,
+                           mr_boot want, mr_rng *rng, mr_arena *arena, const mr_ticker *tick, mr_cuped *out,
                            mr_error *err) {
     products p;
     *out = (mr_cuped){.done = sum_products(s, &p)};
@@ -78,7 +73,7 @@ mr_status mr_cuped_compare(const mr_samples *s, const mr_comparison *plain, doub
     mr_summary pre1 = mr_summarise(s->pre[1], s->n[1]), pre0 = mr_summarise(s->pre[0], s->n[0]);
     mr_samples less = {.y = {adjusted[0], adjusted[1]}, .n = {s->n[0], s->n[1]}};
     out->balance = mr_welch(&pre1, &pre0);
-    MR_TRY(mr_compare(&less, level, rounds, rng, arena, tick, &out->adjusted, err));
+    MR_TRY(mr_compare(&less, level, rounds, want, rng, arena, tick, &out->adjusted, err));
     out->reduction = 1 - out->adjusted.se * out->adjusted.se / (plain->se * plain->se);
     return MR_OK;
 }

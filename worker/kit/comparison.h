@@ -16,11 +16,12 @@ typedef struct mr_samples {
 typedef struct mr_comparison {
     mr_test test; /* paired t or Welch t */
     mr_summary of[2];
-    double difference, se, t_low, t_high, low, high; /* the last two: BCa */
+    double difference, se, t_low, t_high; /* t_low, t_high: by Student's t */
+    mr_boot_intervals boot;
 } mr_comparison;
 
 /* At least two values in each group. Errors: E_MEMORY, what `tick` says. */
-mr_status mr_compare(const mr_samples *s, double level, unsigned rounds, mr_rng *rng, mr_arena *arena,
+mr_status mr_compare(const mr_samples *s, double level, unsigned rounds, mr_boot want, mr_rng *rng, mr_arena *arena,
                      const mr_ticker *tick, mr_comparison *out, mr_error *err) MR_MUST_CHECK;
 
 typedef struct mr_cuped {
@@ -34,7 +35,7 @@ typedef struct mr_cuped {
 /* Compares y - theta (pre - mean of pre), theta = cov(pre, y)/var(pre) of both groups pooled (Deng, Xu,
  * Kohavi and Walker 2013). Not for pairs. Errors: as above. */
 mr_status mr_cuped_compare(const mr_samples *s, const mr_comparison *plain, double level, unsigned rounds,
-                           mr_rng *rng, mr_arena *arena, const mr_ticker *tick, mr_cuped *out,
+                           mr_boot want, mr_rng *rng, mr_arena *arena, const mr_ticker *tick, mr_cuped *out,
                            mr_error *err) MR_MUST_CHECK;
 
 #endif

@@ -32,18 +32,32 @@ mr_status mr_bootstrap(mr_statistic statistic, const double *x, size_t n0, const
     return MR_OK;
 }
 
-static double mean_of_draws(const double *v, size_t n, mr_rng *rng) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += v[mr_rng_below(rng, n)];
-    return sum / (double)n;
+typedef struct drawn {
+    double mean, square; /* square: of the mean's standard error */
+} drawn;
+
+static drawn draw(const double *v, size_t n, double centre, mr_rng *rng) {
+    double sum = 0, off = 0, squares = 0, rows = (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double one = v[mr_rng_below(rng, n)], d = one - centre;
+        sum += one;
+        off += d;
+        squares += d * d;
+    }
+    return (drawn){sum / rows, n > 1 ? fmax(0, squares - off * off / rows) / (rows - 1) / rows : 0};
 }
 
+static double studentise(double off, double square) { return off == 0 ? 0 : fabs(off) / sqrt(square); }
+
 mr_status mr_bootstrap_means(const double *x, size_t n0, const double *y, size_t n1, unsigned rounds,
-                             mr_rng *rng, const mr_ticker *tick, double *replicates) {
+                             mr_rng *rng, const mr_ticker *tick, double *replicates, double *studentised) {
+    double mean0 = n0 ? mean_of(x, n0) : 0, mean1 = n1 ? mean_of(y, n1) : 0;
     for (unsigned b = 0; b < rounds; b++) {
         MR_TRY(mr_ticker_call(tick));
-        replicates[b] = mean_of_draws(x, n0, rng);
-        if (n1) replicates[b] -= mean_of_draws(y, n1, rng);
+        drawn d = draw(x, n0, mean0, rng), e = {0, 0};
+        if (n1) e = draw(y, n1, mean1, rng);
+        replicates[b] = d.mean - e.mean;
+        if (studentised) studentised[b] = studentise(replicates[b] - (mean0 - mean1), d.square + e.square);
     }
     return MR_OK;
 }
@@ -124,4 +138,35 @@ void mr_bca_interval(double *replicates, unsigned rounds, double estimate, doubl
     double bias = bias_of(replicates, rounds, estimate);
     *low = bca_end(replicates, rounds, bias, acceleration, (1 - level) / 2);
     *high = bca_end(replicates, rounds, bias, acceleration, (1 + level) / 2);
+}
+
+bool mr_studentised_interval(double *studentised, unsigned rounds, double estimate, double se, double level, double *low,
+                             double *high) {
+    double at = ceil(level * ((double)rounds + 1) - 1e-9);
+    *low = *high = NAN;
+    if (rounds == 0 || at > rounds) return false;
+    mr_sort_numbers(studentised, rounds);
+    double half = studentised[(size_t)at - 1] * se;
+    if (!isfinite(half)) return false;
+    *low = estimate - half;
+    *high = estimate + half;
+    return true;
+}
+
+/* ---- both ---- */
+
+mr_status mr_boot_means(const double *x, size_t n0, const double *y, size_t n1, unsigned rounds, double level, mr_boot want,
+                        mr_rng *rng, mr_arena *arena, const mr_ticker *tick, mr_boot_intervals *out, mr_error *err) {
+    double *replicates = mr_arena_alloc(arena, 2 * (size_t)rounds + 1, sizeof *replicates), *studentised = replicates + rounds;
+    if (!replicates) return mr_fail(err, MR_E_MEMORY, "no memory for %u rounds of the bootstrap", rounds);
+    mr_summary a = mr_summarise(x, n0), b = mr_summarise(y, n1);
+    double estimate = a.mean - (n1 ? b.mean : 0), se = sqrt(a.var / (double)n0 + (n1 ? b.var / (double)n1 : 0));
+    MR_TRY(mr_bootstrap_means(x, n0, y, n1, rounds, rng, tick, replicates, studentised));
+    mr_bca_interval(replicates, rounds, estimate, mr_acceleration_means(x, n0, y, n1), level, &out->bca_low, &out->bca_high);
+    bool finite = mr_studentised_interval(studentised, rounds, estimate, se, level, &out->t_low, &out->t_high);
+    bool bca = want == MR_BOOT_BCA || !finite;
+    out->low = bca ? out->bca_low : out->t_low;
+    out->high = bca ? out->bca_high : out->t_high;
+    out->name = bca ? "BCa" : "bootstrap-t";
+    return MR_OK;
 }

@@ -20,7 +20,7 @@ enum { HIGHER, LOWER };
 
 typedef struct config {
     double alpha, level, margin;
-    int64_t resamples, better, pairs;
+    int64_t resamples, better, pairs, interval;
     char pre[MR_OPTION_TEXT];
 } config;
 
@@ -222,10 +222,11 @@ static mr_status estimate(mr_ctx *ctx, const config *c, const sample *s, mr_comp
     mr_ticker ticker = {tick, ctx};
     unsigned rounds = (unsigned)c->resamples;
     mr_status status =
-        mr_compare(&rows, c->level, rounds, mr_ctx_rng(ctx), mr_ctx_arena(ctx), &ticker, plain, &err);
+        mr_compare(&rows, c->level, rounds, (mr_boot)c->interval, mr_ctx_rng(ctx), mr_ctx_arena(ctx), &ticker,
+                   plain, &err);
     if (status == MR_OK && s->layout == BY_GROUP && s->pre_name)
-        status = mr_cuped_compare(&rows, plain, c->level, rounds, mr_ctx_rng(ctx), mr_ctx_arena(ctx), &ticker,
-                                  q, &err);
+        status = mr_cuped_compare(&rows, plain, c->level, rounds, (mr_boot)c->interval, mr_ctx_rng(ctx),
+                                  mr_ctx_arena(ctx), &ticker, q, &err);
     return status;
 }
 
@@ -284,10 +285,10 @@ static mr_posterior believe(const config *c, const sample *s, const mr_compariso
 /* ---- verdict ---- */
 
 static const char *verdict_of(const config *c, const mr_comparison *e) {
-    bool sure = e->test.p < c->alpha && (e->low > 0 || e->high < 0);
-    if (sure && (e->low > c->margin || e->high < -c->margin))
-        return (e->low > 0) == (c->better == HIGHER) ? "helped" : "harmed";
-    if (c->margin > 0 && e->low > -c->margin && e->high < c->margin) return "no change that matters";
+    bool sure = e->test.p < c->alpha && (e->boot.low > 0 || e->boot.high < 0);
+    if (sure && (e->boot.low > c->margin || e->boot.high < -c->margin))
+        return (e->boot.low > 0) == (c->better == HIGHER) ? "helped" : "harmed";
+    if (c->margin > 0 && e->boot.low > -c->margin && e->boot.high < c->margin) return "no change that matters";
     return "inconclusive";
 }
 
@@ -311,7 +312,8 @@ static void put_nothing(mr_out *out, const mr_batch *b, const sample *s) {
 static void put_estimate(mr_out *out, const mr_comparison *e) {
     mr_out_number(out, "difference", e->difference);
     mr_out_number(out, "standard_error", e->se);
-    mr_out_numbers(out, "bca_interval", (double[]){e->low, e->high}, 2);
+    mr_out_numbers(out, "bca_interval", (double[]){e->boot.bca_low, e->boot.bca_high}, 2);
+    mr_out_numbers(out, "bootstrap_t_interval", (double[]){e->boot.t_low, e->boot.t_high}, 2);
     mr_out_numbers(out, "t_interval", (double[]){e->t_low, e->t_high}, 2);
     mr_out_text(out, "test", "%s", e->test.name);
     mr_out_number(out, "statistic", e->test.statistic);
@@ -364,11 +366,11 @@ static void put_findings(mr_out *out, const config *c, const sample *s, const mr
     else
         snprintf(rows, sizeof rows, "n = %zu and %zu", s->n[1], s->n[0]);
     mr_out_finding(out, strcmp(verdict, "inconclusive") ? 0.9 : 0.6,
-                   "%s: %s went from %.4g to %.4g, a difference of %.4g%s (%g %% BCa interval %.4g to %.4g; "
+                   "%s: %s went from %.4g to %.4g, a difference of %.4g%s (%g %% %s interval %.4g to %.4g; "
                    "%s p = %.2g; %s); "
                    "the probability that it helped is %.3g",
                    verdict, s->measure, s->mean[0], s->mean[1], e->difference, q->done ? " after CUPED" : "",
-                   100 * c->level, e->low, e->high, e->test.name, e->test.p, rows, helped);
+                   100 * c->level, e->boot.name, e->boot.low, e->boot.high, e->test.name, e->test.p, rows, helped);
     if (d->e_limit > 1)
         mr_out_finding(out, 0.5,
                        "to explain this away, something unmeasured would have to be tied to both treatment "
@@ -413,8 +415,8 @@ static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr
     mr_posterior p = believe(c, &s, &plain);
     if (c->better == LOWER) p.loss += plain.difference; /* E max(x, 0) = E max(-x, 0) + E x */
     mr_out_text(out, "verdict", "%s", verdict_of(c, e));
-    mr_out_text(out, "reason", "%s p = %.3g, BCa interval [%.4g, %.4g]%s", e->test.name, e->test.p, e->low,
-                e->high, q.done ? " after CUPED" : "");
+    mr_out_text(out, "reason", "%s p = %.3g, %s interval [%.4g, %.4g]%s", e->test.name, e->test.p, e->boot.name, e->boot.low,
+                e->boot.high, q.done ? " after CUPED" : "");
     mr_out_text(out, "layout", "%s", layout_name(&s));
     mr_out_text(out, "measure", "%s", s.measure);
     mr_out_integer(out, "rows", b->rows);
@@ -435,6 +437,8 @@ static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr
 
 static const char *const directions[] = {"higher", "lower", NULL}, *const pairings[] = {"auto", "session",
                                                                                         "none", NULL};
+
+static const char *const intervals[] = {"bootstrap_t", "bca", NULL}; /* as mr_boot */
 
 static const mr_option options[] = {
     {.name = "better",
@@ -483,6 +487,12 @@ static const mr_option options[] = {
      .max = 99999,
      .unit = "rounds",
      .help = "rounds of the bootstrap"},
+    {.name = "interval",
+     .type = MR_OPT_CHOICE,
+     .offset = offsetof(config, interval),
+     .def = "bootstrap_t",
+     .choices = intervals,
+     .help = "the bootstrap interval that the verdict goes by; bootstrap_t gives way to bca where it is not finite"},
     MR_OPTION_END};
 
 static const mr_field outputs[] = {
@@ -500,7 +510,9 @@ static const mr_field outputs[] = {
     {"mean_control", MR_FIELD_NUMBER, NULL, "mean before it", MR_FOLD_MEAN},
     {"difference", MR_FIELD_NUMBER, NULL, "treatment minus control", MR_FOLD_MEAN},
     {"standard_error", MR_FIELD_NUMBER, NULL, "of the difference", MR_FOLD_NONE},
-    {"bca_interval", MR_FIELD_NUMBERS, NULL, "bootstrap interval of the difference", MR_FOLD_NONE},
+    {"bca_interval", MR_FIELD_NUMBERS, NULL, "bootstrap interval of the difference, BCa", MR_FOLD_NONE},
+    {"bootstrap_t_interval", MR_FIELD_NUMBERS, NULL,
+     "the same, symmetric studentised; nil where it is not finite", MR_FOLD_NONE},
     {"t_interval", MR_FIELD_NUMBERS, NULL, "the same by the t distribution", MR_FOLD_NONE},
     {"test", MR_FIELD_TEXT, NULL, "the test that p belongs to: paired t or Welch t", MR_FOLD_NONE},
     {"statistic", MR_FIELD_NUMBER, NULL, "t", MR_FOLD_NONE},
@@ -536,7 +548,7 @@ const mr_component mr_component_optimization_validator = {
     .kind = MR_VALIDATOR,
     .shape = MR_MAP,
     .tier = 3,
-    .version = 1,
+    .version = 2,
     .columns_wanted =
         MR_COL_FEATURES | MR_COL_SESSION | MR_COL_TREATMENT | MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS,
     .batch_rows = 131072,

@@ -16,7 +16,7 @@ static const double VALUE_MAX = 1e140;
 
 typedef struct config {
     double alpha, level, power, effect, prior_scale;
-    int64_t resamples;
+    int64_t resamples, interval;
 } config;
 
 /* One group of one measure. `values` as they came, `sorted` ascending. */
@@ -31,7 +31,8 @@ typedef struct measure {
     group g[2];
     size_t missing;
     mr_test welch, mann_whitney, permutation, brown_forsythe;
-    double welch_low, welch_high, bca_low, bca_high, holm;
+    double welch_low, welch_high, holm;
+    mr_boot_intervals boot;
     double power, detectable, log_bayes;
     mr_effect effect;
 } measure;
@@ -190,17 +191,15 @@ static mr_status tick(void *ctx) { return mr_tick(ctx); }
 static mr_status run_resampling(mr_ctx *ctx, const config *c, measure *m, size_t n0, size_t n1) {
     unsigned rounds = (unsigned)c->resamples;
     const group *a = &m->g[0], *b = &m->g[1];
-    double *pool = mr_ctx_alloc(ctx, n0 + n1, sizeof *pool),
-           *replicates = mr_ctx_alloc(ctx, rounds, sizeof *replicates);
+    double *pool = mr_ctx_alloc(ctx, n0 + n1, sizeof *pool);
+    mr_error err;
     mr_ticker ticker = {tick, ctx};
-    if (!pool || !replicates) return MR_E_MEMORY;
+    if (!pool) return MR_E_MEMORY;
     memcpy(pool, a->values, n0 * sizeof *pool);
     memcpy(pool + n0, b->values, n1 * sizeof *pool);
     MR_TRY(mr_permutation_test(pool, n0, n1, rounds, mr_ctx_rng(ctx), &ticker, &m->permutation));
-    MR_TRY(mr_bootstrap_means(a->values, n0, b->values, n1, rounds, mr_ctx_rng(ctx), &ticker, replicates));
-    mr_bca_interval(replicates, rounds, a->summary.mean - b->summary.mean,
-                    mr_acceleration_means(a->values, n0, b->values, n1), c->level, &m->bca_low, &m->bca_high);
-    return MR_OK;
+    return mr_boot_means(a->values, n0, b->values, n1, rounds, c->level, (mr_boot)c->interval, mr_ctx_rng(ctx),
+                         mr_ctx_arena(ctx), &ticker, &m->boot, &err);
 }
 
 static bool comparable(const measure *m) { return !isnan(m->welch.p); }
@@ -211,7 +210,8 @@ static mr_status run_tests(mr_ctx *ctx, const config *c, measure *m) {
     size_t n0 = a->summary.n, n1 = b->summary.n;
     mr_mem mem = mr_arena_mem(mr_ctx_arena(ctx));
     mr_error err;
-    m->holm = m->power = m->detectable = m->log_bayes = m->bca_low = m->bca_high = NAN;
+    m->holm = m->power = m->detectable = m->log_bayes = NAN;
+    m->boot = (mr_boot_intervals){NAN, NAN, NAN, NAN, NAN, NAN, "BCa"};
     m->welch = mr_welch(&a->summary, &b->summary);
     mr_welch_interval(&a->summary, &b->summary, c->level, &m->welch_low, &m->welch_high);
     m->brown_forsythe = mr_brown_forsythe(a->sorted, n0, b->sorted, n1);
@@ -242,7 +242,7 @@ static void adjust(measure *m, size_t n) {
 
 /* ---- verdict ---- */
 
-static bool interval_excludes_zero(const measure *m) { return m->bca_low > 0 || m->bca_high < 0; }
+static bool interval_excludes_zero(const measure *m) { return m->boot.low > 0 || m->boot.high < 0; }
 static bool differs(const config *c, const measure *m) {
     return m->holm < c->alpha && interval_excludes_zero(m);
 }
@@ -278,17 +278,17 @@ static void put_reason(mr_out *out, const config *c, const plan *p, const measur
         mr_out_text(out, "reason", "no measure has two rows in each group and any spread");
     else if (t.differing && p->outcome)
         mr_out_text(out, "reason",
-                    "Welch t p = %.3g and the BCa interval [%.4g, %.4g] leaves out 0 (n = %zu and %zu)",
-                    m->welch.p, m->bca_low, m->bca_high, m->g[0].summary.n, m->g[1].summary.n);
+                    "Welch t p = %.3g and the %s interval [%.4g, %.4g] leaves out 0 (n = %zu and %zu)",
+                    m->welch.p, m->boot.name, m->boot.low, m->boot.high, m->g[0].summary.n, m->g[1].summary.n);
     else if (t.differing)
         mr_out_text(out, "reason",
-                    "%zu of %zu measures differ: Welch t p under %g after Holm's correction, and a BCa "
+                    "%zu of %zu measures differ: Welch t p under %g after Holm's correction, and a bootstrap "
                     "interval that leaves out 0 (n up to %zu and %zu)",
                     t.differing, t.tested, c->alpha, p->rows[0], p->rows[1]);
     else if (p->outcome && torn(c, m))
         mr_out_text(out, "reason",
-                    "Welch t p = %.3g, but the BCa interval [%.4g, %.4g] holds 0 (n = %zu and %zu)",
-                    m->welch.p, m->bca_low, m->bca_high, m->g[0].summary.n, m->g[1].summary.n);
+                    "Welch t p = %.3g, but the %s interval [%.4g, %.4g] holds 0 (n = %zu and %zu)",
+                    m->welch.p, m->boot.name, m->boot.low, m->boot.high, m->g[0].summary.n, m->g[1].summary.n);
     else if (t.powered == t.tested)
         mr_out_text(out, "reason",
                     "no Welch t p under %g, and the power for d = %g is at least %g (n up to %zu and %zu)",
@@ -340,18 +340,20 @@ static void put_group(mr_out *out, const char *label, const group *g) {
 static void put_comparison(mr_out *out, const config *c, const measure *m) {
     size_t n0 = m->g[0].summary.n, n1 = m->g[1].summary.n;
     double ends[][2] = {
-        {m->welch_low, m->welch_high}, {m->bca_low, m->bca_high}, {m->effect.d_low, m->effect.d_high}};
+        {m->welch_low, m->welch_high}, {m->boot.bca_low, m->boot.bca_high},
+        {m->boot.t_low, m->boot.t_high}, {m->effect.d_low, m->effect.d_high}};
     mr_out_text(out, "verdict", "%s", verdict_of(c, m));
     mr_out_number(out, "difference", m->g[0].summary.mean - m->g[1].summary.mean);
     mr_out_numbers(out, "welch_interval", ends[0], 2);
     mr_out_numbers(out, "bca_interval", ends[1], 2);
+    mr_out_numbers(out, "bootstrap_t_interval", ends[2], 2);
     mr_out_open_list(out, "tests");
     const mr_test *tests[] = {&m->welch, &m->mann_whitney, &m->permutation, &m->brown_forsythe};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) put_test(out, tests[i], n0, n1);
     mr_out_close(out);
     mr_out_number(out, "welch_p_holm", m->holm);
     mr_out_number(out, "cohen_d", m->effect.d);
-    mr_out_numbers(out, "cohen_d_interval", ends[2], 2);
+    mr_out_numbers(out, "cohen_d_interval", ends[3], 2);
     mr_out_number(out, "hedges_g", m->effect.g);
     mr_out_number(out, "power", m->power);
     mr_out_number(out, "detectable_d", m->detectable);
@@ -386,10 +388,10 @@ static void put_finding(mr_out *out, const config *c, const plan *p, const measu
     double d = fabs(m->effect.d);
     mr_out_finding(
         out, isnan(d) ? 0 : d / (1 + d),
-        "%s is %s for %s (mean %.4g, n = %zu) than for %s (mean %.4g, n = %zu): difference %.4g, %g %% BCa "
+        "%s is %s for %s (mean %.4g, n = %zu) than for %s (mean %.4g, n = %zu): difference %.4g, %g %% %s "
         "interval %.4g to %.4g, d = %.2f; Welch t p = %.2g, after Holm's correction %.2g",
         m->name, a->mean > b->mean ? "higher" : "lower", p->label[0], a->mean, a->n, p->label[1], b->mean,
-        b->n, a->mean - b->mean, 100 * c->level, m->bca_low, m->bca_high, m->effect.d, m->welch.p, m->holm);
+        b->n, a->mean - b->mean, 100 * c->level, m->boot.name, m->boot.low, m->boot.high, m->effect.d, m->welch.p, m->holm);
 }
 
 static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan *p, const measure *m,
@@ -438,6 +440,8 @@ static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr
 
 static const char *const capabilities[] = {"two-sample tests", "effect sizes", "power", NULL};
 
+static const char *const intervals[] = {"bootstrap_t", "bca", NULL}; /* as mr_boot */
+
 static const mr_option options[] = {
     {.name = "alpha",
      .type = MR_OPT_NUMBER,
@@ -484,6 +488,12 @@ static const mr_option options[] = {
      .max = 99999,
      .unit = "rounds",
      .help = "rounds of the permutation test and of the bootstrap"},
+    {.name = "interval",
+     .type = MR_OPT_CHOICE,
+     .offset = offsetof(config, interval),
+     .def = "bootstrap_t",
+     .choices = intervals,
+     .help = "the bootstrap interval that the verdict goes by; bootstrap_t gives way to bca where it is not finite"},
     MR_OPTION_END,
 };
 
@@ -524,7 +534,7 @@ const mr_component mr_component_statistical_validator = {
     .kind = MR_VALIDATOR,
     .shape = MR_MAP,
     .tier = 3,
-    .version = 2,
+    .version = 3,
     .columns = 0,
     .columns_wanted =
         MR_COL_FEATURES | MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS | MR_COL_TREATMENT | MR_COL_LABEL,
