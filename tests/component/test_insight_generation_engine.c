@@ -327,6 +327,127 @@ static void test_a_causal_result_is_cited_and_another_is_refused(void **state) {
     harness_free(&causal);
 }
 
+/* ---- confounding ---- */
+
+enum { CONFOUNDED = 1500, CONFOUNDED_WIDTH = 3 };
+static double confounded[CONFOUNDED * CONFOUNDED_WIDTH], arm[CONFOUNDED], gain[CONFOUNDED];
+static const char *const confounded_names[] = {"difficulty", "length", "noise"};
+
+/* difficulty decides on the arm and on the outcome; length only follows difficulty. The arm itself does `effect`. */
+static void confound(double effect) {
+    mr_rng rng;
+    mr_rng_seed(&rng, 21);
+    for (size_t i = 0; i < CONFOUNDED; i++) {
+        double *x = confounded + i * CONFOUNDED_WIDTH;
+        x[0] = mr_rng_normal(&rng);
+        x[1] = x[0] + 0.5 * mr_rng_normal(&rng);
+        x[2] = mr_rng_normal(&rng);
+        arm[i] = mr_rng_unit(&rng) < 1 / (1 + exp(-1.2 * x[0]));
+        gain[i] = x[0] + effect * arm[i] + mr_rng_normal(&rng);
+    }
+}
+
+static void run_confounded(harness *h, const char *component, const harness *causal) {
+    mr_batch b = {.rows = CONFOUNDED,
+                  .width = CONFOUNDED_WIDTH,
+                  .columns = MR_COL_FEATURES | MR_COL_TREATMENT | MR_COL_OUTCOME,
+                  .features = confounded,
+                  .feature_names = confounded_names};
+    b.number[MR_NUM_TREATMENT] = arm;
+    b.number[MR_NUM_OUTCOME] = gain;
+    *h = (harness){0};
+    harness_batch(h, component, &b);
+    harness_set(h, "");
+    if (causal) harness_give(h, MR_USE_INPUT, "causal_inference_analyzer", "", harness_bytes(causal, 0));
+    harness_run(h, 512, 7);
+}
+
+/* The place of the column in a list of maps, or -1. */
+static int place_of(harness *h, const char *list, const char *column) {
+    for (size_t k = 0; k < harness_length(h, 0, list); k++) {
+        char at[64];
+        snprintf(at, sizeof at, "%s[%zu].column", list, k);
+        if (strcmp(harness_string(h, 0, at), column) == 0) return (int)k;
+    }
+    return -1;
+}
+
+static const char *finding_with(harness *h, const char *words) {
+    for (size_t k = 0; k < harness_length(h, 0, "findings"); k++) {
+        char at[64];
+        snprintf(at, sizeof at, "findings[%zu].text", k);
+        const char *text = harness_string(h, 0, at);
+        if (strstr(text, words)) return text;
+    }
+    return NULL;
+}
+
+static double number_of(harness *h, const char *column, const char *field) {
+    char at[96];
+    snprintf(at, sizeof at, "effects[%d].%s", place_of(h, "effects", column), field);
+    return harness_number(h, 0, at);
+}
+
+/* The arm does nothing, and its difference by itself is large: it is said so, and ranks below everything. */
+static void an_effect_that_vanishes_is_told_and_not_advised(void **state) {
+    (void)state;
+    harness causal, h;
+    confound(0);
+    run_confounded(&causal, "causal_inference_analyzer", NULL);
+    run_confounded(&h, NAME, &causal);
+    assert_int_equal(place_of(&h, "recommendations", "treatment"), -1);
+    assert_int_equal(place_of(&h, "recommendations", "difficulty"), 0);
+    assert_true(number_of(&h, "treatment", "vanished") == 1 && number_of(&h, "treatment", "naive") > 0.5);
+    assert_true(harness_number(&h, 0, "causal.vanished") == 1);
+    const char *text = finding_with(&h, "do not act on treatment");
+    assert_non_null(text);
+    assert_non_null(strstr(text, "after adjusting for difficulty"));
+    assert_non_null(strstr(text, "causal_inference_analyzer"));
+    harness_free(&h);
+    harness_free(&causal);
+}
+
+/* The same with an effect of 0.5: it is advised by the causal estimate, not by the naive one of more than twice that. */
+static void advice_goes_by_the_causal_effect(void **state) {
+    (void)state;
+    harness causal, h;
+    confound(0.5);
+    run_confounded(&causal, "causal_inference_analyzer", NULL);
+    run_confounded(&h, NAME, &causal);
+    int at = place_of(&h, "recommendations", "treatment");
+    assert_true(at >= 0);
+    char path[64];
+    snprintf(path, sizeof path, "recommendations[%d].basis", at);
+    assert_string_equal(harness_string(&h, 0, path), "causal effect");
+    snprintf(path, sizeof path, "recommendations[%d].evidence", at);
+    assert_non_null(strstr(harness_string(&h, 0, path), "doubly robust, n = 1500, after adjusting for difficulty"));
+    assert_true(number_of(&h, "treatment", "naive") > 1);
+    assert_true(fabs(harness_number(&h, 0, "causal.effect") - 0.5) < 0.2);
+    const char *text = finding_with(&h, "raise treatment");
+    assert_non_null(text);
+    assert_non_null(strstr(text, "after adjusting for difficulty"));
+    assert_non_null(strstr(text, "the naive difference is"));
+    /* said once, not cited again beside the recommendation */
+    assert_null(finding_with(&h, "outcome by treatment 1 against 0"));
+    harness_free(&h);
+    harness_free(&causal);
+}
+
+/* Without a causal result: length goes with the outcome only because difficulty does. */
+static void a_column_that_only_follows_another_is_told(void **state) {
+    (void)state;
+    harness h;
+    confound(0.5);
+    run_confounded(&h, NAME, NULL);
+    assert_int_equal(place_of(&h, "recommendations", "length"), -1);
+    assert_true(number_of(&h, "length", "vanished") == 1 && number_of(&h, "noise", "vanished") == 0);
+    const char *text = finding_with(&h, "do not act on length");
+    assert_non_null(text);
+    assert_non_null(strstr(text, "after adjusting for 3 other columns"));
+    assert_string_equal(harness_string(&h, 0, "recommendations[0].basis"), "association");
+    harness_free(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trends_and_outliers_agree_with_scipy),
@@ -337,6 +458,9 @@ int main(void) {
         cmocka_unit_test(heavy_tails_name_no_rows),
         cmocka_unit_test(recommendations_are_ranked_by_effect_and_support),
         cmocka_unit_test(autocorrelation_is_corrected_on_request),
+        cmocka_unit_test(an_effect_that_vanishes_is_told_and_not_advised),
+        cmocka_unit_test(advice_goes_by_the_causal_effect),
+        cmocka_unit_test(a_column_that_only_follows_another_is_told),
         cmocka_unit_test(test_a_causal_result_is_cited_and_another_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,7 @@
  *
  * Partials: worker/kit/insight_rows.h, so any batching gives the same bytes. */
 #include "worker/component.h"
-#include "worker/kit/association.h"
-#include "worker/kit/causalresult.h"
+#include "worker/kit/advice.h"
 #include "worker/kit/insight_rows.h"
 #include "worker/kit/trend.h"
 
@@ -15,8 +14,7 @@
 
 enum {
     HAMED_RAO_ROWS = 8192,
-    TREND_ROWS = 10,
-    SHOWN = 10
+    TREND_ROWS = 10
 };
 static const double DAY = 86400, ROBUST_LIMIT = 3.5, TAIL_SHARE = 0.01;
 
@@ -76,10 +74,9 @@ typedef struct analysis {
     bool timed;
     movement *moves;
     oddity *odd;
-    mr_association *links;
-    size_t move_count, odd_count, link_count, used;
-    double target_sd;
-    bool two_valued; /* the target is 0 or 1 */
+    mr_causal_effect causal;
+    mr_advice advice;
+    size_t move_count, odd_count;
 } analysis;
 
 static double cell(const analysis *a, size_t row, size_t column) { return a->x[row * a->width + column]; }
@@ -236,57 +233,29 @@ static mr_status find_anomalies(mr_ctx *ctx, analysis *a, mr_error *err) {
 /* ---- adjusted associations ---- */
 
 /* The rows whose target (and treatment, where there is one) is known: features, and treatment behind them. */
-static mr_status find_links(mr_ctx *ctx, analysis *a, mr_error *err) {
-    size_t p = a->s->names.count, treatment = p + MR_INSIGHT_TREATMENT;
+static mr_status find_leads(mr_ctx *ctx, analysis *a, mr_error *err) {
+    size_t p = a->s->names.count, treatment = p + MR_INSIGHT_TREATMENT, used = 0;
+    MR_TRY(mr_causal_effect_read(ctx, &a->causal, err));
     if (a->target == a->width) return MR_OK;
     bool treated = known(a, treatment);
     size_t width = p + treated;
-    double *x = mr_ctx_alloc(ctx, a->n * width + 1, sizeof *x), *y = mr_ctx_alloc(ctx, a->n + 1, sizeof *y),
-           mean;
+    double *x = mr_ctx_alloc(ctx, a->n * width + 1, sizeof *x), *y = mr_ctx_alloc(ctx, a->n + 1, sizeof *y);
     const char **names = mr_ctx_alloc(ctx, width + 1, sizeof *names);
     if (!x || !y || !names)
         return mr_fail(err, MR_E_MEMORY, "no memory for the associations of %zu columns", p);
     for (size_t j = 0; j < width; j++) names[j] = a->name[j < p ? j : treatment];
-    a->two_valued = true;
     for (size_t i = 0; i < a->n; i++) {
         double target = cell(a, i, a->target);
         if (isnan(target) || (treated && isnan(cell(a, i, treatment)))) continue;
-        if (p) memcpy(x + a->used * width, a->x + i * a->width, p * sizeof *x);
-        if (treated) x[a->used * width + p] = cell(a, i, treatment);
-        a->two_valued &= target == 0 || target == 1;
-        y[a->used++] = target;
+        if (p) memcpy(x + used * width, a->x + i * a->width, p * sizeof *x);
+        if (treated) x[used * width + p] = cell(a, i, treatment);
+        y[used++] = target;
     }
-    if (a->used) mr_mean_sd(y, a->used, 1, &mean, &a->target_sd);
-    return mr_associate(x, names, y, a->used, width, a->options->level, mr_ctx_arena(ctx),
-                        &(mr_ticker){tick, ctx}, &a->links, &a->link_count, err);
+    a->advice = (mr_advice){.used = used, .target = a->name[a->target], .alpha = a->options->alpha,
+                            .level = a->options->level, .causal = &a->causal};
+    return mr_advise(x, names, y, used, width, treated, (double)used / (double)a->n, mr_ctx_arena(ctx),
+                     &(mr_ticker){tick, ctx}, &a->advice, err);
 }
-
-/* In standard deviations of the target. */
-static double effect_of(const analysis *a, const mr_association *l) {
-    return fabs(l->coefficient) / a->target_sd;
-}
-
-/* The share of all rows that could still move: those on the worse side. */
-static double support_of(const analysis *a, const mr_association *l) {
-    return (l->coefficient > 0 ? 1 - l->above : l->above) * (double)a->used / (double)a->n;
-}
-
-static double priority(const analysis *a, const mr_association *l) {
-    return effect_of(a, l) * support_of(a, l);
-}
-
-/* Largest priority first, ties as the columns came (insertion sort: there are at most MR_INSIGHT_WIDTH + 1). */
-static void rank_links(analysis *a) {
-    for (size_t i = 1; i < a->link_count; i++) {
-        mr_association l = a->links[i];
-        size_t at = i;
-        for (; at > 0 && priority(a, &a->links[at - 1]) < priority(a, &l); at--)
-            a->links[at] = a->links[at - 1];
-        a->links[at] = l;
-    }
-}
-
-static bool is_clear(const analysis *a, const mr_association *l) { return l->holm < a->options->alpha; }
 
 /* ---- output ---- */
 
@@ -344,66 +313,6 @@ static void put_anomalies(mr_out *out, const analysis *a) {
     mr_out_close(out);
 }
 
-static void put_link(mr_out *out, const analysis *a, const mr_association *l) {
-    mr_out_open_map(out, NULL);
-    mr_out_text(out, "column", "%s", l->name);
-    mr_out_integer(out, "n", (int64_t)a->used);
-    mr_out_number(out, "coefficient", l->coefficient);
-    mr_out_number(out, "step", l->step);
-    mr_out_text(out, "step_is", "%s", l->two ? "from its low to its high value" : "1 sd");
-    mr_out_numbers(out, "interval", (double[]){l->low, l->high}, 2);
-    mr_out_text(out, "test", "t of the regression coefficient (HC1)");
-    mr_out_number(out, "df", l->df);
-    mr_out_number(out, "p", l->p);
-    mr_out_number(out, "p_holm", l->holm);
-    mr_out_number(out, "effect", effect_of(a, l));
-    mr_out_number(out, "support", support_of(a, l));
-    mr_out_close(out);
-}
-
-static void put_recommendations(mr_out *out, const analysis *a) {
-    mr_out_open_list(out, "recommendations");
-    for (size_t k = 0, shown = 0; k < a->link_count && shown < SHOWN; k++) {
-        const mr_association *l = &a->links[k];
-        if (!is_clear(a, l)) continue;
-        shown++;
-        mr_out_open_map(out, NULL);
-        mr_out_text(out, "column", "%s", l->name);
-        mr_out_text(out, "direction", "%s", l->coefficient > 0 ? "raise" : "lower");
-        mr_out_number(out, "priority", priority(a, l));
-        mr_out_number(out, "effect", effect_of(a, l));
-        mr_out_number(out, "support", support_of(a, l));
-        mr_out_text(out, "evidence",
-                    "regression on %zu columns, n = %zu, t (HC1) p after Holm's correction %.2g",
-                    a->link_count, a->used, l->holm);
-        mr_out_close(out);
-    }
-    mr_out_close(out);
-}
-
-static void link_findings(mr_out *out, const analysis *a) {
-    double unit = a->two_valued ? 100 : 1;
-    for (size_t k = 0, shown = 0; k < a->link_count && shown < SHOWN; k++) {
-        const mr_association *l = &a->links[k];
-        if (!is_clear(a, l)) continue;
-        shown++;
-        bool up = l->coefficient > 0;
-        double low = up ? l->low : -l->high, high = up ? l->high : -l->low;
-        mr_out_finding(
-            out, fmin(0.95, 0.5 + priority(a, l)),
-            "%s %.60s: %s (%.4g) goes with %s that is higher by %.3g%s (%g %% interval %.3g to %.3g, %zu "
-            "rows, "
-            "adjusted "
-            "for "
-            "%zu other columns; t (HC1) p after Holm's correction %.2g); an association, unless nothing else "
-            "differs between the rows",
-            up ? "raise" : "lower", l->name,
-            l->two ? (up ? "its larger value" : "its smaller value") : (up ? "one sd more" : "one sd less"),
-            l->step, a->name[a->target], unit * fabs(l->coefficient), a->two_valued ? " points" : "",
-            100 * a->options->level, unit * low, unit * high, a->used, a->link_count - 1, l->holm);
-    }
-}
-
 static void trend_findings(mr_out *out, const analysis *a) {
     for (size_t i = 0; i < a->move_count; i++) {
         const movement *m = &a->moves[i];
@@ -451,18 +360,14 @@ static void anomaly_findings(mr_out *out, const analysis *a) {
 }
 
 static void put_result(mr_out *out, analysis *a) {
-    rank_links(a);
     mr_out_integer(out, "rows", (int64_t)a->s->rows);
     mr_out_integer(out, "sampled", (int64_t)a->n);
     mr_out_integer(out, "not_failed", (int64_t)a->s->kept);
     if (a->target < a->width) mr_out_text(out, "target", "%s", a->name[a->target]);
     put_trends(out, a);
     put_anomalies(out, a);
-    mr_out_open_list(out, "effects");
-    for (size_t k = 0; k < a->link_count; k++) put_link(out, a, &a->links[k]);
-    mr_out_close(out);
-    put_recommendations(out, a);
-    link_findings(out, a);
+    mr_advice_put(out, &a->advice);
+    mr_advice_findings(out, &a->advice);
     trend_findings(out, a);
     anomaly_findings(out, a);
     if (a->target == a->width)
@@ -477,9 +382,10 @@ static mr_status analyse(mr_ctx *ctx, const config *c, mr_insight_rows *s, mr_ou
     MR_TRY(begin(ctx, c, s, &a, err));
     MR_TRY(find_trends(ctx, &a, err));
     MR_TRY(find_anomalies(ctx, &a, err));
-    MR_TRY(find_links(ctx, &a, err));
+    MR_TRY(find_leads(ctx, &a, err));
     put_result(out, &a);
-    return mr_causal_effect_cite(ctx, out, err);
+    mr_causal_effect_put(out, &a.causal, mr_advice_tells_causal(&a.advice));
+    return MR_OK;
 }
 
 static mr_status merge(mr_ctx *ctx, const void *options, const mr_partials *partials, mr_out *out) {
@@ -535,13 +441,13 @@ static const mr_field outputs[] = {
     {"effects", MR_FIELD_LIST, NULL,
      "maps, most important first: column, n, coefficient for one step, step, interval, test, df, p, p_holm, "
      "effect (in sd "
-     "of the target), support",
+     "of the target), support, naive (the column by itself), naive_p_holm, vanished (naive alone), basis",
      MR_FOLD_NONE},
     {"recommendations", MR_FIELD_LIST, NULL,
-     "maps, first things first: column, direction, priority = effect x support, evidence", MR_FOLD_NONE},
+     "maps, first things first: column, direction, priority = effect x support, basis, evidence", MR_FOLD_NONE},
     {"causal_from", MR_FIELD_MAP, NULL, "the causal result that is cited, when one was given: component, artifact, run, hash",
      MR_FOLD_NONE},
-    {"causal", MR_FIELD_MAP, NULL, "its effect: comparison, method, effect, interval, rows, adjusted_for", MR_FOLD_NONE},
+    {"causal", MR_FIELD_MAP, NULL, "its effect: comparison, method, effect, interval, naive, rows, adjusted_for, vanished", MR_FOLD_NONE},
     {0}};
 
 static const mr_example examples[] = {
@@ -555,7 +461,7 @@ const mr_component mr_component_insight_generation_engine = {
     .kind = MR_ANALYZER,
     .shape = MR_MERGE,
     .tier = 2,
-    .version = 2,
+    .version = 3,
     .columns_wanted =
         MR_COL_FEATURES | MR_COL_OUTCOME | MR_COL_SCORE | MR_COL_SUCCESS | MR_COL_TREATMENT | MR_COL_TIME,
     .batch_rows = 4096,

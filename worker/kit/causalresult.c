@@ -6,14 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 
-typedef struct causal_effect {
-    bool known;                 /* false: that result estimated none, and the rest is empty */
-    mr_span comparison, method; /* borrowed from the result */
-    double effect, low, high;
-    uint64_t rows;     /* treated and untreated */
-    uint32_t adjusted; /* columns that were adjusted for */
-} causal_effect;
-
 enum { METHODS_MAX = 16, COLUMNS_MAX = 65536, TEXT_MAX = 4096 };
 
 static mr_status not_one(mr_error *err) {
@@ -37,15 +29,16 @@ static bool interval(const mr_unpack *map, double *low, double *high) {
            mr_unpack_f64(&v, low, NULL) == MR_OK && mr_unpack_f64(&v, high, NULL) == MR_OK;
 }
 
-static mr_status read_methods(mr_unpack effects, causal_effect *out, mr_error *err) {
+static mr_status read_methods(mr_unpack effects, mr_causal_effect *out, mr_error *err) {
     uint32_t count;
     if (mr_unpack_array(&effects, METHODS_MAX, &count, NULL) != MR_OK) return not_one(err);
     for (uint32_t i = 0; i < count; i++) {
         mr_unpack one = effects, v;
-        causal_effect e = *out;
+        mr_causal_effect e = *out;
         MR_TRY(mr_unpack_skip(&effects, err));
         if (!number(&one, "effect", &e.effect) || !interval(&one, &e.low, &e.high)) continue;
         if (!find(&one, "method", &v) || mr_unpack_str(&v, TEXT_MAX, &e.method, NULL) != MR_OK) return not_one(err);
+        if (i == 0) e.naive = e.effect, e.naive_low = e.low, e.naive_high = e.high;
         e.known = true;
         *out = e;
     }
@@ -60,10 +53,25 @@ static bool count_of(const mr_unpack *map, const char *name, uint64_t *sum) {
     return true;
 }
 
-static mr_status read_effect(mr_span result, causal_effect *out, mr_error *err) {
+/* They come with the largest bias first; the others are only counted. */
+static mr_status read_adjusters(mr_unpack list, mr_causal_effect *out, mr_error *err) {
+    if (mr_unpack_array(&list, COLUMNS_MAX, &out->adjusted, NULL) != MR_OK) return not_one(err);
+    for (uint32_t i = 0; i < out->adjusted; i++) {
+        mr_unpack one = list, v;
+        bool confounder = false;
+        MR_TRY(mr_unpack_skip(&list, err));
+        if (!find(&one, "confounder", &v) || mr_unpack_bool(&v, &confounder, NULL) != MR_OK) return not_one(err);
+        if (!confounder || out->confounders == MR_CAUSAL_NAMED) continue;
+        if (!find(&one, "column", &v) || mr_unpack_str(&v, TEXT_MAX, &out->confounder[out->confounders++], NULL) != MR_OK)
+            return not_one(err);
+    }
+    return MR_OK;
+}
+
+static mr_status read_effect(mr_span result, mr_causal_effect *out, mr_error *err) {
     mr_unpack map, v;
     uint32_t count;
-    *out = (causal_effect){0};
+    out->naive = out->naive_low = out->naive_high = NAN;
     mr_unpack_init(&map, result);
     v = map;
     if (mr_unpack_map(&v, 1024, &count, NULL) != MR_OK || mr_unpack_find(&map, "comparison", &v) != MR_OK)
@@ -72,12 +80,37 @@ static mr_status read_effect(mr_span result, causal_effect *out, mr_error *err) 
     if (mr_unpack_str(&v, TEXT_MAX, &out->comparison, NULL) != MR_OK || !count_of(&map, "treated", &out->rows) ||
         !count_of(&map, "untreated", &out->rows))
         return not_one(err);
-    if (find(&map, "adjusted_for", &v) && mr_unpack_array(&v, COLUMNS_MAX, &out->adjusted, NULL) != MR_OK)
-        return not_one(err);
+    if (find(&map, "adjusted_for", &v)) MR_TRY(read_adjusters(v, out, err));
     return find(&map, "effects", &v) ? read_methods(v, out, err) : MR_OK;
 }
 
-static void put_effect(mr_out *out, const char *field, const causal_effect *e) {
+mr_status mr_causal_effect_read(mr_ctx *ctx, mr_causal_effect *out, mr_error *err) {
+    *out = (mr_causal_effect){.from = mr_ctx_given(ctx, "causal_inference_analyzer"), .where = "this run"};
+    if (!out->from) return MR_OK;
+    if (out->from->run) snprintf(out->where, sizeof out->where, "run %llu", (unsigned long long)out->from->run);
+    return read_effect(out->from->bytes, out, err);
+}
+
+bool mr_causal_effect_is_clear(const mr_causal_effect *e) { return e->known && (e->low > 0 || e->high < 0); }
+
+bool mr_causal_effect_vanished(const mr_causal_effect *e) {
+    return e->known && (e->naive_low > 0 || e->naive_high < 0) && !mr_causal_effect_is_clear(e);
+}
+
+void mr_causal_effect_adjusters(const mr_causal_effect *e, char *out, size_t size) {
+    size_t at = 0, rest = e->adjusted - e->confounders;
+    *out = 0;
+    for (uint32_t i = 0; i < e->confounders; i++) {
+        const char *before = i == 0 ? "" : i + 1 == e->confounders && !rest ? " and " : ", ";
+        int shown = (int)(e->confounder[i].len < 60 ? e->confounder[i].len : 60);
+        at += (size_t)snprintf(out + at, size - at, "%s%.*s", before, shown, (const char *)e->confounder[i].data);
+    }
+    if (rest || !e->confounders)
+        snprintf(out + at, size - at, "%s%zu %scolumn%s", e->confounders ? " and " : "", rest,
+                 e->confounders ? "more " : "", rest == 1 ? "" : "s");
+}
+
+static void put_effect(mr_out *out, const char *field, const mr_causal_effect *e) {
     if (!e->known) {
         mr_out_nil(out, field);
         return;
@@ -87,31 +120,33 @@ static void put_effect(mr_out *out, const char *field, const causal_effect *e) {
     mr_out_span(out, "method", e->method);
     mr_out_number(out, "effect", e->effect);
     mr_out_numbers(out, "interval", (double[]){e->low, e->high}, 2);
+    mr_out_number(out, "naive", e->naive);
     mr_out_integer(out, "rows", (int64_t)e->rows);
     mr_out_integer(out, "adjusted_for", e->adjusted);
+    mr_out_bool(out, "vanished", mr_causal_effect_vanished(e));
     mr_out_close(out);
 }
 
-mr_status mr_causal_effect_cite(mr_ctx *ctx, mr_out *out, mr_error *err) {
-    const mr_given *g = mr_ctx_given(ctx, "causal_inference_analyzer");
-    causal_effect e;
-    char where[48] = "this run";
-    if (!g) return MR_OK;
-    MR_TRY(read_effect(g->bytes, &e, err));
-    if (g->run) snprintf(where, sizeof where, "run %llu", (unsigned long long)g->run);
-    mr_put_given(out, "causal_from", g);
-    put_effect(out, "causal", &e);
-    if (!e.known) {
-        mr_out_finding(out, 0.1, "%s of %s estimated no effect, so nothing here is more than an association", g->component,
-                       where);
-        return MR_OK;
-    }
-    bool clear = e.low > 0 || e.high < 0;
+static void finding(mr_out *out, const mr_causal_effect *e) {
+    char adjusters[256];
+    bool clear = mr_causal_effect_is_clear(e);
+    mr_causal_effect_adjusters(e, adjusters, sizeof adjusters);
     mr_out_finding(out, clear ? 0.97 : 0.5,
-                   "%.*s: %+.4g (interval %.4g to %.4g, %.*s, %llu rows, adjusted for %u columns), by %s of %s; %s",
-                   MR_SPAN_ARG(e.comparison), e.effect, e.low, e.high, MR_SPAN_ARG(e.method), (unsigned long long)e.rows,
-                   e.adjusted, g->component, where,
+                   "%.*s: %+.4g (interval %.4g to %.4g, %.*s, %llu rows, after adjusting for %s), by "
+                   "causal_inference_analyzer of %s; %s",
+                   MR_SPAN_ARG(e->comparison), e->effect, e->low, e->high, MR_SPAN_ARG(e->method),
+                   (unsigned long long)e->rows, adjusters, e->where,
                    clear ? "unlike the associations below it is an effect, if its assumptions hold"
                          : "the interval holds 0, so no effect is shown");
-    return MR_OK;
+}
+
+void mr_causal_effect_put(mr_out *out, const mr_causal_effect *e, bool ranked) {
+    if (!e->from) return;
+    mr_put_given(out, "causal_from", e->from);
+    put_effect(out, "causal", e);
+    if (!e->known)
+        mr_out_finding(out, 0.1, "%s of %s estimated no effect, so nothing here is more than an association",
+                       e->from->component, e->where);
+    else if (!ranked)
+        finding(out, e);
 }
