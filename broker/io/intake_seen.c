@@ -69,6 +69,8 @@ void mr_seen_was_right(mr_seen *s, uint64_t rows) {
     if (s->right >= 4 * wanted(s) && wanted(s) > MR_SEEN_TRUST) s->wanted = wanted(s) / 2;
 }
 
+void mr_seen_was_told(mr_seen *s) { s->right = 0; }
+
 void mr_seen_was_wrong(mr_seen *s) {
     s->right = 0;
     if (wanted(s) < MR_SEEN_TRUST_MAX) s->wanted = 2 * wanted(s);

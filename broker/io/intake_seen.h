@@ -21,14 +21,16 @@ typedef struct mr_seen {
 
 void mr_seen_free(mr_seen *s);
 bool mr_seen_has(const mr_seen *s, mr_span hash);
-/* Without memory it is not remembered, and nothing is trusted. */
+/* Without memory it is not remembered, and trust begins anew. */
 void mr_seen_add(mr_seen *s, mr_span hash);
 
 /* Is what it does not have new to the database too? */
 bool mr_seen_trusted(const mr_seen *s);
 /* `rows` that it did not have were new. */
 void mr_seen_was_right(mr_seen *s, uint64_t rows);
-/* One was there: twice as many right ones are wanted as before. */
+/* One that it did not have was there, which was asked for: they are counted anew. */
+void mr_seen_was_told(mr_seen *s);
+/* One was there that was not asked for: besides, twice as many are wanted as before. */
 void mr_seen_was_wrong(mr_seen *s);
 
 #endif

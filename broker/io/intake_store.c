@@ -249,7 +249,7 @@ static void learn(const mr_intake_rows *r, const newcomers *w, mr_seen *seen) {
         unknown++;
         mr_seen_add(seen, r->hash[i]);
     }
-    if (surprise) mr_seen_was_wrong(seen);
+    if (surprise) mr_seen_was_told(seen);
     else mr_seen_was_right(seen, unknown);
 }
 

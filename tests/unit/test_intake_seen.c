@@ -42,6 +42,10 @@ static void trust_is_earned_lost_at_once_and_earned_again_more_slowly(void **sta
     assert_false(mr_seen_trusted(&s));
     mr_seen_was_right(&s, 1);
     assert_true(mr_seen_trusted(&s));
+    for (int i = 0; i < 100; i++) mr_seen_was_told(&s); /* a file that is read again */
+    assert_false(mr_seen_trusted(&s));
+    mr_seen_was_right(&s, MR_SEEN_TRUST);
+    assert_true(mr_seen_trusted(&s));
     mr_seen_was_wrong(&s);
     mr_seen_was_right(&s, MR_SEEN_TRUST);
     assert_false(mr_seen_trusted(&s));
