@@ -91,19 +91,26 @@ static void begin_life(mr_broker *b, const mr_letter *l) {
     else if (goes_on(b, l->key.run) && l->life > live->life) live->life = l->life;
 }
 
-/* A run has its new life when all its letters are told: told twice they do no harm, not at all they would be lost. */
+static bool last_of_run(const mr_replays_job *job, size_t i, size_t n) {
+    return i + 1 == n || letter_at(job, i).key.run != letter_at(job, i + 1).key.run;
+}
+
+/* A run has its new life when all its letters are told: told twice they do no harm, not at all they would be lost. So without
+ * memory all are told again; one that the core does not know holds up no other. */
 static mr_status tell(mr_broker *b, const mr_replays_job *job, mr_error *err) {
     size_t n = job->letters.len / sizeof(mr_letter), told = 0;
     for (size_t i = 0; i < n; i++) {
         mr_letter l = letter_at(job, i);
         mr_event e = {.type = MR_EV_REPLAY, .as.replay = {.key = l.key, .attempt = l.attempt}};
         if (!l.attempt || !goes_on(b, l.key.run)) continue;
-        MR_TRY(mr_core_take(b->core, mr_broker_now_ms(), &e, err));
-        told++;
+        mr_status s = mr_core_take(b->core, mr_broker_now_ms(), &e, err);
+        if (s == MR_E_MEMORY) return s;
+        if (s != MR_OK) MR_LOG(&b->log, MR_LOG_ERROR, "broker", "letter_not_replayed", MR_LOG_TEXT("reason", err->text));
+        told += s == MR_OK;
     }
     for (size_t i = 0; i < n; i++) {
         mr_letter l = letter_at(job, i);
-        begin_life(b, &l);
+        if (last_of_run(job, i, n)) begin_life(b, &l); /* its life is the highest */
     }
     if (told) MR_LOG(&b->log, MR_LOG_INFO, "broker", "dead_letters_replayed", MR_LOG_INT("letters", told));
     return MR_OK;
