@@ -11,8 +11,8 @@
  *   - what was in the table when a broker read a run that it opens is not computed again by it;
  *   - an event that found no memory has changed nothing, and a core leaves no memory behind;
  *   - nothing is written under a lease that another broker has taken;
- *   - what is paused sends nothing; no more attempts are out of one broker than a limit lets, and, where there is one broker,
- *     no more are sent than its rate, also across restarts of it;
+ *   - what is paused sends nothing; no more attempts are out of one broker than a limit lets, and no more are sent than its
+ *     rate, also across restarts of it; and so of all brokers together that have leases and have known the rule for a while;
  *   - nothing goes before ready work of a higher priority that the same worker could have taken, unless it has aged;
  *   - a batch that was given up is not tried again, also after a restart, until it is replayed: then its run succeeds;
  *   - tasks of a stream are numbered without a gap, each packet is stored once and in its order, an accepted one is stored,
