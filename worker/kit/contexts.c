@@ -79,8 +79,8 @@ mr_status mr_contexts_place(const mr_contexts *c, const double *features, size_t
                             const mr_ticker *tick, int32_t *label, double *strength, mr_error *err) {
     size_t w = c->names.count, next = 0;
     double *row = mr_arena_alloc(arena, w, sizeof *row);
-    mr_neighbour *near = mr_arena_alloc(arena, c->min_samples, sizeof *near);
-    if (!row || !near) return no_memory(1, err);
+    double *room = mr_arena_alloc(arena, MR_CORE_ROOM(c->min_samples), sizeof *room);
+    if (!row || !room) return no_memory(1, err);
     for (size_t i = 0; i < n; i++) {
         if (fitted && fitted[i]) {
             label[i] = c->found.label[next];
@@ -89,7 +89,7 @@ mr_status mr_contexts_place(const mr_contexts *c, const double *features, size_t
         }
         MR_TRY(mr_ticker_call(tick));
         mr_standardise(features + i * w, 1, w, c->shift, c->divisor, row);
-        label[i] = mr_hdbscan_assign(&c->found, &c->points, c->min_samples, row, near, &strength[i]);
+        label[i] = mr_hdbscan_assign(&c->found, &c->points, c->min_samples, row, room, &strength[i]);
     }
     return MR_OK;
 }

@@ -202,19 +202,22 @@ mr_status mr_hdbscan_fit(const mr_points *p, const mr_hdbscan_options *options, 
 }
 
 int32_t mr_hdbscan_assign(const mr_hdbscan *fit, const mr_points *p, size_t min_samples, const double *query,
-                          mr_neighbour *near, double *strength) {
-    size_t found = mr_nearest(p, query, MR_NOBODY, min_samples, near);
+                          double *room, double *strength) {
+    double core = mr_core_distance(p, query, min_samples, room), least = INFINITY, nearest = INFINITY, d2[MR_POINT_BLOCK];
     *strength = 0;
-    if (found == 0) return MR_NOISE; /* so far away that no distance is finite */
-    double core = near[found - 1].distance, least = INFINITY, nearest = INFINITY, d2[MR_POINT_BLOCK];
+    if (isinf(core)) return MR_NOISE; /* so far away that no distance is finite */
+    double beyond = INFINITY;
     size_t joined = 0;
     for (size_t b = 0; b < p->blocks; b++) {
         mr_points_block(p, b, query, d2);
         for (size_t i = 0; i < MR_POINT_BLOCK && b * MR_POINT_BLOCK + i < p->n; i++) {
             size_t row = b * MR_POINT_BLOCK + i;
-            double distance = sqrt(d2[i]), reach = fmax(distance, fmax(core, fit->core[row]));
+            double most = core > fit->core[row] ? core : fit->core[row];
+            if (most > least || d2[i] > beyond) continue;
+            double distance = sqrt(d2[i]), reach = distance > most ? distance : most;
             if (reach > least || (reach == least && distance >= nearest)) continue;
             least = reach;
+            beyond = reach * reach * (1 + 1e-15); /* its root is above `least` */
             nearest = distance;
             joined = row;
         }

@@ -51,9 +51,9 @@ mr_status mr_hdbscan_fit(const mr_points *p, const mr_hdbscan_options *options, 
 /* The cluster that `query` would join without refitting: that of the row with the smallest
  * mutual-reachability distance (ties: smaller distance, then lower row), if that distance is denser than the
  * cluster's birth, else MR_NOISE. `strength` gets 1/distance over the cluster's death, at most 1. Needs
- * label, core, chosen and tree of `fit`. `near` has room for min_samples. */
+ * label, core, chosen and tree of `fit`. `room`: MR_CORE_ROOM(min_samples) numbers. */
 int32_t mr_hdbscan_assign(const mr_hdbscan *fit, const mr_points *p, size_t min_samples, const double *query,
-                          mr_neighbour *near, double *strength);
+                          double *room, double *strength);
 
 /* Adjusted Rand index of two labellings (Hubert and Arabie 1985); every distinct number is a class, noise
  * too. 1 when both put all rows together, or all apart. NaN when there is no memory. */

@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef double lanes __attribute__((vector_size(2 * sizeof(double)))); /* what every 64-bit processor has */
-enum { LANES = sizeof(lanes) / sizeof(double), PARTS = MR_POINT_BLOCK / LANES };
-
 mr_status mr_points_init(mr_points *p, mr_arena *arena, const double *rows, size_t n, size_t width,
                          mr_error *err) {
     MR_ASSERT(n > 0 && width > 0 && n <= UINT32_MAX);
@@ -21,19 +18,6 @@ mr_status mr_points_init(mr_points *p, mr_arena *arena, const double *rows, size
         for (size_t f = 0; f < width; f++) block[f * MR_POINT_BLOCK + i % MR_POINT_BLOCK] = row[f];
     }
     return MR_OK;
-}
-
-void mr_points_block(const mr_points *p, size_t block, const double *query, double out[MR_POINT_BLOCK]) {
-    const double *at = p->data + block * p->width * MR_POINT_BLOCK;
-    lanes sum[PARTS] = {0};
-    for (size_t f = 0; f < p->width; f++, at += MR_POINT_BLOCK)
-        for (size_t i = 0; i < PARTS; i++) {
-            lanes x;
-            memcpy(&x, at + i * LANES, sizeof x);
-            x -= query[f];
-            sum[i] += x * x;
-        }
-    memcpy(out, sum, sizeof sum);
 }
 
 enum { WIDE_PARTS = MR_POINT_BLOCK / MR_LANES };
@@ -67,6 +51,28 @@ void mr_points_tile(const mr_points *p, size_t block, const double *const query[
                     double out[MR_QUERIES][MR_POINT_BLOCK]) {
     const double *at = p->data + block * p->width * MR_POINT_BLOCK;
     (MR_WIDE_HERE ? tile_wide : tile_any)(at, p->width, query, out);
+}
+
+MR_WIDE_BODY block_of(const double *at, size_t width, const double *query, double out[MR_POINT_BLOCK]) {
+    mr_lanes sum[WIDE_PARTS] = {0};
+    for (size_t f = 0; f < width; f++, at += MR_POINT_BLOCK)
+        for (size_t i = 0; i < WIDE_PARTS; i++) {
+            mr_lanes apart = ((const mr_lanes_there *)at)[i] - query[f];
+            sum[i] += apart * apart;
+        }
+    for (size_t i = 0; i < WIDE_PARTS; i++) ((mr_lanes_there *)out)[i] = sum[i];
+}
+
+static void block_any(const double *at, size_t width, const double *query, double out[MR_POINT_BLOCK]) {
+    block_of(at, width, query, out);
+}
+
+MR_WIDE static void block_wide(const double *at, size_t width, const double *query, double out[MR_POINT_BLOCK]) {
+    block_of(at, width, query, out);
+}
+
+void mr_points_block(const mr_points *p, size_t block, const double *query, double out[MR_POINT_BLOCK]) {
+    (MR_WIDE_HERE ? block_wide : block_any)(p->data + block * p->width * MR_POINT_BLOCK, p->width, query, out);
 }
 
 /* Farther first; of equal distances the higher row. */
@@ -124,15 +130,95 @@ size_t mr_nearest(const mr_points *p, const double *query, size_t except, size_t
     return count;
 }
 
+/* ---- the k-th nearest alone ---- */
+
+/* The k smallest of v come first; returns the largest of them (Hoare 1961, algorithm 65). 1 <= k <= count. */
+static double select_least(double *v, size_t count, size_t k) {
+    size_t low = 0, high = count - 1;
+    while (low < high) {
+        double middle = v[low + (high - low) / 2];
+        size_t i = low, j = high;
+        for (;;) {
+            while (v[i] < middle) i++;
+            while (v[j] > middle) j--;
+            if (i >= j) break;
+            double swap = v[i];
+            v[i++] = v[j];
+            v[j--] = swap;
+        }
+        if (k - 1 <= j) /* low .. j are not larger than the middle, the others not smaller */
+            high = j;
+        else
+            low = j + 1;
+    }
+    double largest = v[0];
+    for (size_t i = 1; i < k; i++) largest = v[i] > largest ? v[i] : largest;
+    return largest;
+}
+
+/* The squared distances that may still be among the k least. */
+typedef struct least_distances {
+    double *v, worst;
+    size_t count, k, room;
+} least_distances;
+
+static least_distances none_yet(double *v, size_t k) { return (least_distances){v, INFINITY, 0, k, MR_CORE_ROOM(k)}; }
+
+static void take_block(least_distances *l, const mr_points *p, size_t block, const double *d2, size_t except) {
+    for (size_t i = 0; i < MR_POINT_BLOCK; i++) {
+        size_t row = block * MR_POINT_BLOCK + i;
+        if (d2[i] < l->worst && row < p->n && row != except) l->v[l->count++] = d2[i];
+    }
+    if (l->count + MR_POINT_BLOCK <= l->room) return;
+    l->worst = select_least(l->v, l->count, l->k);
+    l->count = l->k;
+}
+
+/* The k-th, or the last of fewer; infinity for none. */
+static double last_of(least_distances *l) {
+    size_t k = l->count < l->k ? l->count : l->k;
+    return k ? sqrt(select_least(l->v, l->count, k)) : INFINITY;
+}
+
+double mr_core_distance(const mr_points *p, const double *query, size_t k, double *room) {
+    least_distances l = none_yet(room, k);
+    double d2[MR_POINT_BLOCK];
+    for (size_t b = 0; b < p->blocks; b++) {
+        mr_points_block(p, b, query, d2);
+        take_block(&l, p, b, d2, MR_NOBODY);
+    }
+    return last_of(&l);
+}
+
+/* Of rows `first` and on. */
+static void core_of_some(const mr_points *p, size_t first, size_t k, double *room, double *out) {
+    least_distances l[MR_QUERIES];
+    const double *query[MR_QUERIES];
+    double d2[MR_QUERIES][MR_POINT_BLOCK];
+    size_t count = p->n - first < MR_QUERIES ? p->n - first : MR_QUERIES;
+    for (size_t q = 0; q < MR_QUERIES; q++) {
+        l[q] = none_yet(room + q * MR_CORE_ROOM(k), k);
+        query[q] = p->rows + (first + (q < count ? q : 0)) * p->width;
+    }
+    for (size_t b = 0; b < p->blocks; b++) {
+        mr_points_tile(p, b, query, d2);
+        for (size_t q = 0; q < count; q++) take_block(&l[q], p, b, d2[q], first + q);
+    }
+    for (size_t q = 0; q < count; q++) {
+        bool enough = l[q].count >= k;
+        double last = last_of(&l[q]);
+        out[first + q] = enough ? last : INFINITY;
+    }
+}
+
 mr_status mr_core_distances(const mr_points *p, size_t k, double *out, mr_arena *arena, const mr_ticker *tick,
                             mr_error *err) {
     MR_ASSERT(k >= 1 && k < p->n);
-    mr_neighbour *near = mr_arena_alloc(arena, k, sizeof *near);
-    if (!near) return mr_fail(err, MR_E_MEMORY, "no memory for %zu neighbours", k);
-    for (size_t i = 0; i < p->n; i++) {
+    double *room = mr_arena_alloc(arena, MR_QUERIES * MR_CORE_ROOM(k), sizeof *room);
+    if (!room) return mr_fail(err, MR_E_MEMORY, "no memory for %zu neighbours", k);
+    for (size_t i = 0; i < p->n; i += MR_QUERIES) {
         MR_TRY(mr_ticker_call(tick));
-        size_t count = nearest_heap(p, p->rows + i * p->width, i, k, near);
-        out[i] = count == k ? sqrt(near[0].distance) : INFINITY;
+        core_of_some(p, i, k, room, out);
     }
     return MR_OK;
 }

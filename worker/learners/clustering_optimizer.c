@@ -159,11 +159,10 @@ static void name_components(const study *s, const mr_setting *best, int32_t *nam
 
 static mr_status label_rows(mr_ctx *ctx, study *s, mr_error *err) {
     const mr_setting *best = &s->grid.items[s->grid.best];
-    size_t near_count = best->min_samples + 1;
-    mr_neighbour *near = mr_ctx_alloc(ctx, near_count, sizeof *near);
+    double *room = mr_ctx_alloc(ctx, MR_CORE_ROOM(best->min_samples), sizeof *room);
     double *scratch = mr_ctx_alloc(ctx, best->k + s->width, sizeof *scratch), strength;
     int32_t *name = mr_ctx_alloc(ctx, best->k + 1, sizeof *name);
-    if (!near || !scratch || !name) return mr_fail(err, MR_E_MEMORY, "no memory to label %zu rows", s->n);
+    if (!room || !scratch || !name) return mr_fail(err, MR_E_MEMORY, "no memory to label %zu rows", s->n);
     bool mixture = best->method == MR_SETTING_MIXTURE_FULL || best->method == MR_SETTING_MIXTURE_DIAGONAL;
     for (size_t k = 0; k <= best->k; k++) name[k] = MR_NOISE;
     if (mixture) name_components(s, best, name, scratch);
@@ -176,7 +175,7 @@ static mr_status label_rows(mr_ctx *ctx, study *s, mr_error *err) {
             s->label[i] = mr_kmeans_assign(&best->fit.kmeans, s->width, row);
         else if (s->sampled < s->n)
             s->label[i] =
-                mr_hdbscan_assign(&best->fit.hdbscan, &s->points, best->min_samples, row, near, &strength);
+                mr_hdbscan_assign(&best->fit.hdbscan, &s->points, best->min_samples, row, room, &strength);
     }
     for (size_t i = 0; i < s->sampled; i++) s->label[s->from[i]] = best->label[i];
     return MR_OK;
