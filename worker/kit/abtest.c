@@ -13,14 +13,22 @@ mr_test mr_pooled_z(double k0, double n0, double k1, double n1) {
     return t;
 }
 
-/* P(B > A) for A ~ Beta(a0, b0) and B ~ Beta(a1, b1) as a sum of a1 terms, whose ratios are rational. */
+/* P(B > A) for A ~ Beta(a0, b0) and B ~ Beta(a1, b1) as a sum of a1 terms, whose ratios are rational. They rise and then fall;
+ * the sum is kept in units of the first, less a power of two where they would overflow. */
 static double sum_over_first(double a0, double b0, double a1, double b1) {
-    double term = mr_log_beta(a0, b0 + b1) - mr_log_beta(a0, b0), sum = 0;
+    static const double large = 0x1p600, nothing = 0x1p-56;
+    double first = mr_log_beta(a0, b0 + b1) - mr_log_beta(a0, b0), term = 1, sum = 0;
     for (double i = 0; i < a1; i++) {
-        sum += exp(term);
-        term += log((a0 + i) / (a0 + i + b0 + b1) * ((b1 + i) / (1 + i)));
+        double ratio = (a0 + i) * (b1 + i) / ((a0 + i + b0 + b1) * (1 + i));
+        sum += term;
+        if (ratio < 1 && term * (a1 - i) < nothing * sum) break;
+        term *= ratio;
+        if (term < large) continue;
+        term /= large;
+        sum /= large;
+        first += 600 * M_LN2;
     }
-    return fmin(sum, 1);
+    return fmin(exp(first + log(sum)), 1);
 }
 
 static double beta_variance(double a, double b) { return a * b / (a + b) / (a + b) / (a + b + 1); }

@@ -59,6 +59,7 @@ static void add_word(mr_exact *a, size_t at, uint64_t word, unsigned shift, bool
 
 void mr_exact_add_term(mr_exact *a, mr_exact_term x) {
     unsigned at = (unsigned)(x.exponent - MR_EXACT_BASE);
+    if (!x.mantissa) return;
     add_word(a, at / 32, x.mantissa, at % 32, x.negative);
     make_room(a);
 }
@@ -68,13 +69,14 @@ void mr_exact_add(mr_exact *a, double x) { mr_exact_add_term(a, mr_exact_split(x
 void mr_exact_add_scaled(mr_exact *a, double x, int exponent) {
     mr_exact_term term = mr_exact_split(x);
     term.exponent += exponent;
-    if (term.mantissa) mr_exact_add_term(a, term);
+    mr_exact_add_term(a, term);
 }
 
 void mr_exact_add_product(mr_exact *a, mr_exact_term x, mr_exact_term y) {
     unsigned __int128 product = (unsigned __int128)x.mantissa * y.mantissa;
     unsigned at = (unsigned)(x.exponent + y.exponent - MR_EXACT_BASE);
     bool negative = x.negative != y.negative;
+    if (!product) return;
     add_word(a, at / 32, (uint64_t)product, at % 32, negative);
     add_word(a, at / 32 + 2, (uint64_t)(product >> 64), at % 32, negative);
     make_room(a);

@@ -71,8 +71,9 @@ static void pack_cell(const mr_cell *cell, bool covariate, mr_buf *out) {
     mr_exact copy[MR_SUMS];
     uint8_t room[MR_SUMS * MR_EXACT_BYTES_MAX];
     mr_buf bytes = {.data = room, .cap = sizeof room, .max = sizeof room};
-    memcpy(copy, cell->sum, sizeof copy);
-    for (int k = 0; k < (covariate ? MR_SUMS : MR_SUM_X); k++) mr_exact_pack(&copy[k], &bytes);
+    int sums = covariate ? MR_SUMS : MR_SUM_X;
+    memcpy(copy, cell->sum, (size_t)sums * sizeof *copy);
+    for (int k = 0; k < sums; k++) mr_exact_pack(&copy[k], &bytes);
     mr_pack_bin(out, mr_buf_span(&bytes));
 }
 

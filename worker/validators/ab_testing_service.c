@@ -192,14 +192,26 @@ static void part_init(part *p, mr_ctx *ctx, const ab_config *o, mr_names names, 
     mr_sample_init(&p->sample, mr_ctx_arena(ctx), mr_ctx_seed(ctx), k, width);
 }
 
-/* The name of a row's arm; empty for none. `room` holds numbers. */
-static mr_span arm_of(const mr_batch *b, size_t i, char room[MR_NUMBER_TEXT]) {
+/* Numbers as text, the last that differ: a treatment has few values. */
+typedef struct number_names {
+    size_t count;
+    double value[MR_ARMS];
+    char text[MR_ARMS][MR_NUMBER_TEXT];
+} number_names;
+
+static mr_span name_of_number(number_names *names, double v) {
+    for (size_t k = 0; k < names->count && k < MR_ARMS; k++)
+        if (names->value[k] == v) return mr_span_of(names->text[k]);
+    size_t at = names->count++ % MR_ARMS;
+    names->value[at] = v;
+    mr_number_text(v, names->text[at]);
+    return mr_span_of(names->text[at]);
+}
+
+/* The name of a row's arm; empty for none. */
+static mr_span arm_of(const mr_batch *b, size_t i, number_names *names) {
     const double *v = b->number[MR_NUM_TREATMENT];
-    if (b->columns & MR_COL_TREATMENT && v) {
-        if (isnan(v[i])) return (mr_span){NULL, 0};
-        mr_number_text(v[i], room);
-        return mr_span_of(room);
-    }
+    if (b->columns & MR_COL_TREATMENT && v) return isnan(v[i]) ? (mr_span){NULL, 0} : name_of_number(names, v[i] + 0.0);
     return b->text[MR_TEXT_LABEL] ? b->text[MR_TEXT_LABEL][i] : (mr_span){NULL, 0};
 }
 
@@ -221,13 +233,13 @@ static mr_status add_rows(mr_ctx *ctx, const mr_batch *b, part *p, int pre, mr_e
     const char *role;
     const double *y = mr_role_result(b, &role);
     double *row = mr_ctx_alloc(ctx, b->width + (size_t)2, sizeof *row);
-    char room[MR_NUMBER_TEXT];
+    number_names names = {0};
     if (!row) return mr_fail(err, MR_E_MEMORY, "no memory for a row");
     if (!y)
         return mr_fail(err, MR_E_INVALID, "there is no outcome; bind a column with --role outcome=COLUMN");
     for (size_t i = 0; i < b->rows; i++) {
         MR_TRY(mr_tick(ctx));
-        mr_span arm = arm_of(b, i, room);
+        mr_span arm = arm_of(b, i, &names);
         if (arm.len == 0 || isnan(y[i])) {
             p->e.left_out++;
             continue;
