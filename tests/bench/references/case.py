@@ -30,9 +30,17 @@ class Case:
             out += ["--role", r]
         return out
 
+    def commands(self, folder, n):
+        """The arguments of each `millrace-worker try`, which run one after the other; the seconds of all count."""
+        return [self.arguments(folder)]
+
     def quality(self, result, folder):
         """From the component's last result."""
         raise NotImplementedError
+
+    def quality_of(self, results, folder):
+        """From the results of the last command, one for each merge or batch."""
+        return self.quality(results[-1], folder)
 
     def command(self, folder):
         """Another program that prints {"s": seconds, "quality": number}; None: `read` and `reference` are called."""

@@ -15,7 +15,7 @@ def signal_rows(n, seed, width=20):
 
 class Model(Case):
     component, measure = "ml_model_service", "cross-validated AUC"
-    roles = ("success=y",)
+    roles, flags = ("success=y",), ("--batch-size", "4096")
 
     def write(self, folder, n):
         x, y = signal_rows(n, 1)
@@ -56,7 +56,7 @@ class Trees(Model):
 class Ridge(Case):
     modules = Logistic.modules
     component, measure, title = "ml_model_service", "cross-validated R2", "scikit-learn Ridge, 5 folds and a fit"
-    options, roles = ("model=ridge",), ("outcome=y",)
+    options, roles, flags = ("model=ridge",), ("outcome=y",), Model.flags
 
     def write(self, folder, n):
         rng = np.random.default_rng(2)
@@ -124,21 +124,40 @@ class Quality(Case):
     def read(self, folder):
         return np.loadtxt(f"{folder}/dims.csv", delimiter=",")
 
+    def features(self, rows):
+        from sklearn.preprocessing import OneHotEncoder
+        return OneHotEncoder().fit_transform(rows[:, :3]), rows[:, 3]
+
     def reference(self, rows):
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.linear_model import LogisticRegression
-        from sklearn.preprocessing import OneHotEncoder
-        x = OneHotEncoder().fit_transform(rows[:, :3])
-        cut = len(rows) * 3 // 4
-        m = CalibratedClassifierCV(LogisticRegression(), method="isotonic" if len(rows) > 1000 else "sigmoid").fit(x[:cut], rows[:cut, 3])
-        p, y = m.predict_proba(x[cut:])[:, 1], rows[cut:, 3]
+        x, good = self.features(rows)
+        cut = len(good) * 3 // 4
+        m = CalibratedClassifierCV(LogisticRegression(), method="isotonic" if len(good) > 1000 else "sigmoid").fit(x[:cut], good[:cut])
+        p, y = m.predict_proba(x[cut:])[:, 1], good[cut:]
         order = np.array_split(np.argsort(p, kind="stable"), 10)
         return float(sum(len(b) * abs(p[b].mean() - y[b].mean()) for b in order if len(b)) / len(p))
 
 
+class QualityText(Quality):
+    """scikit-learn, too, begins with the prompts: as a person would do it there, with its words and pairs of words."""
+    title = "scikit-learn TfidfVectorizer, LogisticRegression and isotonic"
+    modules = (*Quality.modules, "sklearn.feature_extraction.text")
+
+    def read(self, folder):
+        rows = [json.loads(line) for line in open(f"{folder}/{self.file}")]
+        return [r["prompt"] for r in rows], np.array([r["success"] for r in rows])
+
+    def features(self, rows):
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        return TfidfVectorizer(ngram_range=(1, 2), min_df=5).fit_transform(rows[0]), rows[1]
+
+
 class Principal(Case):
+    """Trustworthiness and continuity, which scikit-learn's PCA does not have, are scored on the least sample."""
     component, measure, title = "dimensionality_reducer", "share of variance in 10 components", "scikit-learn PCA, full SVD"
-    options, flags, modules = ("method=pca", "components=10"), ("--batch-size", "4096"), ("sklearn.decomposition",)
+    flags, modules = ("--batch-size", "4096"), ("sklearn.decomposition",)
+    options = ("method=pca", "components=10", "sample=100")
 
     def write(self, folder, n):
         rng = np.random.default_rng(5)
@@ -153,4 +172,21 @@ class Principal(Case):
         return float(PCA(10, svd_solver="full").fit(rows).explained_variance_ratio_.sum())
 
 
-CASES = [Logistic(), Trees(), Ridge(), Anomalies(), Quality(), Principal()]
+class PrincipalScored(Principal):
+    """What the component does unless told otherwise: components, and two scores on 1,000 sampled rows."""
+    title, measure = "scikit-learn PCA, trustworthiness twice (1,000 rows)", "trustworthiness in 10 dimensions"
+    options, modules = ("method=pca", "components=10"), ("sklearn.decomposition", "sklearn.manifold")
+
+    def quality(self, result, folder):
+        return result["trustworthiness"]
+
+    def reference(self, rows):
+        from sklearn.decomposition import PCA
+        from sklearn.manifold import trustworthiness
+        some = rows[np.random.default_rng(0).choice(len(rows), 1000, replace=False)]
+        few = PCA(10, svd_solver="full").fit(rows).transform(some)
+        trustworthiness(few, some, n_neighbors=15)
+        return float(trustworthiness(some, few, n_neighbors=15))
+
+
+CASES = [Logistic(), Trees(), Ridge(), Anomalies(), Quality(), QualityText(), Principal(), PrincipalScored()]

@@ -112,8 +112,9 @@ class TwoGroups(Case):
 
 
 class Proportions(Case):
+    """One look; Millrace follows the looks for the mixture test all the same."""
     component, measure, title = "ab_testing_service", "pooled z test's p", "statsmodels proportions_ztest, Wilson; SciPy Beta sampling"
-    roles, options, flags = ("treatment=t", "outcome=y"), ("horizon=fixed",), ("--batch-size", "4096")
+    roles, options, flags = ("treatment=t", "outcome=y"), ("horizon=fixed", "planned_looks=1"), ("--batch-size", "4096")
     modules = ("statsmodels.stats.proportion", "scipy.stats")
 
     def write(self, folder, n):
@@ -135,4 +136,41 @@ class Proportions(Case):
         return float(proportions_ztest(hit, n)[1])
 
 
-CASES = [Effect(), Insight(), TwoGroups(), Proportions()]
+class Looks(Proportions):
+    """The same with what the component adds: the z test at each of up to 256 looks, the mixture sequential ratio, O'Brien and
+    Fleming's bounds for five looks (SciPy's multivariate normal), Newcombe's interval, the power's effect."""
+    title = "the same at each look; SciPy bounds; statsmodels Newcombe, power"
+    options, modules = ("horizon=fixed",), (*Proportions.modules, "scipy.optimize", "statsmodels.stats.power")
+
+    def reference(self, rows):
+        from scipy import optimize, stats
+        from statsmodels.stats.power import NormalIndPower
+        from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
+        p = super().reference(rows)
+        t, y = rows[:, 0], rows[:, 1]
+        step = 1
+        while len(y) > 256 * step:
+            step *= 2
+        ends = np.append(np.arange(step, len(y), step), len(y)) - 1
+        n = np.column_stack([np.cumsum(t == 1)[ends], np.cumsum(t == 0)[ends]])
+        hit = np.column_stack([np.cumsum(y * (t == 1))[ends], np.cumsum(y * (t == 0))[ends]])
+        seen = (n >= 50).all(1)
+        for h, m in zip(hit[seen], n[seen]):
+            proportions_ztest(h, m)
+        share = hit[seen].sum(1) / n[seen].sum(1)
+        v, d = share * (1 - share) * (1 / n[seen]).sum(1), np.diff(hit[seen] / n[seen])[:, 0]
+        ratio = np.sqrt(v / (v + 0.1 ** 2)) * np.exp(d ** 2 * 0.1 ** 2 / (2 * v * (v + 0.1 ** 2)))
+        np.minimum.accumulate(1 / np.maximum(ratio, 1))
+        time = np.arange(1, 6) / 5
+        shared = np.sqrt(np.minimum.outer(time, time) / np.maximum.outer(time, time))
+
+        def error(constant):
+            bound = constant / np.sqrt(time)
+            return 0.95 - stats.multivariate_normal.cdf(bound, cov=shared, maxpts=20000, abseps=1e-6, lower_limit=-bound)
+        optimize.brentq(error, 1.9, 2.6, xtol=1e-6)
+        confint_proportions_2indep(*hit[-1][:1], n[-1][0], hit[-1][1], n[-1][1], method="newcomb")
+        NormalIndPower().solve_power(nobs1=n[-1][0], alpha=0.05, power=0.8, ratio=n[-1][1] / n[-1][0])
+        return p
+
+
+CASES = [Effect(), Insight(), TwoGroups(), Proportions(), Looks()]
