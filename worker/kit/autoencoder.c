@@ -46,6 +46,7 @@ MR_WIDE_BODY bend(double *x, size_t n) {
 
 static void bend_any(double *x, size_t n) { bend(x, n); }
 MR_WIDE static void bend_wide(double *x, size_t n) { bend(x, n); }
+MR_WIDEST static void bend_widest(double *x, size_t n) { bend(x, n); }
 
 static void forward(net *t, const double *weights) {
     for (size_t l = 0; l < LAYERS; l++) {
@@ -53,7 +54,7 @@ static void forward(net *t, const double *weights) {
         const double *bias = weights + from * to;
         for (size_t i = 0; i < t->rows; i++) memcpy(t->out[l] + i * to, bias, to * sizeof *bias);
         mr_product(mr_view_of(l ? t->out[l - 1] : t->in, from), mr_view_of(weights, to), t->rows, from, to, true, t->out[l]);
-        if (curved[l]) (MR_WIDE_HERE ? bend_wide : bend_any)(t->out[l], t->rows * to);
+        if (curved[l]) (MR_WIDEST_HERE ? bend_widest : MR_WIDE_HERE ? bend_wide : bend_any)(t->out[l], t->rows * to);
         weights = bias + to;
     }
 }

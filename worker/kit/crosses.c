@@ -1,11 +1,11 @@
 #include "worker/kit/crosses.h"
-#include "worker/kit/wide.h"
+#include "worker/kit/product.h"
 
 #include <math.h>
 #include <string.h>
 
 /* Slices stand in strips of LANES side by side; STEP rows are multiplied before anything could round. */
-enum { LANES = 8, TILE = LANES * LANES, STEP = 128, BITS = 24, SAMPLED = 512, MARGIN = 4 };
+enum { LANES = MR_TILE, TILE = LANES * LANES, STEP = 128, BITS = 24, SAMPLED = 512, MARGIN = 4 };
 static const double ROUND = 0x1.8p52, HIGH = 0x1.8p78; /* adding and subtracting rounds to multiples of 1, of 2^26 */
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -144,47 +144,23 @@ static void take_row(slicer *s, mr_crosses *c, size_t row, size_t at) {
 
 /* ---- products ---- */
 
-typedef double lanes __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-
-/* `rows` slices of one strip by all of another, over STEP rows; `high` and `low` gain the sums' parts. */
-MR_WIDE_BODY multiply(const double *a, const double *b, size_t depth, const size_t rows, double *high, double *low) {
-    lanes sum[LANES] = {0}, *up = (lanes *)high, *down = (lanes *)low;
-    for (size_t l = 0; l < depth; l++, a += LANES, b += LANES) {
-        lanes right = *(const lanes *)b;
-        for (size_t i = 0; i < rows; i++) sum[i] += a[i] * right;
+static void multiply(const double *a, const double *b, size_t depth, double *high, double *low) {
+    double sum[TILE] = {0};
+    mr_tile(a, b, depth, sum);
+    for (size_t i = 0; i < TILE; i++) {
+        double part = sum[i] + HIGH - HIGH;
+        high[i] += part;
+        low[i] += sum[i] - part;
     }
-    for (size_t i = 0; i < rows; i++) {
-        lanes part = sum[i] + HIGH - HIGH;
-        up[i] += part;
-        down[i] += sum[i] - part;
-    }
-}
-
-MR_WIDE_BODY multiply_halves(const double *a, const double *b, size_t depth, double *high, double *low) {
-    enum { HALF = LANES / 2 };
-    multiply(a, b, depth, HALF, high, low);
-    multiply(a + HALF, b, depth, HALF, high + HALF * LANES, low + HALF * LANES);
-}
-
-typedef void tile_function(const double *a, const double *b, size_t depth, double *high, double *low);
-static void tile_any(const double *a, const double *b, size_t depth, double *high, double *low) {
-    multiply_halves(a, b, depth, high, low);
-}
-MR_WIDE static void tile_wide(const double *a, const double *b, size_t depth, double *high, double *low) {
-    multiply_halves(a, b, depth, high, low);
-}
-MR_WIDEST static void tile_widest(const double *a, const double *b, size_t depth, double *high, double *low) {
-    multiply(a, b, depth, LANES, high, low);
 }
 
 static size_t tile_at(size_t i, size_t j) { return (j * (j + 1) / 2 + i) * TILE; } /* i <= j */
 
 static void multiply_strips(const slicer *s, mr_crosses *c, size_t depth) {
-    tile_function *tile = MR_WIDEST_HERE ? tile_widest : MR_WIDE_HERE ? tile_wide : tile_any;
     for (size_t j = 0; j < c->strips; j++)
         for (size_t i = 0; i <= j; i++)
-            tile(s->strip + i * STEP * LANES, s->strip + j * STEP * LANES, depth, c->high + tile_at(i, j),
-                 c->low + tile_at(i, j));
+            multiply(s->strip + i * STEP * LANES, s->strip + j * STEP * LANES, depth, c->high + tile_at(i, j),
+                     c->low + tile_at(i, j));
 }
 
 static mr_status keep_rests(const slicer *s, mr_crosses *c, mr_arena *arena, mr_error *err) {

@@ -20,59 +20,53 @@ mr_status mr_points_init(mr_points *p, mr_arena *arena, const double *rows, size
     return MR_OK;
 }
 
-enum { WIDE_PARTS = MR_POINT_BLOCK / MR_LANES };
-
-MR_WIDE_BODY tile(const double *at, size_t width, const double *const query[MR_QUERIES],
-                  double out[MR_QUERIES][MR_POINT_BLOCK]) {
-    mr_lanes sum[MR_QUERIES][WIDE_PARTS] = {0};
-    for (size_t f = 0; f < width; f++, at += MR_POINT_BLOCK) {
-        const mr_lanes_there *x = (const mr_lanes_there *)at;
-        for (size_t q = 0; q < MR_QUERIES; q++)
-            for (size_t i = 0; i < WIDE_PARTS; i++) {
-                mr_lanes apart = x[i] - query[q][f];
-                sum[q][i] += apart * apart;
-            }
+/* Squared distances of a block from `count` queries, in vectors. */
+#define DISTANCES(name, vector, count)                                                                                       \
+    MR_WIDE_BODY name(const double *at, size_t width, const double *const *query, double (*out)[MR_POINT_BLOCK]) {            \
+        enum { PARTS = MR_POINT_BLOCK * sizeof(double) / sizeof(vector) };                                                   \
+        vector sum[count][PARTS] = {0};                                                                                      \
+        for (size_t f = 0; f < width; f++, at += MR_POINT_BLOCK)                                                             \
+            for (size_t q = 0; q < (count); q++)                                                                             \
+                for (size_t i = 0; i < PARTS; i++) {                                                                         \
+                    vector apart = ((const vector##_there *)at)[i] - query[q][f];                                            \
+                    sum[q][i] += apart * apart;                                                                              \
+                }                                                                                                            \
+        for (size_t q = 0; q < (count); q++)                                                                                 \
+            for (size_t i = 0; i < PARTS; i++) ((vector##_there *)out[q])[i] = sum[q][i];                                    \
     }
-    for (size_t q = 0; q < MR_QUERIES; q++)
-        for (size_t i = 0; i < WIDE_PARTS; i++) ((mr_lanes_there *)out[q])[i] = sum[q][i];
+DISTANCES(one_in_pairs, mr_pair, 1)
+DISTANCES(one_in_lanes, mr_lanes, 1)
+DISTANCES(some_in_lanes, mr_lanes, MR_QUERIES)
+DISTANCES(some_in_wide_lanes, mr_wide_lanes, MR_QUERIES)
+
+typedef void distances(const double *at, size_t width, const double *const *query, double (*out)[MR_POINT_BLOCK]);
+
+static void block_any(const double *at, size_t width, const double *const *query, double (*out)[MR_POINT_BLOCK]) {
+    one_in_pairs(at, width, query, out);
+}
+MR_WIDE static void block_wide(const double *at, size_t width, const double *const *query, double (*out)[MR_POINT_BLOCK]) {
+    one_in_lanes(at, width, query, out);
 }
 
-static void tile_any(const double *at, size_t width, const double *const query[MR_QUERIES],
-                     double out[MR_QUERIES][MR_POINT_BLOCK]) {
-    tile(at, width, query, out);
+void mr_points_block(const mr_points *p, size_t block, const double *query, double out[MR_POINT_BLOCK]) {
+    distances *of = MR_WIDE_HERE ? block_wide : block_any;
+    of(p->data + block * p->width * MR_POINT_BLOCK, p->width, &query, (double (*)[MR_POINT_BLOCK])out);
 }
 
-MR_WIDE static void tile_wide(const double *at, size_t width, const double *const query[MR_QUERIES],
-                              double out[MR_QUERIES][MR_POINT_BLOCK]) {
-    tile(at, width, query, out);
+static void tile_any(const double *at, size_t width, const double *const *query, double (*out)[MR_POINT_BLOCK]) {
+    for (size_t q = 0; q < MR_QUERIES; q++) one_in_pairs(at, width, query + q, out + q);
+}
+MR_WIDE static void tile_wide(const double *at, size_t width, const double *const *query, double (*out)[MR_POINT_BLOCK]) {
+    some_in_lanes(at, width, query, out);
+}
+MR_WIDEST static void tile_widest(const double *at, size_t width, const double *const *query, double (*out)[MR_POINT_BLOCK]) {
+    some_in_wide_lanes(at, width, query, out);
 }
 
 void mr_points_tile(const mr_points *p, size_t block, const double *const query[MR_QUERIES],
                     double out[MR_QUERIES][MR_POINT_BLOCK]) {
-    const double *at = p->data + block * p->width * MR_POINT_BLOCK;
-    (MR_WIDE_HERE ? tile_wide : tile_any)(at, p->width, query, out);
-}
-
-MR_WIDE_BODY block_of(const double *at, size_t width, const double *query, double out[MR_POINT_BLOCK]) {
-    mr_lanes sum[WIDE_PARTS] = {0};
-    for (size_t f = 0; f < width; f++, at += MR_POINT_BLOCK)
-        for (size_t i = 0; i < WIDE_PARTS; i++) {
-            mr_lanes apart = ((const mr_lanes_there *)at)[i] - query[f];
-            sum[i] += apart * apart;
-        }
-    for (size_t i = 0; i < WIDE_PARTS; i++) ((mr_lanes_there *)out)[i] = sum[i];
-}
-
-static void block_any(const double *at, size_t width, const double *query, double out[MR_POINT_BLOCK]) {
-    block_of(at, width, query, out);
-}
-
-MR_WIDE static void block_wide(const double *at, size_t width, const double *query, double out[MR_POINT_BLOCK]) {
-    block_of(at, width, query, out);
-}
-
-void mr_points_block(const mr_points *p, size_t block, const double *query, double out[MR_POINT_BLOCK]) {
-    (MR_WIDE_HERE ? block_wide : block_any)(p->data + block * p->width * MR_POINT_BLOCK, p->width, query, out);
+    distances *of = MR_WIDEST_HERE ? tile_widest : MR_WIDE_HERE ? tile_wide : tile_any;
+    of(p->data + block * p->width * MR_POINT_BLOCK, p->width, query, out);
 }
 
 /* Farther first; of equal distances the higher row. */

@@ -19,6 +19,10 @@ static inline mr_view mr_view_transposed(const double *data, size_t columns) { r
 /* c (rows x columns, row-major, apart from a and b) = a b, or c += a b with `add`. `inner` may be 0. */
 void mr_product(mr_view a, mr_view b, size_t rows, size_t inner, size_t columns, bool add, double *c);
 
+/* The kernel: c (MR_TILE x MR_TILE) += a' b for two strips of `depth` rows of MR_TILE numbers. */
+enum { MR_TILE = 8 };
+void mr_tile(const double *a, const double *b, size_t depth, double *c);
+
 /* Sums of products of two vectors; four sums side by side, always in the same order. */
 double mr_dot(const double *x, const double *y, size_t n);
 
