@@ -212,7 +212,7 @@ bool sim_block(sim_world *w, uint64_t until_us) {
     t->turn++;
     t->waiting = true;
     t->woken = false;
-    if (t->process->dying) until_us = w->now + 1; /* others of it must come to their end too */
+    if (t->process->dying) until_us = w->now + 500; /* others of it must come to their end too, and what they wait for too */
     if (until_us != SIM_NEVER)
         sim_at(w, until_us > w->now ? until_us - w->now : 0, (sim_item){.kind = SIM_RESUME, .a = t->number, .b = t->turn});
     leave(t, false);
