@@ -36,6 +36,7 @@ struct sim_task {
     ucontext_t self;
     void *stack, *fake;
     uint32_t number, turn; /* turn: counts its waits, so that a late alarm is known */
+    uint32_t begun;        /* its turn when it began: tells it from another that has its place later */
     bool live, waiting, woken;
     const void *on; /* the condition variable that it waits for */
     sim_task *joiner;
@@ -186,7 +187,7 @@ static sim_task *free_task(sim_world *w) {
 void sim_spawn(sim_world *w, sim_process *p, void *(*run)(void *), void *arg, uint64_t *thread) {
     sim_task *t = free_task(w);
     uint32_t turn = t->turn + 1;
-    *t = (sim_task){.process = p, .run = run, .arg = arg, .stack = t->stack, .number = t->number, .turn = turn, .live = true,
+    *t = (sim_task){.process = p, .run = run, .arg = arg, .stack = t->stack, .number = t->number, .turn = turn, .begun = turn, .live = true,
                     .waiting = true};
 #ifdef SIM_ASAN
     ASAN_UNPOISON_MEMORY_REGION(t->stack, STACK);
@@ -197,7 +198,7 @@ void sim_spawn(sim_world *w, sim_process *p, void *(*run)(void *), void *arg, ui
     t->self.uc_link = NULL;
     makecontext(&t->self, body, 0);
     p->threads++;
-    if (thread) *thread = t->number + 1;
+    if (thread) *thread = (uint64_t)t->begun << 32 | t->number;
     sim_at(w, 0, (sim_item){.kind = SIM_RESUME, .a = t->number, .b = t->turn});
 }
 
@@ -266,9 +267,10 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 }
 
 int __wrap_pthread_join(pthread_t thread, void **result) {
-    sim_task *t = here->task[(uint64_t)thread - 1];
+    sim_task *t = here->task[(uint64_t)thread & UINT32_MAX];
+    uint32_t begun = (uint32_t)((uint64_t)thread >> 32);
     (void)result;
-    while (t->live) {
+    while (t->live && t->begun == begun) {
         t->joiner = here->running;
         sim_block(here, SIM_NEVER);
     }
