@@ -59,7 +59,10 @@ typedef struct mr_partials {
     bool last; /* true: give the result, false: give a partial */
 } mr_partials;
 
-/* An artifact that an earlier run stored. */
+/* An artifact that an earlier run stored. One that is to take in rows that come later is called `state`, and its bytes are a
+ * msgpack array that begins with a text in which MR_STATE_MAGIC stands: it is applied to all new rows as one batch. */
+#define MR_STATE_MAGIC "-state-"
+
 typedef struct mr_artifact {
     const char *name;
     mr_span bytes;

@@ -16,7 +16,7 @@ typedef struct settings {
 } settings;
 
 #define AT(field) offsetof(settings, field)
-enum { PAGE = 1000, ARENA_MAX = 64 << 20, REPLY_MAX = 64 << 20, WORD = 128 };
+enum { ROWS_AS_ONE = 1000000, PAGE = 1000, ARENA_MAX = 64 << 20, REPLY_MAX = 64 << 20, WORD = 128 };
 
 static const mr_option options[] = {
     {.name = "model",
@@ -42,7 +42,7 @@ static const mr_option options[] = {
      .min = 1,
      .max = 1000000,
      .unit = "rows",
-     .help = "rows in a batch; the model is applied to each, with a result for each"},
+     .help = "rows in a batch; the model is applied to each, with a result for each. A state takes all rows as one"},
     {.name = "seed",
      .type = MR_OPT_INT,
      .offset = AT(run.seed),
@@ -150,7 +150,9 @@ static mr_status ask_artifact(const mr_cli *cli, const char *hash, model *m, mr_
         if (status == MR_OK) status = mr_list_read(mr_buf_span(&reply), arena, &list, err);
         for (uint32_t i = 0; status == MR_OK && i < list.rows; i++) {
             take_text(&list, i, "hash", it);
-            if (!strcmp(it, hash)) take_text(&list, i, "component", m->component);
+            if (strcmp(it, hash)) continue;
+            take_text(&list, i, "component", m->component);
+            take_text(&list, i, "name", m->artifact);
         }
         mr_buf_free(&reply);
         MR_TRY(status);
@@ -204,6 +206,11 @@ static void put_need(const model *m, mr_buf *to) {
     mr_pack_text(to, m->artifact);
 }
 
+/* Each batch of a state would give a state of its own, which lacks the rows of the others. */
+static uint64_t batch_size(const settings *s, const model *m) {
+    return strcmp(m->artifact, "state") == 0 ? ROWS_AS_ONE : (uint64_t)s->run.batch_size;
+}
+
 static mr_status put_arguments(const settings *s, const model *m, mr_params *p, mr_error *err) {
     mr_params_text(p, "dataset", s->run.dataset);
     if (s->run.version) mr_params_u64(p, "version", (uint64_t)s->run.version);
@@ -216,7 +223,7 @@ static mr_status put_arguments(const settings *s, const model *m, mr_params *p, 
     MR_TRY(put_options(s, to, err));
     mr_pack_text(to, "needs");
     put_need(m, to);
-    mr_params_u64(p, "batch_size", (uint64_t)s->run.batch_size);
+    mr_params_u64(p, "batch_size", batch_size(s, m));
     mr_params_u64(p, "seed", (uint64_t)s->run.seed);
     mr_params_text(p, "name", s->run.name);
     if (s->run.priority != 100) mr_params_u64(p, "priority", (uint64_t)s->run.priority);

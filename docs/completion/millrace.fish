@@ -76,7 +76,7 @@ complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'dataset' -s d -r
 complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'version' -r -d 'an older version of the data set; 0: as it is now'
 complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'set' -s s -r -d 'an option as NAME=VALUE, repeatable'
 complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'role' -s r -r -d 'a role as ROLE=COLUMN, repeatable; without any, those of the model\'s run that have their column here'
-complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'batch-size' -r -d 'rows in a batch; the model is applied to each, with a result for each'
+complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'batch-size' -r -d 'rows in a batch; the model is applied to each, with a result for each. A state takes all rows as one'
 complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'seed' -r -d 'of everything random'
 complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'name' -r -d 'for people'
 complete -c millrace -n '__fish_seen_subcommand_from apply' -l 'priority' -s p -r -d 'higher goes first'

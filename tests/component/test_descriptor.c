@@ -243,7 +243,8 @@ static mr_status update(harness *h, const mr_artifact *state, uint32_t batch_row
     return mr_run_local(&run, &h->batch, out, &h->err);
 }
 
-/* A component that says it can leaves a state, which takes in rows once and leaves a model and a state. */
+/* A component that says it can leaves a state, which takes in all new rows as one, whatever the batch size, and leaves a model
+ * and a state. A batch that is not the first is refused. */
 static void a_state_takes_in_rows_as_one_batch(void **state) {
     (void)state;
     size_t tried = 0;
@@ -260,7 +261,13 @@ static void a_state_takes_in_rows_as_one_batch(void **state) {
         harness_apply(&h, artifact.bytes, ALL_ROWS, 1);
         assert_true(harness_number(&h, 0, "rows") == 2 * (double)h.batch.rows);
         assert_true(harness_artifact(&h, 0, "model").len > 0 && harness_artifact(&h, 0, "state").len > 0);
-        assert_int_equal(update(&h, &artifact, h.batch.rows - 1, &results), MR_E_INVALID);
+        assert_int_equal(update(&h, &artifact, h.batch.rows - 1, &results), MR_OK);
+        assert_int_equal(results.count, 1);
+        mr_span one = harness_bytes(&h, 0), cut = mr_buf_span(&results.items[0].outcome.bytes);
+        assert_true(one.len == cut.len && memcmp(one.data, cut.data, one.len) == 0);
+        mr_local_results_free(&results);
+        h.batch.first = 1; /* as if a broker had cut it */
+        assert_int_equal(update(&h, &artifact, h.batch.rows, &results), MR_E_INVALID);
         if (!strstr(h.err.text, "begins a second batch")) fail_msg("%s: %s", (*c)->name, h.err.text);
         mr_local_results_free(&results);
         mr_buf_free(&bytes);

@@ -222,7 +222,7 @@ PYTHON
         all=$(millrace run -c "$component" --dataset whole --role success=kind --seed 7 --detach --json | member run)
         await "$run" succeeded
         await "$all" succeeded
-        run=$(millrace apply --model "$run:$component:state" --dataset late --batch-size 1000 --detach --json | member run)
+        run=$(millrace apply --model "$run:$component:state" --dataset late --batch-size 16 --detach --json | member run)
         await "$run" succeeded
         equal "what $component left" "$(left_by "$run")" "$(left_by "$all")"
         equal "how many artifacts $component left" "$(left_by "$run" | wc -l)" 2

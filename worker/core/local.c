@@ -1,5 +1,11 @@
 #include "worker/core/local.h"
 
+#include "common/pack.h"
+
+#include <string.h>
+
+enum { MAGIC_MAX = 64 };
+
 mr_batch mr_batch_slice(const mr_batch *batch, uint32_t at, uint32_t n) {
     mr_batch s = *batch;
     s.first += at;
@@ -122,9 +128,22 @@ static mr_status add_result(walk *w, uint64_t first, uint32_t rows, mr_outcome *
     return MR_OK;
 }
 
+/* A state takes in all its new rows as one batch, whatever the batch size (component.h). */
+static bool is_state(const mr_artifact *a) {
+    mr_unpack u;
+    mr_span magic;
+    uint32_t count;
+    mr_unpack_init(&u, a->bytes);
+    return mr_unpack_array(&u, UINT32_MAX, &count, NULL) == MR_OK && count > 0 &&
+           mr_unpack_str(&u, MAGIC_MAX, &magic, NULL) == MR_OK &&
+           memmem(magic.data, magic.len, MR_STATE_MAGIC, sizeof MR_STATE_MAGIC - 1);
+}
+
 mr_status mr_run_local(const mr_local *run, const mr_batch *rows, mr_local_results *out, mr_error *err) {
     *out = (mr_local_results){.mem = run->mem};
-    walk w = {.run = run, .rows = rows, .results = out};
+    mr_local all = *run;
+    if (run->model && is_state(run->model)) all.batch_rows = rows->rows ? rows->rows : 1;
+    walk w = {.run = &all, .rows = rows, .results = out};
     plan(&w);
     mr_outcome outcome = {0};
     if (run->component->shape == MR_MERGE && !run->model) {

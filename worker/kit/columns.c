@@ -36,7 +36,7 @@ mr_status mr_check_features(const mr_batch *batch, uint32_t width_max, mr_error 
 mr_status mr_check_only_batch(const mr_batch *batch, mr_error *err) {
     if (batch->first == 0) return MR_OK;
     return mr_fail(err, MR_E_INVALID, "row %llu begins a second batch, and a state takes in its new rows as one: give a larger "
-                   "batch size", (unsigned long long)batch->first);
+                   "batch size, or apply it to the first rows and what that leaves to the next", (unsigned long long)batch->first);
 }
 
 void mr_mean_sd(const double *x, size_t n, size_t width, double *mean, double *sd) {
