@@ -43,7 +43,7 @@ typedef struct study {
     mr_design design; /* intercept and z-scores of the columns that vary */
     const char **adjusted;
     uint8_t *treated;
-    double *y;
+    double *y, spread; /* of y: standard deviation */
     size_t trimmed;
     mr_effects effects;
     mr_confounder *adjusters;
@@ -183,6 +183,7 @@ static mr_status make_design(mr_ctx *ctx, study *s, mr_error *err) {
             if (mean[s->width + j] > 0) *row++ = (s->x[i * s->width + j] - mean[j]) / mean[s->width + j];
     }
     s->design = (mr_design){x, n, p};
+    s->spread = mean[2 * s->width - 1];
     return read_treatment(s, err);
 }
 
@@ -341,13 +342,13 @@ static bool usable(const study *s, int method) {
 static void put_estimate(mr_out *out, const study *s, int method) {
     const mr_effect_estimate *e = &s->effects.by[method];
     double z = mr_normal_quantile(0.5 + s->options->level / 2),
-           ends[2] = {e->effect - z * e->se, e->effect + z * e->se};
+           ends[2] = {mr_clean(e->effect - z * e->se, s->spread), mr_clean(e->effect + z * e->se, s->spread)};
     bool good = usable(s, method);
     mr_out_open_map(out, NULL);
     mr_out_text(out, "method", "%s", method_names[method]);
     mr_out_number(out, "mean_treated", good ? e->mean1 : NAN);
     mr_out_number(out, "mean_untreated", good ? e->mean0 : NAN);
-    mr_out_number(out, "effect", good ? e->effect : NAN);
+    mr_out_number(out, "effect", good ? mr_clean(e->effect, s->spread) : NAN);
     mr_out_number(out, "standard_error", good ? e->se : NAN);
     if (good) mr_out_numbers(out, "interval", ends, 2);
     mr_out_close(out);
@@ -405,19 +406,26 @@ static void put_effect(mr_out *out, const study *s) {
 
 /* ---- findings ---- */
 
+static bool outcome_is_constant(const study *s) { return !varies(s, s->features + 1); }
+
 static void effect_finding(mr_out *out, const study *s) {
     int method = usable(s, MR_EFFECT_ROBUST) ? MR_EFFECT_ROBUST : MR_EFFECT_REGRESSION;
     const mr_effect_estimate *e = &s->effects.by[method], *plain = &s->effects.by[MR_EFFECT_DIFFERENCE];
-    double z = mr_normal_quantile(0.5 + s->options->level / 2), low = e->effect - z * e->se,
-           high = e->effect + z * e->se;
-    bool clear = low > 0 || high < 0;
+    double z = mr_normal_quantile(0.5 + s->options->level / 2), low = mr_clean(e->effect - z * e->se, s->spread),
+           high = mr_clean(e->effect + z * e->se, s->spread);
+    bool clear = low > 0 || high < 0, guess = s->effects.separated;
+    if (outcome_is_constant(s)) {
+        mr_out_finding(out, 0.8, "%s is %.4g in all %zu rows, so no effect on it can show", s->outcome, *s->y, s->effects.n);
+        return;
+    }
     mr_out_finding(
-        out, clear ? 0.95 : 0.8,
-        "treatment %g instead of %g changes %s by %.4g (%g %% interval %.4g to %.4g, %s, %zu treated and %zu "
+        out, guess ? 0.6 : clear ? 0.95 : 0.8,
+        "%streatment %g instead of %g changes %s by %.4g (%g %% interval %.4g to %.4g, %s, %zu treated and %zu "
         "untreated rows, adjusted for %zu column%s)%s; the naive difference is %.4g",
-        s->high, s->low, s->outcome, e->effect, 100 * s->options->level, low, high, method_names[method],
+        guess ? "only by extrapolation, since the columns tell who is treated: " : "", s->high, s->low,
+        s->outcome, mr_clean(e->effect, s->spread), 100 * s->options->level, low, high, method_names[method],
         s->effects.treated, s->effects.n - s->effects.treated, s->design.p - 1, s->design.p == 2 ? "" : "s",
-        clear ? "" : ": no clear effect", plain->effect);
+        clear || guess ? "" : ": no clear effect", plain->effect);
 }
 
 static void confounder_findings(mr_out *out, const study *s) {
@@ -427,18 +435,18 @@ static void confounder_findings(mr_out *out, const study *s) {
         if (!a->confounder) continue;
         shown++;
         mr_out_finding(out, 0.6 - 0.02 * (double)shown,
-                       "%.80s is a confounder: it is %.2f sd %s in treated rows (Welch t p = %.2g) and moves "
+                       "%.80s is a confounder: it is %.2f sd %s in treated rows (Welch t %s) and moves "
                        "%s by %.3g a sd "
-                       "(regression t p = %.2g, n = %zu); it accounts for %.3g of the %.3g by which the "
+                       "(regression t %s, n = %zu); it accounts for %.3g of the %.3g by which the "
                        "naive difference "
                        "misleads",
-                       a->name, fabs(a->before), a->before > 0 ? "higher" : "lower", a->treatment_p,
-                       s->outcome, a->coefficient, a->outcome_p, s->effects.n, a->bias, gap);
+                       a->name, fabs(a->before), a->before > 0 ? "higher" : "lower", mr_say_p(a->treatment_p).text,
+                       s->outcome, a->coefficient, mr_say_p(a->outcome_p).text, s->effects.n, a->bias, gap);
     }
 }
 
 static void refutation_finding(mr_out *out, const study *s) {
-    if (!s->refutation.runs) return;
+    if (!s->refutation.runs || outcome_is_constant(s)) return;
     bool good = placebo_centred(s) && cause_harmless(s);
     mr_out_finding(out, good ? 0.4 : 0.75,
                    "%s: %lld placebo treatments have effects of %.3g on average (sd %.2g; permutation p = "

@@ -6,9 +6,11 @@
 #include "worker/component.h"
 #include "worker/kit/advice.h"
 #include "worker/kit/insight_rows.h"
+#include "worker/kit/put.h"
 #include "worker/kit/trend.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,19 +315,21 @@ static void put_anomalies(mr_out *out, const analysis *a) {
     mr_out_close(out);
 }
 
-static void trend_findings(mr_out *out, const analysis *a) {
+static size_t trend_findings(mr_out *out, const analysis *a) {
+    size_t found = 0;
     for (size_t i = 0; i < a->move_count; i++) {
         const movement *m = &a->moves[i];
+        char slope[64] = "";
         if (!(m->holm < a->options->alpha)) continue;
+        found++;
+        if (m->slope != 0) snprintf(slope, sizeof slope, ", %.3g a %s (Theil-Sen)", m->slope, a->timed ? "day" : "row");
         mr_out_finding(out, 0.3 + 0.5 * fabs(m->trend.tau),
-                       "%.60s %s %s: tau %.2f, %.3g a %s (Theil-Sen); Mann-Kendall%s p = %.2g, after "
-                       "Holm's correction "
-                       "%.2g, n = %zu",
-                       m->name, m->trend.s > 0 ? "rises" : "falls",
-                       a->timed ? "over time" : "in the order of the rows", m->trend.tau, m->slope,
-                       a->timed ? "day" : "row", a->options->autocorrelation ? " (Hamed-Rao)" : "",
-                       m->trend.p, m->holm, m->trend.n);
+                       "%.60s %s %s: tau %.2f%s; Mann-Kendall%s %s, after Holm's correction %s, n = %zu", m->name,
+                       m->trend.s > 0 ? "rises" : "falls", a->timed ? "over time" : "in the order of the rows", m->trend.tau,
+                       slope, a->options->autocorrelation ? " (Hamed-Rao)" : "", mr_say_p(m->trend.p).text,
+                       mr_say_p(m->holm).text, m->trend.n);
     }
+    return found;
 }
 
 static void tail_finding(mr_out *out, const analysis *a) {
@@ -342,11 +346,13 @@ static void tail_finding(mr_out *out, const analysis *a) {
             a->odd_count, heavy == 1 ? "has" : "have", a->odd[first].name, heavy > 1 ? " and more" : "");
 }
 
-static void anomaly_findings(mr_out *out, const analysis *a) {
+static size_t anomaly_findings(mr_out *out, const analysis *a) {
+    size_t found = 0;
     for (size_t k = 0; k < a->odd_count; k++) {
         const oddity *o = &a->odd[k];
         size_t rows = odd_rows(o), first = 0;
         if (!rows) continue;
+        found++;
         while (!is_odd(o, first)) first++;
         mr_out_finding(
             out, 0.45,
@@ -357,6 +363,23 @@ static void anomaly_findings(mr_out *out, const analysis *a) {
             o->step[first].distance, a->options->alpha / (double)mr_insight_measures(a->s));
     }
     tail_finding(out, a);
+    return found;
+}
+
+/* Silence would leave open whether anything was looked at. */
+static void nothing_finding(mr_out *out, const analysis *a) {
+    const mr_advice *v = &a->advice;
+    size_t columns = a->s->names.count + known(a, a->s->names.count + MR_INSIGHT_TREATMENT);
+    if (v->used > 0 && !(v->sd > 0))
+        mr_out_finding(out, 0.2, "%s is the same in all %zu rows, so nothing can be said of what goes with it", v->target, v->used);
+    else if (v->count == 0 && columns > 0)
+        mr_out_finding(out, 0.2, "%zu row%s with %s %s too few to tell what goes with it: %zu column%s need %zu", v->used,
+                       v->used == 1 ? "" : "s", v->target, v->used == 1 ? "is" : "are", columns, columns == 1 ? "" : "s",
+                       2 * (columns + 1) + 3);
+    else
+        mr_out_finding(out, 0.1, "nothing stands out at alpha %g: %zu columns asked for what goes with %s (%zu rows), %zu for a "
+                       "trend, %zu for unusual rows", a->options->alpha, v->count, v->target, v->used, a->move_count,
+                       a->odd_count);
 }
 
 static void put_result(mr_out *out, analysis *a) {
@@ -367,9 +390,8 @@ static void put_result(mr_out *out, analysis *a) {
     put_trends(out, a);
     put_anomalies(out, a);
     mr_advice_put(out, &a->advice);
-    mr_advice_findings(out, &a->advice);
-    trend_findings(out, a);
-    anomaly_findings(out, a);
+    size_t found = mr_advice_findings(out, &a->advice) + trend_findings(out, a) + anomaly_findings(out, a);
+    if (!found && a->target < a->width) nothing_finding(out, a);
     if (a->target == a->width)
         mr_out_finding(
             out, 0.1,

@@ -1,5 +1,6 @@
 #include "worker/core/out.h"
 
+#include "common/text.h"
 #include "common/pack.h"
 
 #include <math.h>
@@ -105,6 +106,18 @@ void mr_out_span(mr_out *out, const char *field, mr_span v) {
     if (begin_as(out, field, MR_FIELD_TEXT)) mr_pack_str(&out->bytes, v);
 }
 
+/* A sentence that shortens a name by bytes may cut a character in two: what is left of it goes. Returns the new length. */
+static size_t drop_broken(char *text, size_t len) {
+    size_t kept = mr_utf8_broken_at((mr_span){(const uint8_t *)text, len});
+    for (size_t at = kept; at < len;) {
+        size_t n = mr_utf8_char((const uint8_t *)text + at, len - at);
+        memmove(text + kept, text + at, n);
+        kept += n;
+        at += n ? n : 1;
+    }
+    return kept;
+}
+
 void mr_out_text(mr_out *out, const char *field, const char *fmt, ...) {
     mr_buf text;
     char formatted[1024];
@@ -119,7 +132,7 @@ void mr_out_text(mr_out *out, const char *field, const char *fmt, ...) {
     va_end(again);
     va_end(args);
     if (at)
-        mr_out_span(out, field, (mr_span){(const uint8_t *)at, n > 0 ? (size_t)n : 0});
+        mr_out_span(out, field, (mr_span){(const uint8_t *)at, n > 0 ? drop_broken(at, (size_t)n) : 0});
     else if (!failed(out))
         mr_fail_text(&out->err, mr_buf_status(&text), "%s: no memory for a text", out->component->name);
     mr_buf_free(&text);
@@ -211,7 +224,7 @@ static void add_finding(mr_out *out, double weight, bool tally, const char *fmt,
     char text[1024];
     if (!room_for_finding(out)) return;
     vsnprintf(text, sizeof text, fmt, args);
-    size_t at = out->words.len, len = strlen(text);
+    size_t at = out->words.len, len = drop_broken(text, strlen(text));
     mr_buf_put(&out->words, text, len);
     if (mr_buf_status(&out->words) != MR_OK) {
         mr_fail_text(&out->err, mr_buf_status(&out->words), "%s: no room for a finding",

@@ -21,7 +21,8 @@ static bool is_nothing(const mr_lead *l) {
 }
 
 static void judge(const mr_advice *a, double share, mr_lead *l) {
-    l->effect = l->held.coefficient, l->low = l->held.low, l->high = l->held.high;
+    l->effect = mr_clean(l->held.coefficient, a->sd);
+    l->low = mr_clean(l->held.low, a->sd), l->high = mr_clean(l->held.high, a->sd);
     if (l->causal) l->effect = a->causal->effect, l->low = a->causal->low, l->high = a->causal->high;
     l->vanished = l->causal ? mr_causal_effect_vanished(a->causal)
                             : clear_alone(a, l) && !(l->held.holm < a->alpha) && is_nothing(l);
@@ -116,8 +117,8 @@ static void put_lead(mr_out *out, const mr_advice *a, const mr_lead *l) {
 static void put_evidence(mr_out *out, const mr_advice *a, const mr_lead *l) {
     char adjusters[256];
     if (!l->causal) {
-        mr_out_text(out, "evidence", "regression on %zu columns, n = %zu, t (HC1) p after Holm's correction %.2g", a->count,
-                    a->used, l->held.holm);
+        mr_out_text(out, "evidence", "regression on %zu columns, n = %zu, t (HC1) after Holm's correction %s", a->count,
+                    a->used, mr_say_p(l->held.holm).text);
         return;
     }
     mr_causal_effect_adjusters(a->causal, adjusters, sizeof adjusters);
@@ -171,9 +172,9 @@ static void association_finding(mr_out *out, const mr_advice *a, const mr_lead *
     if (a->count > 1) snprintf(others, sizeof others, "after adjusting for %zu other column%s", a->count - 1, a->count == 2 ? "" : "s");
     mr_out_finding(out, fmin(0.95, 0.5 + l->priority),
                    "%s %.60s: %s (%.4g) goes with %s that is higher by %.3g%s (%g %% interval %.3g to %.3g, %zu rows, %s; t "
-                   "(HC1) p after Holm's correction %.2g); an association, unless nothing else differs between the rows",
+                   "(HC1) after Holm's correction %s); an association, unless nothing else differs between the rows",
                    w.up ? "raise" : "lower", l->held.name, w.what, l->held.step, a->target, w.unit * fabs(l->effect), w.points,
-                   100 * a->level, w.low, w.high, a->used, others, l->held.holm);
+                   100 * a->level, w.low, w.high, a->used, others, mr_say_p(l->held.holm).text);
 }
 
 static void causal_finding(mr_out *out, const mr_advice *a, const mr_lead *l) {
@@ -204,22 +205,27 @@ static void vanished_finding(mr_out *out, const mr_advice *a, const mr_lead *l) 
         return;
     }
     mr_out_finding(out, 0.3,
-                   "do not act on %.60s: by itself %s goes with a difference of %.3g%s in %s (t (HC1) p after Holm's correction "
-                   "%.2g), but after adjusting for %zu other column%s %.2g is left (%g %% interval %.3g to %.3g, %zu rows): it "
+                   "do not act on %.60s: by itself %s goes with a difference of %.3g%s in %s (t (HC1) after Holm's correction "
+                   "%s), but after adjusting for %zu other column%s %.2g is left (%g %% interval %.3g to %.3g, %zu rows): it "
                    "goes with what they do, or acts through them",
                    l->held.name, l->held.two ? "its larger value" : "one sd more", w.unit * l->alone.coefficient, w.points,
-                   a->target, l->alone.holm, a->count - 1, a->count == 2 ? "" : "s", w.unit * l->effect, 100 * a->level,
+                   a->target, mr_say_p(l->alone.holm).text, a->count - 1, a->count == 2 ? "" : "s", w.unit * l->effect, 100 * a->level,
                    w.unit * l->low, w.unit * l->high, a->used);
 }
 
-void mr_advice_findings(mr_out *out, const mr_advice *a) {
-    for (size_t k = 0, shown = 0; k < a->count && shown < SHOWN; k++) {
+size_t mr_advice_findings(mr_out *out, const mr_advice *a) {
+    size_t advised = 0, vanished = 0;
+    for (size_t k = 0; k < a->count && advised < SHOWN; k++) {
         const mr_lead *l = &a->leads[k];
         if (!mr_lead_is_clear(a, l)) continue;
-        shown++;
+        advised++;
         if (l->causal) causal_finding(out, a, l);
         else association_finding(out, a, l);
     }
-    for (size_t k = 0, shown = 0; k < a->count && shown < SHOWN; k++)
-        if (a->leads[k].vanished && ++shown) vanished_finding(out, a, &a->leads[k]);
+    for (size_t k = 0; k < a->count && vanished < SHOWN; k++) {
+        if (!a->leads[k].vanished) continue;
+        vanished++;
+        vanished_finding(out, a, &a->leads[k]);
+    }
+    return advised + vanished;
 }

@@ -40,6 +40,7 @@ bool mr_advice_tells_causal(const mr_advice *a);
 
 /* The fields `effects` and `recommendations`. */
 void mr_advice_put(mr_out *out, const mr_advice *a);
-void mr_advice_findings(mr_out *out, const mr_advice *a);
+/* Returns how many there were. */
+size_t mr_advice_findings(mr_out *out, const mr_advice *a);
 
 #endif

@@ -1,6 +1,6 @@
 #include "worker/kit/causal_put.h"
 
-#include <math.h>
+#include "worker/kit/put.h"
 
 static void put_edge(mr_out *out, const mr_pc *graph, const char *const *names, size_t a, size_t b) {
     const mr_pc_pair *e = mr_pc_at(graph, a, b);
@@ -67,20 +67,16 @@ void mr_put_test_choice(mr_out *out, const mr_test_choice *c, const char *const 
     mr_out_close(out);
 }
 
-/* Below what a number can hold, p is a bound. */
-static double least_p(double p) { return fmax(p, 1e-300); }
-static const char *sign_of_p(double p) { return p < 1e-300 ? "<" : "="; }
-
 void mr_choice_findings(mr_out *out, const mr_test_choice *c, const char *const *names, size_t width, size_t n) {
     if (c->odd < width)
         mr_out_finding(out, 0.3,
-                       "columns are not normal, %.60s least of all (D'Agostino-Pearson K2 p %s %.2g, n = %zu), so the graph "
+                       "columns are not normal, %.60s least of all (D'Agostino-Pearson K2 %s, n = %zu), so the graph "
                        "rests on ranks (normal scores), which no stretching of a scale changes",
-                       names[c->odd], sign_of_p(c->odd_p), least_p(c->odd_p), n);
+                       names[c->odd], mr_say_p(c->odd_p).text, n);
     if (c->bent[0] < width)
         mr_out_finding(out, 0.32,
                        "not every tie is a straight line: %.60s follows %.60s in mean, spread or skewness as no line does "
-                       "(Wilks' likelihood ratio p %s %.2g, n = %zu), so columns are compared by cubic residuals; "
+                       "(Wilks' likelihood ratio %s, n = %zu), so columns are compared by cubic residuals; "
                        "test=fisher_z looks for straight lines alone",
-                       names[c->bent[0]], names[c->bent[1]], sign_of_p(c->bend.p), least_p(c->bend.p), c->bend_rows);
+                       names[c->bent[0]], names[c->bent[1]], mr_say_p(c->bend.p).text, c->bend_rows);
 }

@@ -5,12 +5,29 @@
 #include "worker/component.h"
 #include "worker/kit/contrast.h"
 
+#include <math.h>
+#include <stdio.h>
+
 /* A list of names. */
 static inline void mr_put_names(mr_out *out, const char *field, mr_names names) {
     mr_out_open_list(out, field);
     for (uint32_t i = 0; i < names.count; i++) mr_out_text(out, NULL, "%s", names.items[i]);
     mr_out_close(out);
 }
+
+/* "p = 0.031", "p < 1e-300" where a number holds no less, "p is not defined" for NaN. */
+typedef struct mr_p_words {
+    char text[24];
+} mr_p_words;
+static inline mr_p_words mr_say_p(double p) {
+    mr_p_words w;
+    if (isnan(p)) snprintf(w.text, sizeof w.text, "p is not defined");
+    else snprintf(w.text, sizeof w.text, p < 1e-300 ? "p < 1e-300" : "p = %.2g", p);
+    return w;
+}
+
+/* v, or 0 when it is what rounding leaves of numbers of that scale. */
+static inline double mr_clean(double v, double scale) { return fabs(v) <= 1e-12 * scale ? 0 : v; }
 
 /* A list of two: the ends of an interval. */
 static inline void mr_put_pair(mr_out *out, const char *field, double low, double high) {

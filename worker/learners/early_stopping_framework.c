@@ -299,6 +299,10 @@ static void final_finding(const groups *g, mr_out *out) {
     for (size_t i = 0; i < g->stream.n; i++) mr_stream_add(&s, &g->stream, i);
     mr_stream_effect e = mr_stream_effect_of(&g->stream, &s);
     const mr_group_design *d = &g->design[MR_BOUND_OBRIEN_FLEMING];
+    if (!(e.se > 0)) {
+        mr_out_finding(out, 0.35, "the rows do not vary (%zu rows), so no boundary can be met", g->stream.n);
+        return;
+    }
     mr_out_finding(
         out, 0.35,
         "over all %zu rows the effect (%s) is %.4g (standard error %.3g, z = %.2f); with %zu looks the last "

@@ -210,9 +210,9 @@ static void put_held_out(const mr_failures *s, mr_out *out) {
     mr_out_number(out, "baseline", baseline);
     mr_out_close(out);
     mr_out_finding(out, m->accuracy > baseline ? 0.9 : 0.6,
-                   "failure is foreseen on %zu held-out rows with accuracy "
+                   "failure is %s on %zu held-out rows: accuracy "
                    "%.0f %% (%.0f %% without looking), false alarms on %.0f %% of the successes, AUC %.2f",
-                   m->rows, 100 * m->accuracy, 100 * baseline, 100 * m->false_positive_rate, m->auc);
+                   m->accuracy > baseline ? "foreseen" : "not foreseen", m->rows, 100 * m->accuracy, 100 * baseline, 100 * m->false_positive_rate, m->auc);
 }
 
 static void put_limits(const mr_failures *s, const failure_config *o, double auc, mr_out *out) {

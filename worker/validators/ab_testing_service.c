@@ -443,6 +443,7 @@ static void put_strata(const result *r, const mr_comparison *c, mr_out *out) {
     mr_out_number(out, "p", 2 * mr_normal_sf(fabs(s->difference) / se));
     mr_out_number(out, "variance_cut", 1 - s->variance / s->plain_variance);
     mr_out_close(out);
+    if (!(s->variance > 0)) return; /* the outcome does not vary */
     mr_out_finding(
         out, 0.55,
         "arm %.*s with %zu strata learnt from the columns: the difference is %.4g (%g %% interval %.4g to "
@@ -478,12 +479,13 @@ static void put_verdict(const result *r, const mr_comparison *c, mr_out *out) {
     char test[96], interval[160];
     bool any = r->o->horizon == MR_HORIZON_ANY && !isnan(c->margin);
     double low = any ? c->difference - c->margin : c->low, high = any ? c->difference + c->margin : c->high;
+    if (r->m.proportion) low = fmax(low, -1), high = fmin(high, 1); /* no share moves by more */
     switch ((mr_horizon)r->o->horizon) {
     case MR_HORIZON_ANY:
-        snprintf(test, sizeof test, "always-valid mixture SPRT p = %.2g", c->any_p_holm);
+        snprintf(test, sizeof test, "always-valid mixture SPRT %s", isnan(c->any_p_holm) ? "has not looked yet" : mr_say_p(c->any_p_holm).text);
         break;
     case MR_HORIZON_FIXED:
-        snprintf(test, sizeof test, "%s p = %.2g", c->test.name, c->p_holm);
+        snprintf(test, sizeof test, "%s %s", c->test.name, mr_say_p(c->p_holm).text);
         break;
     case MR_HORIZON_GROUP:
         snprintf(test, sizeof test, "group sequential bounds (%s), %lld looks", bound_words[r->o->bounds],

@@ -2,6 +2,7 @@
  * pairs where there are any), what is believed of it, less noise by an earlier measure (CUPED), and how
  * strong something unmeasured would have to be to explain it. docs/components/optimization_validator.md */
 #include "worker/component.h"
+#include "worker/kit/put.h"
 #include "worker/kit/comparison.h"
 #include "worker/kit/dist.h"
 #include "worker/kit/posterior.h"
@@ -361,16 +362,21 @@ static void put_findings(mr_out *out, const config *c, const sample *s, const mr
     const char *verdict = verdict_of(c, e);
     double helped = c->better == HIGHER ? p->above : 1 - p->above;
     char rows[96];
+    if (!(e->se > 0)) {
+        mr_out_finding(out, 0.6, "inconclusive: %s does not vary (%.4g and %.4g, n = %zu and %zu), so no test can be made",
+                       s->measure, s->mean[0], s->mean[1], s->n[1], s->n[paired(s)]);
+        return;
+    }
     if (paired(s))
         snprintf(rows, sizeof rows, "%zu %s", s->n[1], layout_name(s));
     else
         snprintf(rows, sizeof rows, "n = %zu and %zu", s->n[1], s->n[0]);
     mr_out_finding(out, strcmp(verdict, "inconclusive") ? 0.9 : 0.6,
                    "%s: %s went from %.4g to %.4g, a difference of %.4g%s (%g %% %s interval %.4g to %.4g; "
-                   "%s p = %.2g; %s); "
+                   "%s %s; %s); "
                    "the probability that it helped is %.3g",
-                   verdict, s->measure, s->mean[0], s->mean[1], e->difference, q->done ? " after CUPED" : "",
-                   100 * c->level, e->boot.name, e->boot.low, e->boot.high, e->test.name, e->test.p, rows, helped);
+                   verdict, s->measure, s->mean[0], s->mean[1], mr_clean(e->difference, e->se), q->done ? " after CUPED" : "",
+                   100 * c->level, e->boot.name, e->boot.low, e->boot.high, e->test.name, mr_say_p(e->test.p).text, rows, helped);
     if (d->e_limit > 1)
         mr_out_finding(out, 0.5,
                        "to explain this away, something unmeasured would have to be tied to both treatment "
@@ -415,7 +421,7 @@ static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr
     mr_posterior p = believe(c, &s, &plain);
     if (c->better == LOWER) p.loss += plain.difference; /* E max(x, 0) = E max(-x, 0) + E x */
     mr_out_text(out, "verdict", "%s", verdict_of(c, e));
-    mr_out_text(out, "reason", "%s p = %.3g, %s interval [%.4g, %.4g]%s", e->test.name, e->test.p, e->boot.name, e->boot.low,
+    mr_out_text(out, "reason", "%s %s, %s interval [%.4g, %.4g]%s", e->test.name, mr_say_p(e->test.p).text, e->boot.name, e->boot.low,
                 e->boot.high, q.done ? " after CUPED" : "");
     mr_out_text(out, "layout", "%s", layout_name(&s));
     mr_out_text(out, "measure", "%s", s.measure);

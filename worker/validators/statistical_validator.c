@@ -5,6 +5,7 @@
 #include "worker/kit/columns.h"
 #include "worker/kit/hypothesis.h"
 #include "worker/kit/power.h"
+#include "worker/kit/put.h"
 #include "worker/kit/resample.h"
 
 #include <math.h>
@@ -394,6 +395,16 @@ static void put_finding(mr_out *out, const config *c, const plan *p, const measu
         b->n, a->mean - b->mean, 100 * c->level, m->boot.name, m->boot.low, m->boot.high, m->effect.d, m->welch.p, m->holm);
 }
 
+/* One measure that does not differ clearly: by how much it might. */
+static void put_quiet(mr_out *out, const config *c, const plan *p, const measure *m, const char *verdict) {
+    const mr_summary *a = &m->g[0].summary, *b = &m->g[1].summary;
+    mr_out_finding(out, 0.05,
+                   "%s: %s is %.4g for %s (n = %zu) and %.4g for %s (n = %zu), a difference of %.4g (%g %% %s interval %.4g to "
+                   "%.4g; Welch t %s); a true d of %.2g would be seen with %.0f %% power",
+                   verdict, m->name, a->mean, p->label[0], a->n, b->mean, p->label[1], b->n, mr_clean(a->mean - b->mean, m->welch_high - m->welch_low), 100 * c->level,
+                   m->boot.name, m->boot.low, m->boot.high, mr_say_p(m->welch.p).text, m->detectable, 100 * c->power);
+}
+
 static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan *p, const measure *m,
                     size_t n) {
     tally t = count_verdicts(c, m, n);
@@ -413,6 +424,8 @@ static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan 
         if (is_finding(c, &m[i]) && rank_of(c, m, n, i) < FINDINGS_SHOWN) put_finding(out, c, p, &m[i]);
     if (!p->by)
         mr_out_tally(out, 0, "inconclusive: %u rows carry no outcome; their features are described", b->rows);
+    else if (!t.differing && p->outcome && comparable(m))
+        put_quiet(out, c, p, m, overall(c, m, n, t));
     else if (!t.differing)
         mr_out_finding(out, 0.05, "%s: no clear difference of %s between %s (%zu rows) and %s (%zu rows)",
                        n ? overall(c, m, n, t) : "inconclusive", p->outcome ? p->outcome : "the features",
