@@ -18,6 +18,7 @@ typedef struct slot {
 struct mr_producer {
     const mr_producer_options *options;
     mr_client *client;
+    const char *broker;     /* of the addresses in options, from the one that is tried first on */
     slot *slots;            /* a ring of `window`: packet n is in slot n % window */
     unsigned window;
     uint64_t producer;
@@ -33,6 +34,20 @@ typedef struct place {
 
 static slot *slot_of(mr_producer *p, uint64_t packet) { return &p->slots[packet % p->window]; }
 
+/* From p->broker on, and then those before it. */
+static mr_status open_client(mr_producer *p, mr_error *err) {
+    const mr_globals *g = p->options->globals;
+    mr_status s = mr_client_open_with(g, p->broker, (unsigned)g->timeout_ms, &p->client, err);
+    if (s != MR_E_UNAVAILABLE || p->broker == g->broker) return s;
+    p->broker = g->broker;
+    return mr_client_open_with(g, p->broker, (unsigned)g->timeout_ms, &p->client, err);
+}
+
+static void turn_to_next(mr_producer *p) {
+    const char *comma = strchr(p->broker, ',');
+    p->broker = comma ? comma + 1 : p->options->globals->broker;
+}
+
 mr_status mr_producer_open(const mr_producer_options *options, mr_producer **out, mr_error *err) {
     mr_producer *p = mr_new(NULL, 1, sizeof *p);
     unsigned window = options->window ? options->window : WINDOW;
@@ -47,7 +62,8 @@ mr_status mr_producer_open(const mr_producer_options *options, mr_producer **out
     mr_buf_init(&p->before, NULL, BEFORE_MAX);
     if (!p->producer) mr_random_bytes(&p->producer, sizeof p->producer);
     p->producer &= INT64_MAX;
-    mr_status s = mr_client_open_with(options->globals, options->globals->broker, (unsigned)options->globals->timeout_ms, &p->client, err);
+    p->broker = options->globals->broker;
+    mr_status s = open_client(p, err);
     if (s == MR_OK) *out = p;
     else mr_producer_close(&p);
     return s;
@@ -97,13 +113,13 @@ static bool in_time(mr_producer *p) {
     return mr_now_ms() - p->tried_ms < RETRY_MS;
 }
 
-/* The broker went away or was started again. */
+/* The broker went away, was started again, or has no share of the stream now. */
 static mr_status connect_again(mr_producer *p, mr_error *err) {
     mr_status s;
     do {
         mr_client_close(&p->client);
         MR_TRY(pause(p, err));
-        s = mr_client_open_with(p->options->globals, p->options->globals->broker, (unsigned)p->options->globals->timeout_ms, &p->client, err);
+        s = open_client(p, err);
     } while (s == MR_E_UNAVAILABLE && in_time(p));
     return s == MR_OK ? send_again(p, err) : s;
 }
@@ -183,6 +199,10 @@ static mr_status wait_for_one(mr_producer *p, mr_error *err) {
     if (!at) return MR_OK;
     if (reply.status == MR_OK) return taken(p, at, reply.body, err);
     if (!mr_status_of((int)reply.status)->retryable || !in_time(p)) return mr_fail(err, reply.status, "%s", reply.text);
+    if (reply.status == MR_E_UNAVAILABLE && strchr(p->options->globals->broker, ',')) { /* another one has the stream */
+        turn_to_next(p);
+        return connect_again(p, err);
+    }
     MR_TRY(pause(p, err));
     return send_again(p, err);
 }

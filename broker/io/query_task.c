@@ -12,17 +12,22 @@ static const mr_pg_statement find_id = {
 static const mr_pg_statement read_task = {
     "q_task",
     "select b.run_id, $2, b.ids[$2 - b.first_task + 1],"
-    " case when r.batch is not null then 'done' when f.status is not null then 'dead' else 'waiting' end,"
-    " b.client, b.at, r.worker, r.attempt, r.compute_us, length(r.body), r.body_hash, r.committed_at, f.status, f.reason,"
+    " case when r.batch is not null then 'done' when f.status is not null then 'dead' when e.state is not null then 'cancelled'"
+    " else 'waiting' end,"
+    " b.client, b.at, r.worker, r.attempt, r.compute_us, length(r.body), r.body_hash, r.committed_at,"
+    " case when r.batch is null then coalesce(f.status, case when e.state is not null then $4 end) end,"
+    " case when r.batch is null then coalesce(f.reason, case when e.state is not null then 'its stream ended before it was done' end) end,"
     " case when $3 then r.body end"
     " from millrace.task_block b"
     " left join millrace.result r on r.run_id = b.run_id and r.step = 0 and r.level = 0 and r.batch = $2"
     " left join lateral (select status, reason from millrace.attempt_failure a where a.run_id = b.run_id and a.step = 0"
-    "  and a.level = 0 and a.batch = $2 and a.dead order by a.id desc limit 1) f on true"
+    "  and a.level = 0 and a.batch = $2 and a.dead and not exists (select 1 from millrace.dead_letter_end d"
+    "  where d.failure_id = a.id and d.action = 'replayed') order by a.id desc limit 1) f on true"
+    " left join millrace.run_end e on e.run_id = b.run_id"
     " where b.run_id = $1 and b.first_task <= $2 and $2 < b.first_task + b.tasks"
     " order by b.first_task desc limit 1",
-    3,
-    {MR_PG_INT8, MR_PG_INT8, MR_PG_BOOL}};
+    4,
+    {MR_PG_INT8, MR_PG_INT8, MR_PG_BOOL, MR_PG_INT4}};
 
 static const mr_query_column columns[] = {
     {"run", MR_SHOW_INT}, {"task", MR_SHOW_INT}, {"id", MR_SHOW_TEXT}, {"state", MR_SHOW_TEXT}, {"client", MR_SHOW_TEXT},
@@ -62,6 +67,7 @@ mr_status mr_query_task(mr_desk *desk, mr_pg *pg, mr_query_job *job, mr_error *e
     mr_pg_put_int8(&p, run);
     mr_pg_put_int8(&p, task);
     mr_pg_put_bool(&p, mr_arg_flag(args, "body"));
+    mr_pg_put_int4(&p, MR_E_CANCELLED);
     mr_status s = mr_pg_exec(pg, &read_task, &p, &r, err);
     mr_pg_params_free(&p);
     if (s != MR_OK) return s;

@@ -132,6 +132,18 @@ a_client_finds_the_broker_that_answers() {
     poll 20 sql_true "select exists (select 1 from millrace.run_end where run_id = $run and state = 'cancelled')"
 }
 
+# The first of its addresses is a broker that has no part in the stream.
+a_producer_finds_the_broker_that_owns_its_stream() {
+    local run tasks=5 i
+    run=$(millrace stream open --component structural_analyzer --json --broker "$(address two)" | member run)
+    equal "its owner" "$(sql "select owner from millrace.run join millrace.partition_lease using (partition) where id = $run")" two
+    for ((i = 0; i < tasks; i++)); do echo "{\"prompt\": [\"Say $i in one line.\"]}"; done >"$work/tasks"
+    millrace submit "$run" --wait --broker "$(address one)" --broker "$(address two)" <"$work/tasks" >"$work/answers"
+    equal "answers" "$(wc -l <"$work/answers")" $tasks
+    millrace stream close "$run" --broker "$(address two)" >/dev/null
+    poll 20 ended "$run"
+}
+
 sql_true() {
     [[ $(sql "$1") == t ]]
 }
@@ -210,6 +222,7 @@ poll 20 knows_components two
 check "a second broker gets its half" a_second_broker_gets_its_half
 check "runs on two brokers end with the bytes that one gives" runs_on_both_end_with_the_same_bytes
 check "a client finds the broker that answers, and any broker takes its word" a_client_finds_the_broker_that_answers
+check "a producer finds the broker that owns its stream" a_producer_finds_the_broker_that_owns_its_stream
 check "the runs of a killed broker end on the other" a_killed_broker_is_taken_over
 start_again two
 check "a broker that is stopped hands over faster than its lease ends" a_stopped_broker_hands_over_at_once

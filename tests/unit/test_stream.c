@@ -214,11 +214,29 @@ static void a_task_that_was_given_up_is_replayed_while_its_stream_is_open(void *
     rig_take_work(&c.worker, 1, &again); /* read back from its row */
     assert_int_equal(again.index, item.index);
     assert_int_not_equal(again.attempt, item.attempt);
+    snprintf(text, sizeof text, "{\"run\": %llu, \"task\": 0}", c.run);
+    assert_int_equal(rig_call(&c.client, MR_CMD_TASK, text), MR_OK);
+    rig_said(&c.client, "\"state\":\"waiting\"");
     rig_give_result(&c.worker, &again, true);
     assert_int_equal(rig_next_ack(&c.worker, again.attempt), MR_COMMITTED);
     assert_int_equal(close_stream(&c.client, c.run), MR_OK);
     rig_wait_for(c.s.r, "select exists (select 1 from millrace.run_end where state = 'succeeded' and life = 1)");
     assert_int_equal(rig_number(c.s.r, "select count(*) from millrace.result"), 2);
+    end_scene(&c);
+}
+
+/* Nobody is to wait for it. */
+static void a_task_of_a_stream_that_was_cancelled_says_so(void **state) {
+    scene c;
+    char text[64];
+    set_scene(&c, state);
+    submitted(&c.client, c.run, 7, 0, 1, "\"first\":0");
+    snprintf(text, sizeof text, "{\"id\": %llu}", c.run);
+    assert_int_equal(rig_call(&c.client, MR_CMD_CANCEL, text), MR_OK);
+    snprintf(text, sizeof text, "{\"run\": %llu, \"task\": 0}", c.run);
+    if (rig_call(&c.client, MR_CMD_TASK, text) != MR_OK) fail_msg("%s", c.client.said);
+    rig_said(&c.client, "\"state\":\"cancelled\"");
+    rig_said(&c.client, "\"status\":14");
     end_scene(&c);
 }
 
@@ -453,6 +471,7 @@ int main(void) {
         cmocka_unit_test(who_waits_gets_the_results),
         cmocka_unit_test(who_waits_is_told_of_a_task_that_is_given_up_and_of_the_end),
         cmocka_unit_test(a_task_that_was_given_up_is_replayed_while_its_stream_is_open),
+        cmocka_unit_test(a_task_of_a_stream_that_was_cancelled_says_so),
         cmocka_unit_test(the_next_broker_goes_on_with_a_stream_and_knows_its_producers),
         cmocka_unit_test(a_task_is_found_by_its_number_and_by_its_id),
         cmocka_unit_test(what_is_no_task_is_refused_with_words),
