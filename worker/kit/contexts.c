@@ -79,7 +79,7 @@ mr_status mr_contexts_place(const mr_contexts *c, const double *features, size_t
                             const mr_ticker *tick, int32_t *label, double *strength, mr_error *err) {
     size_t w = c->names.count, next = 0;
     double *row = mr_arena_alloc(arena, w, sizeof *row);
-    double *room = mr_arena_alloc(arena, MR_CORE_ROOM(c->min_samples), sizeof *room);
+    double *room = mr_arena_alloc(arena, mr_hdbscan_room(&c->points), sizeof *room);
     if (!row || !room) return no_memory(1, err);
     for (size_t i = 0; i < n; i++) {
         if (fitted && fitted[i]) {

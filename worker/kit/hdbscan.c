@@ -201,26 +201,45 @@ mr_status mr_hdbscan_fit(const mr_points *p, const mr_hdbscan_options *options, 
     return cut(edges, options, arena, out, err);
 }
 
+/* Squared distances to all points; returns the nearest. */
+static size_t distances_to(const mr_points *p, const double *query, double *d2) {
+    size_t nearest = 0;
+    for (size_t b = 0; b < p->blocks; b++) mr_points_block(p, b, query, d2 + b * MR_POINT_BLOCK);
+    for (size_t i = 1; i < p->n; i++)
+        if (d2[i] < d2[nearest]) nearest = i;
+    return nearest;
+}
+
+/* The distance to the k-th nearest point, or to the last whose distance is finite. k others lie within the core distance of the
+ * nearest point, so none beyond that and the way there counts. */
+static double core_of(const mr_hdbscan *fit, size_t n, size_t k, const double *d2, size_t nearest, double *room) {
+    double reach = sqrt(d2[nearest]) + fit->core[nearest], most = reach * reach * (1 + 1e-14);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        room[count] = d2[i];
+        count += d2[i] <= most && d2[i] < INFINITY;
+    }
+    return sqrt(mr_select_least(room, count, count < k ? count : k));
+}
+
+static double larger(double x, double y) { return x > y ? x : y; }
+
 int32_t mr_hdbscan_assign(const mr_hdbscan *fit, const mr_points *p, size_t min_samples, const double *query,
                           double *room, double *strength) {
-    double core = mr_core_distance(p, query, min_samples, room), least = INFINITY, nearest = INFINITY, d2[MR_POINT_BLOCK];
+    size_t near = distances_to(p, query, room), joined = near;
     *strength = 0;
-    if (isinf(core)) return MR_NOISE; /* so far away that no distance is finite */
-    double beyond = INFINITY;
-    size_t joined = 0;
-    for (size_t b = 0; b < p->blocks; b++) {
-        mr_points_block(p, b, query, d2);
-        for (size_t i = 0; i < MR_POINT_BLOCK && b * MR_POINT_BLOCK + i < p->n; i++) {
-            size_t row = b * MR_POINT_BLOCK + i;
-            double most = core > fit->core[row] ? core : fit->core[row];
-            if (most > least || d2[i] > beyond) continue;
-            double distance = sqrt(d2[i]), reach = distance > most ? distance : most;
-            if (reach > least || (reach == least && distance >= nearest)) continue;
-            least = reach;
-            beyond = reach * reach * (1 + 1e-15); /* its root is above `least` */
-            nearest = distance;
-            joined = row;
-        }
+    if (isinf(room[near])) return MR_NOISE; /* so far away that no distance is finite */
+    double core = core_of(fit, p->n, min_samples, room, near, room + p->blocks * MR_POINT_BLOCK);
+    double least = INFINITY, nearest = INFINITY, enough = larger(larger(sqrt(room[near]), core), fit->core[near]);
+    double beyond = enough * enough * (1 + 1e-15); /* its root is above `enough` */
+    for (size_t i = 0; i < p->n; i++) {
+        double most = larger(core, fit->core[i]);
+        if (most > enough || room[i] > beyond) continue;
+        double distance = sqrt(room[i]), reach = larger(distance, most);
+        if (reach > least || (reach == least && distance >= nearest)) continue;
+        least = reach;
+        nearest = distance;
+        joined = i;
     }
     int32_t label = fit->label[joined];
     if (label == MR_NOISE) return MR_NOISE;

@@ -48,10 +48,11 @@ typedef struct mr_hdbscan {
 mr_status mr_hdbscan_fit(const mr_points *p, const mr_hdbscan_options *options, mr_arena *arena,
                          const mr_ticker *tick, mr_hdbscan *out, mr_error *err) MR_MUST_CHECK;
 
+static inline size_t mr_hdbscan_room(const mr_points *p) { return 2 * p->blocks * MR_POINT_BLOCK + 1; }
 /* The cluster that `query` would join without refitting: that of the row with the smallest
  * mutual-reachability distance (ties: smaller distance, then lower row), if that distance is denser than the
  * cluster's birth, else MR_NOISE. `strength` gets 1/distance over the cluster's death, at most 1. Needs
- * label, core, chosen and tree of `fit`. `room`: MR_CORE_ROOM(min_samples) numbers. */
+ * label, core, chosen and tree of `fit`. `room`: mr_hdbscan_room(p) numbers. */
 int32_t mr_hdbscan_assign(const mr_hdbscan *fit, const mr_points *p, size_t min_samples, const double *query,
                           double *room, double *strength);
 

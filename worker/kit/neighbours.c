@@ -126,8 +126,7 @@ size_t mr_nearest(const mr_points *p, const double *query, size_t except, size_t
 
 /* ---- the k-th nearest alone ---- */
 
-/* The k smallest of v come first; returns the largest of them (Hoare 1961, algorithm 65). 1 <= k <= count. */
-static double select_least(double *v, size_t count, size_t k) {
+double mr_select_least(double *v, size_t count, size_t k) {
     size_t low = 0, high = count - 1;
     while (low < high) {
         double middle = v[low + (high - low) / 2];
@@ -156,7 +155,8 @@ typedef struct least_distances {
     size_t count, k, room;
 } least_distances;
 
-static least_distances none_yet(double *v, size_t k) { return (least_distances){v, INFINITY, 0, k, MR_CORE_ROOM(k)}; }
+static size_t room_for(size_t k) { return 3 * k + 8 * (size_t)MR_POINT_BLOCK; }
+static least_distances none_yet(double *v, size_t k) { return (least_distances){v, INFINITY, 0, k, room_for(k)}; }
 
 static void take_block(least_distances *l, const mr_points *p, size_t block, const double *d2, size_t except) {
     for (size_t i = 0; i < MR_POINT_BLOCK; i++) {
@@ -164,24 +164,8 @@ static void take_block(least_distances *l, const mr_points *p, size_t block, con
         if (d2[i] < l->worst && row < p->n && row != except) l->v[l->count++] = d2[i];
     }
     if (l->count + MR_POINT_BLOCK <= l->room) return;
-    l->worst = select_least(l->v, l->count, l->k);
+    l->worst = mr_select_least(l->v, l->count, l->k);
     l->count = l->k;
-}
-
-/* The k-th, or the last of fewer; infinity for none. */
-static double last_of(least_distances *l) {
-    size_t k = l->count < l->k ? l->count : l->k;
-    return k ? sqrt(select_least(l->v, l->count, k)) : INFINITY;
-}
-
-double mr_core_distance(const mr_points *p, const double *query, size_t k, double *room) {
-    least_distances l = none_yet(room, k);
-    double d2[MR_POINT_BLOCK];
-    for (size_t b = 0; b < p->blocks; b++) {
-        mr_points_block(p, b, query, d2);
-        take_block(&l, p, b, d2, MR_NOBODY);
-    }
-    return last_of(&l);
 }
 
 /* Of rows `first` and on. */
@@ -191,24 +175,21 @@ static void core_of_some(const mr_points *p, size_t first, size_t k, double *roo
     double d2[MR_QUERIES][MR_POINT_BLOCK];
     size_t count = p->n - first < MR_QUERIES ? p->n - first : MR_QUERIES;
     for (size_t q = 0; q < MR_QUERIES; q++) {
-        l[q] = none_yet(room + q * MR_CORE_ROOM(k), k);
+        l[q] = none_yet(room + q * room_for(k), k);
         query[q] = p->rows + (first + (q < count ? q : 0)) * p->width;
     }
     for (size_t b = 0; b < p->blocks; b++) {
         mr_points_tile(p, b, query, d2);
         for (size_t q = 0; q < count; q++) take_block(&l[q], p, b, d2[q], first + q);
     }
-    for (size_t q = 0; q < count; q++) {
-        bool enough = l[q].count >= k;
-        double last = last_of(&l[q]);
-        out[first + q] = enough ? last : INFINITY;
-    }
+    for (size_t q = 0; q < count; q++)
+        out[first + q] = l[q].count >= k ? sqrt(mr_select_least(l[q].v, l[q].count, k)) : INFINITY;
 }
 
 mr_status mr_core_distances(const mr_points *p, size_t k, double *out, mr_arena *arena, const mr_ticker *tick,
                             mr_error *err) {
     MR_ASSERT(k >= 1 && k < p->n);
-    double *room = mr_arena_alloc(arena, MR_QUERIES * MR_CORE_ROOM(k), sizeof *room);
+    double *room = mr_arena_alloc(arena, MR_QUERIES * room_for(k), sizeof *room);
     if (!room) return mr_fail(err, MR_E_MEMORY, "no memory for %zu neighbours", k);
     for (size_t i = 0; i < p->n; i += MR_QUERIES) {
         MR_TRY(mr_ticker_call(tick));

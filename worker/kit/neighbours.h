@@ -42,10 +42,8 @@ typedef struct mr_neighbour {
  * all whose distance is finite. `out` has room for k > 0. */
 size_t mr_nearest(const mr_points *p, const double *query, size_t except, size_t k, mr_neighbour *out);
 
-/* The distance to the k-th nearest point, or to the last whose distance is finite; infinity for none. `room`: MR_CORE_ROOM(k)
- * numbers; k > 0. */
-#define MR_CORE_ROOM(k) (3 * (k) + 8 * (size_t)MR_POINT_BLOCK)
-double mr_core_distance(const mr_points *p, const double *query, size_t k, double *room);
+/* The k smallest of v come first; returns the largest of them (Hoare 1961, algorithm 65). 1 <= k <= count. */
+double mr_select_least(double *v, size_t count, size_t k);
 
 /* The distance from each point to its k-th neighbour, itself not counted; 1 <= k < n. O(n^2 width).
  * Errors: E_MEMORY, what `tick` says. */

@@ -159,7 +159,7 @@ static void name_components(const study *s, const mr_setting *best, int32_t *nam
 
 static mr_status label_rows(mr_ctx *ctx, study *s, mr_error *err) {
     const mr_setting *best = &s->grid.items[s->grid.best];
-    double *room = mr_ctx_alloc(ctx, MR_CORE_ROOM(best->min_samples), sizeof *room);
+    double *room = mr_ctx_alloc(ctx, mr_hdbscan_room(&s->points), sizeof *room);
     double *scratch = mr_ctx_alloc(ctx, best->k + s->width, sizeof *scratch), strength;
     int32_t *name = mr_ctx_alloc(ctx, best->k + 1, sizeof *name);
     if (!room || !scratch || !name) return mr_fail(err, MR_E_MEMORY, "no memory to label %zu rows", s->n);
