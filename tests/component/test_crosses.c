@@ -112,6 +112,10 @@ static void test_the_largest_and_the_least_doubles_are_added(void **state) {
     compare((mr_cross_rows){x, NULL, N, N});
     for (size_t i = 0; i < ROWS; i++) x[i] = ldexp(1.5, -1074 + (int)(i % 60));
     compare((mr_cross_rows){x, NULL, ROWS, 1});
+    for (int power = -1020; power < -800; power += 40) {
+        for (size_t i = 0; i < ROWS; i++) x[i] = ldexp(0x1.123456789abcdp0, power - (int)(i % 90));
+        compare((mr_cross_rows){x, NULL, ROWS / 4, 2});
+    }
     for (size_t i = 0; i < ROWS; i++) x[i] = i % 2 ? 0x1.fffffffffffffp1023 : 0x1.fffffffffffffp960;
     compare((mr_cross_rows){x, NULL, ROWS, 1});
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Slices stand in strips of LANES side by side; STEP rows are multiplied before anything could round. */
-enum { LANES = MR_TILE, TILE = LANES * LANES, STEP = 128, BITS = 24, SAMPLED = 512, MARGIN = 4 };
+enum { LANES = MR_TILE, TILE = LANES * LANES, STEP = 128, BITS = 24, SAMPLED = 512, MARGIN = 4, LEAST = -900 };
 static const double ROUND = 0x1.8p52, HIGH = 0x1.8p78; /* adding and subtracting rounds to multiples of 1, of 2^26 */
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -74,7 +74,7 @@ static mr_status make_grid(mr_crosses *c, mr_arena *arena, mr_error *err) {
     find_largest(c, largest);
     for (size_t j = 0; j < c->columns; j++) {
         frexp(largest[j], &c->of[j].exponent);
-        bool fits = largest[j] > 0 && c->of[j].exponent > -1000;
+        bool fits = largest[j] > 0 && c->of[j].exponent > LEAST; /* no slice reaches below mr_exact's digits */
         c->of[j].slices = fits ? slices_for(c, j, c->of[j].exponent) : 0;
     }
     lay_out(c);
