@@ -324,6 +324,25 @@ static void residuals_keep_their_level(void **state) {
     }
 }
 
+static void a_column_of_too_many_values_is_named(void **state) {
+    (void)state;
+    mr_rng rng;
+    mr_rng_seed(&rng, 3);
+    for (size_t i = 0; i < 200; i++) {
+        for (size_t j = 0; j < 3; j++) table[i * 3 + j] = j == 2 ? mr_rng_normal(&rng) : (double)mr_rng_below(&rng, 3);
+    }
+    harness h = {0};
+    harness_numbers(&h, NAME, table, 200, 3);
+    harness_set(&h, "test=g");
+    harness_expect(&h, harness_try(&h, 4096, 7), MR_E_INVALID);
+    assert_non_null(strstr(h.err.text, "column 'x2'"));
+    harness_set(&h, "");
+    harness_run(&h, 4096, 7);
+    assert_int_equal(harness_length(&h, 0, "edges"), 0);
+    assert_non_null(strstr(harness_string(&h, 0, "findings[0].text"), "no two of the 3 columns are tied directly"));
+    harness_free(&h);
+}
+
 static void options_of_the_test_are_kept(void **state) {
     (void)state;
     static const char *const cases[][3] = {{"test=fisher_z", "Fisher z", "none"},
@@ -602,6 +621,7 @@ int main(void) {
         cmocka_unit_test(most_true_edges_are_found),
         cmocka_unit_test(the_test_follows_what_the_rows_show),
         cmocka_unit_test(residuals_keep_their_level),
+        cmocka_unit_test(a_column_of_too_many_values_is_named),
         cmocka_unit_test(options_of_the_test_are_kept),
         cmocka_unit_test(a_collider_and_what_follows_are_directed),
         cmocka_unit_test(effects_agree_with_statsmodels),

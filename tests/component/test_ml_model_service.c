@@ -245,6 +245,25 @@ static void refused(const char *text, const char *roles, const char *set, const 
     harness_free(&h);
 }
 
+/* A column that decides the outcome alone is more likely its record than its cause: the person is told to look. */
+static void test_a_perfect_prediction_is_doubted(void **state) {
+    (void)state;
+    char text[4096] = "a,b,ok\n";
+    for (int i = 0; i < 80; i++) snprintf(text + strlen(text), sizeof text - strlen(text), "%d,%d,%d\n", i, i * 37 % 11, i >= 40);
+    harness h = {0};
+    bool told = false;
+    harness_text(&h, "ml_model_service", text, "success=ok");
+    harness_set(&h, "model=logistic");
+    harness_run(&h, 4096, 1);
+    for (size_t k = 0; k < harness_length(&h, 0, "findings"); k++) {
+        char at[64];
+        snprintf(at, sizeof at, "findings[%zu].text", k);
+        told |= strstr(harness_string(&h, 0, at), "was written after it") != NULL;
+    }
+    assert_true(told);
+    harness_free(&h);
+}
+
 static void test_bad_input_is_refused_with_its_reason(void **state) {
     (void)state;
     static const char ten[] =
@@ -314,6 +333,7 @@ int main(void) {
         cmocka_unit_test(test_auc_in_the_same_folds_is_that_of_sklearn),
         cmocka_unit_test(test_any_batches_give_the_same_bytes),
         cmocka_unit_test(test_a_stored_model_predicts_and_a_broken_one_is_refused),
+        cmocka_unit_test(test_a_perfect_prediction_is_doubted),
         cmocka_unit_test(test_bad_input_is_refused_with_its_reason),
         cmocka_unit_test(test_reduced_features_take_the_place_of_the_columns),
     };

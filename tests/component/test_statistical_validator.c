@@ -105,6 +105,19 @@ static void labels_of_a_real_table_agree_with_scipy(void **state) {
     harness_free(&h);
 }
 
+static void what_cannot_be_tested_is_said(void **state) {
+    (void)state;
+    static const char *const cases[] = {"a,t,y\n1,0,5\n2,0,5\n3,1,5\n4,1,5\n", "a,t,y\n1,0,5\n2,1,6\n"};
+    for (size_t k = 0; k < 2; k++) {
+        harness h = {0};
+        harness_text(&h, "statistical_validator", cases[k], "treatment=t outcome=y");
+        harness_set(&h, "");
+        harness_run(&h, 64, 1);
+        assert_non_null(strstr(harness_string(&h, 0, "findings[0].text"), "outcome cannot be tested between treatment 0"));
+        harness_free(&h);
+    }
+}
+
 static void three_treatments_are_refused(void **state) {
     (void)state;
     harness h = {0};
@@ -183,6 +196,7 @@ int main(void) {
         cmocka_unit_test(few_rows_are_inconclusive_and_many_are_not),
         cmocka_unit_test(rows_without_an_outcome_are_described),
         cmocka_unit_test(labels_of_a_real_table_agree_with_scipy),
+        cmocka_unit_test(what_cannot_be_tested_is_said),
         cmocka_unit_test(three_treatments_are_refused),
         cmocka_unit_test(missing_values_are_left_out_and_counted),
         cmocka_unit_test(extreme_values_are_borne),

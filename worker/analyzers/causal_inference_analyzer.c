@@ -110,6 +110,11 @@ static bool varies(const study *s, size_t column) {
 static mr_status choose_test(mr_ctx *ctx, study *s, double *x, size_t width, mr_error *err) {
     static const mr_independence_kind kinds[] = {MR_FISHER_Z, MR_FISHER_Z, MR_G_TEST, MR_CHI_SQUARE, MR_RESIDUALS};
     const mr_independence_kind *kind = s->options->test == TEST_AUTO ? NULL : &kinds[s->options->test];
+    bool counts = s->options->test == TEST_G || s->options->test == TEST_CHI_SQUARE;
+    for (size_t j = 0; counts && j < width; j++)
+        if (mr_count_levels(x, s->rows, width, j) > MR_LEVELS_MAX)
+            return mr_fail(err, MR_E_INVALID, "column '%.80s' has more than %d different values, and a test of counts wants "
+                           "classes: cut it or leave it out, or choose another test", s->column[j], MR_LEVELS_MAX);
     return mr_choose_test(x, s->rows, width, kind, (mr_transform)s->options->transform, s->options->alpha,
                           mr_ctx_arena(ctx), &(mr_ticker){tick, ctx}, &s->choice, err);
 }
@@ -464,6 +469,11 @@ static void graph_finding(mr_out *out, const study *s) {
             directed += mr_pc_points(&s->graph, a, b);
             conflicts += a < b && mr_pc_at(&s->graph, a, b)->mark == MR_PC_CONFLICT;
         }
+    if (s->graph.edges == 0) {
+        mr_out_finding(out, 0.5, "no two of the %zu columns are tied directly (PC, %s at alpha %g, n = %zu)", w, test_name(s),
+                       s->options->alpha, s->rows);
+        return;
+    }
     mr_out_finding(out, 0.5,
                    "%zu of %zu pairs of columns are tied directly, %zu of them with a direction and %zu in "
                    "conflict (PC, %s at "

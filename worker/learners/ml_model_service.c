@@ -392,7 +392,13 @@ static void put_quality(const study *s, mr_out *out) {
 }
 
 static void put_cautions(const study *s, mr_out *out) {
+    const mr_validation *c = &s->crossing[s->model.kind];
+    double perfect = s->rows.classes > 0 ? c->pooled.auc : c->pooled.r2;
     size_t constant = 0;
+    if (perfect > 0.9999)
+        mr_out_finding(out, 0.85,
+                       "the columns tell the %s without error on %zu rows: make sure that none of those that count most was "
+                       "written after it", mr_target_words[s->t.target], s->rows.n);
     for (uint32_t k = 0; k < s->t.class_count; k++)
         if (s->t.classes[k].rows < RARE)
             mr_out_finding(out, 0.6, "only %llu rows are of class '%.*s': what is foreseen of it is unsure",

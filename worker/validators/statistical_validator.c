@@ -426,6 +426,10 @@ static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan 
         mr_out_tally(out, 0, "inconclusive: %u rows carry no outcome; their features are described", b->rows);
     else if (!t.differing && p->outcome && comparable(m))
         put_quiet(out, c, p, m, overall(c, m, n, t));
+    else if (!t.tested && n && p->rows[0] && p->rows[1])
+        mr_out_finding(out, 0.05, "inconclusive: %s cannot be tested between %s (n = %zu) and %s (n = %zu), which takes two rows in "
+                       "each and values that vary", p->outcome ? p->outcome : "the features", p->label[0], p->rows[0], p->label[1],
+                       p->rows[1]);
     else if (!t.differing)
         mr_out_finding(out, 0.05, "%s: no clear difference of %s between %s (%zu rows) and %s (%zu rows)",
                        n ? overall(c, m, n, t) : "inconclusive", p->outcome ? p->outcome : "the features",
