@@ -17,9 +17,13 @@ static const mr_pg_statement enter_name = {
     4,
     {MR_PG_TEXT, MR_PG_TEXT, MR_PG_TEXT, MR_PG_FLOAT8}};
 
-/* What the process before had under this name. */
+/* What is in this broker's name though it does not hold it: the process before had it, or a round took it whose COMMIT was
+ * not heard. Nobody else can take it until it expires, which may be long when the database's clock went back since. */
 static const mr_pg_statement free_own = {
-    "lease_free_own", "update millrace.partition_lease set owner = '', expires_at = '-infinity' where owner = $1", 1, {MR_PG_TEXT}};
+    "lease_free_own",
+    "update millrace.partition_lease set owner = '', expires_at = '-infinity' where owner = $1 and partition <> all ($2::int[])",
+    2,
+    {MR_PG_TEXT, MR_PG_INT4S}};
 
 static const mr_pg_statement come_in = {
     "lease_come_in", "select true from (select pg_advisory_xact_lock(" MR_DIVIDE_LOCK ")) l", 0, {0}};
@@ -178,6 +182,18 @@ static mr_status renew_held(mr_pg *pg, mr_pg_params *p, const mr_holding *h, uin
     return s;
 }
 
+static mr_status free_but(mr_pg *pg, mr_pg_params *p, const mr_holding *h, uint32_t held, mr_error *err) {
+    int32_t these[MR_PARTITIONS];
+    mr_pg_result *r = NULL;
+    mr_pg_params_clear(p);
+    mr_pg_put_text(p, h->owner);
+    mr_pg_put_int4s(p, these, NULL, list_set(held, these));
+    MR_TRY(mr_pg_exec(pg, &free_own, p, &r, err));
+    bool any = mr_pg_changed(r) > 0;
+    mr_pg_result_free(&r);
+    return any ? mr_lease_notify(pg, err, "lease") : MR_OK;
+}
+
 static mr_status own_share(mr_pg *pg, mr_pg_params *p, const mr_holding *h, mr_lease_news *out, uint32_t *share, mr_error *err) {
     mr_pg_result *r = NULL;
     mr_pg_params_clear(p);
@@ -234,6 +250,7 @@ static mr_status go_round(mr_pg *pg, mr_pg_params *p, const mr_holding *h, mr_le
     MR_TRY(say_alive(pg, p, h, &out->replaced, err));
     MR_TRY(return_some(pg, p, h, err));
     MR_TRY(renew_held(pg, p, h, &kept, err));
+    MR_TRY(free_but(pg, p, h, kept, err));
     out->lost = held & ~kept;
     MR_TRY(own_share(pg, p, h, out, &share, err));
     if (h->state == MR_LEASE_SERVING) {
@@ -275,9 +292,9 @@ static mr_status enter(mr_pg *pg, mr_pg_params *p, const mr_holding *h, mr_error
     mr_pg_put_float8(p, (double)h->seconds);
     MR_TRY(mr_pg_exec(pg, &enter_name, p, NULL, err));
     MR_TRY(mr_pg_exec(pg, &forget_old, NULL, NULL, err));
+    MR_TRY(free_but(pg, p, h, 0, err));
     mr_pg_params_clear(p);
     mr_pg_put_text(p, h->owner);
-    MR_TRY(mr_pg_exec(pg, &free_own, p, NULL, err));
     MR_TRY(mr_pg_exec(pg, &free_limits, p, NULL, err));
     return mr_lease_notify(pg, err, "lease");
 }

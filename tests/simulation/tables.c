@@ -69,10 +69,13 @@ static mr_status lease_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
 
 static mr_status lease_free_own(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
     char owner[128];
+    uint32_t held = 0;
     uint64_t n = 0;
+    sim_items but_these = sim_array(p, 1);
     sim_p_text(p, 0, owner, sizeof owner);
+    for (uint32_t i = 0, count = but_these.count; i < count; i++) held |= 1u << sim_next_int(&but_these);
     for (uint32_t i = 0; i < MR_PARTITIONS; i++) {
-        if (strcmp(w->db.lease[i].owner, owner)) continue;
+        if (held >> i & 1 || strcmp(w->db.lease[i].owner, owner)) continue;
         if (!sim_lock_row(w, pg, LOCK_LEASE + i * 2, false)) return deadlock(pg);
         if (strcmp(w->db.lease[i].owner, owner)) continue;
         sim_op *op = sim_do(pg, SIM_OP_LEASE);

@@ -142,6 +142,27 @@ static void an_expired_lease_that_nobody_took_is_renewed(void **state) {
     assert_true(rig_true(r, "select bool_and(expires_at > now() + interval '50 s') from millrace.partition_lease"));
 }
 
+/* The row says for an hour that the broker has it: the database's clock was ahead, and the COMMIT was not heard. */
+static void what_a_broker_took_without_knowing_is_free_after_its_next_round(void **state) {
+    rig *r = rig_of(state);
+    mr_holding one = broker(r, "one", "1");
+    go(r, &one);
+    mr_holding two = broker(r, "two", "2");
+    hand_over(&one, go(r, &one).surplus);
+    go(r, &one);
+    assert_int_equal(mr_partitions_count(go(r, &two).taken), MR_PARTITIONS / 2);
+    rig_sql(r, "update millrace.partition_lease set owner = 'one', epoch = epoch + 1, expires_at = now() + interval '1 hour'"
+               " where owner = 'two' and partition > 12");
+    mr_lease_news n = go(r, &two);
+    uint32_t lost = mr_partitions_count(n.lost);
+    assert_int_equal(lost, 3);
+    assert_int_equal(n.taken, 0);
+    n = go(r, &one); /* it has its share, so they are nothing to it */
+    assert_int_equal(n.taken | n.lost, 0);
+    assert_int_equal(owned(r, "one"), MR_PARTITIONS / 2);
+    assert_int_equal(mr_partitions_count(go(r, &two).taken), lost);
+}
+
 static void a_name_is_one_process_and_its_successor_has_the_work_at_once(void **state) {
     rig *r = rig_of(state);
     mr_lease_news n;
@@ -263,6 +284,7 @@ int main(void) {
         cmocka_unit_test(a_second_broker_gets_its_half_when_the_first_hands_it_over),
         cmocka_unit_test(what_a_dead_broker_had_is_taken_when_its_lease_has_ended),
         cmocka_unit_test(an_expired_lease_that_nobody_took_is_renewed),
+        cmocka_unit_test(what_a_broker_took_without_knowing_is_free_after_its_next_round),
         cmocka_unit_test(a_name_is_one_process_and_its_successor_has_the_work_at_once),
         cmocka_unit_test(a_draining_broker_takes_nothing_and_counts_for_nobody),
         cmocka_unit_test(a_broker_gives_back_only_what_is_its_own),
