@@ -271,12 +271,10 @@ static void effect_warnings(const study *s, mr_out *out, bool as_finding) {
         put_warning(
             out, as_finding,
             "separation: the columns tell for some rows with certainty who is treated, so there is no one to "
-            "compare them with; weighting and the doubly robust effect are not given, and regression "
-            "extrapolates");
+            "compare them with; weighting and the doubly robust effect are not given, and regression extrapolates");
     else if (outside > 0 && overlap_is_poor(s, outside)) {
         snprintf(text, sizeof text,
-                 "positivity is doubtful: %zu of %zu rows have a propensity outside [%g, %g] (from %.2g to "
-                 "%.6g); trim "
+                 "positivity is doubtful: %zu of %zu rows have a propensity outside [%g, %g] (from %.2g to %.6g); trim "
                  "compares only rows that could have gone either way",
                  outside, e->n, s->options->overlap, 1 - s->options->overlap, e->propensity_min,
                  e->propensity_max);
@@ -284,8 +282,7 @@ static void effect_warnings(const study *s, mr_out *out, bool as_finding) {
     }
     if (!e->separated && s->design.p > 1 && worst_balance(s, true) > 0.1) {
         snprintf(text, sizeof text,
-                 "weighting does not balance the groups: a standardised mean difference of %.2f is left (0.1 "
-                 "is the "
+                 "weighting does not balance the groups: a standardised mean difference of %.2f is left (0.1 is the "
                  "usual limit)",
                  worst_balance(s, true));
         put_warning(out, as_finding, text);
@@ -307,8 +304,7 @@ static void put_warnings(const study *s, mr_out *out, bool as_finding) {
     for (size_t j = 0; s->graph.pair && j < s->graph.width; j++) {
         if (!is_after_treatment(s, j)) continue;
         snprintf(text, sizeof text,
-                 "the graph points from the treatment to %.80s: if that is so, adjusting for it hides part "
-                 "of the effect; "
+                 "the graph points from the treatment to %.80s: if that is so, adjusting for it hides part of the effect; "
                  "leave the column out when it was measured after the treatment",
                  s->column[j]);
         put_warning(out, as_finding, text);
@@ -440,11 +436,8 @@ static void confounder_findings(mr_out *out, const study *s) {
         if (!a->confounder) continue;
         shown++;
         mr_out_finding(out, 0.6 - 0.02 * (double)shown,
-                       "%.80s is a confounder: it is %.2f sd %s in treated rows (Welch t %s) and moves "
-                       "%s by %.3g a sd "
-                       "(regression t %s, n = %zu); it accounts for %.3g of the %.3g by which the "
-                       "naive difference "
-                       "misleads",
+                       "%.80s is a confounder: it is %.2f sd %s in treated rows (Welch t %s) and moves %s by %.3g a sd "
+                       "(regression t %s, n = %zu); it accounts for %.3g of the %.3g by which the naive difference misleads",
                        a->name, fabs(a->before), a->before > 0 ? "higher" : "lower", mr_say_p(a->treatment_p).text,
                        s->outcome, a->coefficient, mr_say_p(a->outcome_p).text, s->effects.n, a->bias, gap);
     }
@@ -455,8 +448,7 @@ static void refutation_finding(mr_out *out, const study *s) {
     bool good = placebo_centred(s) && cause_harmless(s);
     mr_out_finding(out, good ? 0.4 : 0.75,
                    "%s: %lld placebo treatments have effects of %.3g on average (sd %.2g; permutation p = "
-                   "%.2g, n = %zu), and "
-                   "random common causes change the effect by at most %.2g",
+                   "%.2g, n = %zu), and random common causes change the effect by at most %.2g",
                    good ? "the refutations pass" : "a refutation fails", (long long)s->refutation.runs,
                    s->refutation.mean, s->refutation.sd, s->refutation.p, s->effects.n,
                    fabs(s->refutation.cause_change));
@@ -476,8 +468,7 @@ static void graph_finding(mr_out *out, const study *s) {
     }
     mr_out_finding(out, 0.5,
                    "%zu of %zu pairs of columns are tied directly, %zu of them with a direction and %zu in "
-                   "conflict (PC, %s at "
-                   "alpha %g, n = %zu); this assumes that no common cause is missing from the columns",
+                   "conflict (PC, %s at alpha %g, n = %zu); this assumes that no common cause is missing from the columns",
                    s->graph.edges, w * (w - 1) / 2, directed, conflicts, test_name(s), s->options->alpha,
                    s->rows);
 }
@@ -520,6 +511,8 @@ static const char *const undecided[] = {"keep", "remove", NULL};
 static const char *const tests[] = {"auto", "fisher_z", "g", "chi_square", "residuals", NULL};
 static const char *const transforms[] = {"auto", "none", "normal_scores", NULL};
 
+#define CHOICE(field, default_, list, words)                                                                \
+    {.name = #field, .type = MR_OPT_CHOICE, .offset = offsetof(config, field), .def = default_, .choices = list, .help = words}
 #define OPTION(field, kind, default_, least, most, words)                                                    \
     {                                                                                                        \
         .name = #field, .type = kind, .offset = offsetof(config, field), .def = default_, .min = least,      \
@@ -527,26 +520,14 @@ static const char *const transforms[] = {"auto", "none", "normal_scores", NULL};
     }
 static const mr_option options[] = {
     OPTION(graph, MR_OPT_BOOL, "true", 0, 0, "search the graph"),
-    {.name = "test",
-     .type = MR_OPT_CHOICE,
-     .offset = offsetof(config, test),
-     .def = "auto",
-     .choices = tests,
-     .help = "test of independence; auto: g when every column has at most 20 different values and 10 rows "
-             "for each, else fisher_z, or residuals where a tie is no straight line"},
-    {.name = "transform",
-     .type = MR_OPT_CHOICE,
-     .offset = offsetof(config, transform),
-     .def = "auto",
-     .choices = transforms,
-     .help = "of numbers before they are tested; auto: normal scores of the ranks when a column is not normal and the "
-             "test is auto or residuals"},
-    {.name = "undecided",
-     .type = MR_OPT_CHOICE,
-     .offset = offsetof(config, undecided),
-     .def = "keep",
-     .choices = undecided,
-     .help = "what a test that leaves no degrees of freedom does to an edge"},
+    CHOICE(test, "auto", tests,
+           "test of independence; auto: g when every column has at most 20 different values and 10 rows "
+           "for each, else fisher_z, or residuals where a tie is no straight line"),
+    CHOICE(transform, "auto", transforms,
+           "of numbers before they are tested; auto: normal scores of the ranks when a column is not normal and the "
+           "test is auto or residuals"),
+    CHOICE(undecided, "keep", undecided,
+           "what a test that leaves no degrees of freedom does to an edge"),
     OPTION(alpha, MR_OPT_NUMBER, "0.01", 1e-12, 0.5,
            "level of the tests: an edge goes when some p is larger"),
     OPTION(depth, MR_OPT_INT, "-1", -1, MR_GIVEN_MAX, "most columns to condition on; -1: no limit"),
@@ -584,8 +565,7 @@ static const mr_field outputs[] = {
      "maps: method, mean_treated and mean_untreated (were all rows so), effect, standard_error, interval",
      MR_FOLD_NONE},
     {"adjusted_for", MR_FIELD_LIST, NULL,
-     "maps, largest bias first: column, confounder, bias, balance_before, balance_after, "
-     "treatment_p_welch_t, coefficient, "
+     "maps, largest bias first: column, confounder, bias, balance_before, balance_after, treatment_p_welch_t, coefficient, "
      "outcome_p_t",
      MR_FOLD_NONE},
     {"positivity", MR_FIELD_MAP, NULL, "propensities, effective rows, rows outside the overlap, separation",
@@ -600,17 +580,14 @@ static const mr_example examples[] = {
     {"a treatment that follows x, and an outcome of both",
      "x,t,y\n1,0,2\n2,0,3\n3,0,5\n4,0,6\n5,0,8\n2,1,5\n3,1,6\n4,1,8\n5,1,9\n6,1,11\n", NULL,
      "treatment=t outcome=y",
-     "{\"rows\": 10, \"treated\": 5, \"comparison\": \"outcome by treatment 1 against 0\", \"warnings\": "
-     "[]}"},
+     "{\"rows\": 10, \"treated\": 5, \"comparison\": \"outcome by treatment 1 against 0\", \"warnings\": []}"},
     {"a graph only", "a,b\n1,1.1\n2,2.3\n3,2.8\n4,4.1\n5,5.2\n6,5.9\n", NULL, NULL,
-     "{\"test\": \"Fisher z\", \"tests\": 1, \"edges\": [{\"from\": \"a\", \"to\": \"b\", \"directed\": "
-     "false}]}"},
+     "{\"test\": \"Fisher z\", \"tests\": 1, \"edges\": [{\"from\": \"a\", \"to\": \"b\", \"directed\": false}]}"},
     {0}};
 
 const mr_component mr_component_causal_inference_analyzer = {
     .name = "causal_inference_analyzer",
-    .summary = "finds which columns are tied directly, and what a treatment changes once other columns are "
-               "accounted for",
+    .summary = "finds which columns are tied directly, and what a treatment changes once other columns are accounted for",
     .kind = MR_ANALYZER,
     .shape = MR_WHOLE,
     .tier = 3,

@@ -371,7 +371,8 @@ static void nothing_finding(mr_out *out, const analysis *a) {
     const mr_advice *v = &a->advice;
     size_t columns = a->s->names.count + known(a, a->s->names.count + MR_INSIGHT_TREATMENT);
     if (v->used > 0 && !(v->sd > 0))
-        mr_out_finding(out, 0.2, "%s is the same in all %zu rows, so nothing can be said of what goes with it", v->target, v->used);
+        mr_out_finding(out, 0.2, "%s is the same in all %zu rows, so nothing can be said of what goes with it",
+                       v->target, v->used);
     else if (v->count == 0 && columns > 0)
         mr_out_finding(out, 0.2, "%zu row%s with %s %s too few to tell what goes with it: %zu column%s need %zu", v->used,
                        v->used == 1 ? "" : "s", v->target, v->used == 1 ? "is" : "are", columns, columns == 1 ? "" : "s",
@@ -469,7 +470,8 @@ static const mr_field outputs[] = {
      "maps, first things first: column, direction, priority = effect x support, basis, evidence", MR_FOLD_NONE},
     {"causal_from", MR_FIELD_MAP, NULL, "the causal result that is cited, when one was given: component, artifact, run, hash",
      MR_FOLD_NONE},
-    {"causal", MR_FIELD_MAP, NULL, "its effect: comparison, method, effect, interval, naive, rows, adjusted_for, vanished", MR_FOLD_NONE},
+    {"causal", MR_FIELD_MAP, NULL,
+     "its effect: comparison, method, effect, interval, naive, rows, adjusted_for, vanished", MR_FOLD_NONE},
     {0}};
 
 static const mr_example examples[] = {

@@ -169,7 +169,8 @@ static words words_of(const mr_advice *a, const mr_lead *l) {
 static void association_finding(mr_out *out, const mr_advice *a, const mr_lead *l) {
     words w = words_of(a, l);
     char others[80] = "no other column was there to adjust for";
-    if (a->count > 1) snprintf(others, sizeof others, "after adjusting for %zu other column%s", a->count - 1, a->count == 2 ? "" : "s");
+    if (a->count > 1)
+        snprintf(others, sizeof others, "after adjusting for %zu other column%s", a->count - 1, a->count == 2 ? "" : "s");
     mr_out_finding(out, fmin(0.95, 0.5 + l->priority),
                    "%s %.60s: %s (%.4g) goes with %s that is higher by %.3g%s (%g %% interval %.3g to %.3g, %zu rows, %s; t "
                    "(HC1) after Holm's correction %s); an association, unless nothing else differs between the rows",
@@ -209,8 +210,8 @@ static void vanished_finding(mr_out *out, const mr_advice *a, const mr_lead *l) 
                    "%s), but after adjusting for %zu other column%s %.2g is left (%g %% interval %.3g to %.3g, %zu rows): it "
                    "goes with what they do, or acts through them",
                    l->held.name, l->held.two ? "its larger value" : "one sd more", w.unit * l->alone.coefficient, w.points,
-                   a->target, mr_say_p(l->alone.holm).text, a->count - 1, a->count == 2 ? "" : "s", w.unit * l->effect, 100 * a->level,
-                   w.unit * l->low, w.unit * l->high, a->used);
+                   a->target, mr_say_p(l->alone.holm).text, a->count - 1, a->count == 2 ? "" : "s", w.unit * l->effect,
+                   100 * a->level, w.unit * l->low, w.unit * l->high, a->used);
 }
 
 size_t mr_advice_findings(mr_out *out, const mr_advice *a) {

@@ -482,7 +482,8 @@ static void put_verdict(const result *r, const mr_comparison *c, mr_out *out) {
     if (r->m.proportion) low = fmax(low, -1), high = fmin(high, 1); /* no share moves by more */
     switch ((mr_horizon)r->o->horizon) {
     case MR_HORIZON_ANY:
-        snprintf(test, sizeof test, "always-valid mixture SPRT %s", isnan(c->any_p_holm) ? "has not looked yet" : mr_say_p(c->any_p_holm).text);
+        snprintf(test, sizeof test, "always-valid mixture SPRT %s",
+                 isnan(c->any_p_holm) ? "has not looked yet" : mr_say_p(c->any_p_holm).text);
         break;
     case MR_HORIZON_FIXED:
         snprintf(test, sizeof test, "%s %s", c->test.name, mr_say_p(c->p_holm).text);

@@ -421,8 +421,8 @@ static mr_status process(mr_ctx *ctx, const void *options, const mr_batch *b, mr
     mr_posterior p = believe(c, &s, &plain);
     if (c->better == LOWER) p.loss += plain.difference; /* E max(x, 0) = E max(-x, 0) + E x */
     mr_out_text(out, "verdict", "%s", verdict_of(c, e));
-    mr_out_text(out, "reason", "%s %s, %s interval [%.4g, %.4g]%s", e->test.name, mr_say_p(e->test.p).text, e->boot.name, e->boot.low,
-                e->boot.high, q.done ? " after CUPED" : "");
+    mr_out_text(out, "reason", "%s %s, %s interval [%.4g, %.4g]%s", e->test.name, mr_say_p(e->test.p).text,
+                e->boot.name, e->boot.low, e->boot.high, q.done ? " after CUPED" : "");
     mr_out_text(out, "layout", "%s", layout_name(&s));
     mr_out_text(out, "measure", "%s", s.measure);
     mr_out_integer(out, "rows", b->rows);

@@ -401,7 +401,8 @@ static void put_quiet(mr_out *out, const config *c, const plan *p, const measure
     mr_out_finding(out, 0.05,
                    "%s: %s is %.4g for %s (n = %zu) and %.4g for %s (n = %zu), a difference of %.4g (%g %% %s interval %.4g to "
                    "%.4g; Welch t %s); a true d of %.2g would be seen with %.0f %% power",
-                   verdict, m->name, a->mean, p->label[0], a->n, b->mean, p->label[1], b->n, mr_clean(a->mean - b->mean, m->welch_high - m->welch_low), 100 * c->level,
+                   verdict, m->name, a->mean, p->label[0], a->n, b->mean, p->label[1], b->n,
+                   mr_clean(a->mean - b->mean, m->welch_high - m->welch_low), 100 * c->level,
                    m->boot.name, m->boot.low, m->boot.high, mr_say_p(m->welch.p).text, m->detectable, 100 * c->power);
 }
 
@@ -427,9 +428,10 @@ static void put_all(mr_out *out, const config *c, const mr_batch *b, const plan 
     else if (!t.differing && p->outcome && comparable(m))
         put_quiet(out, c, p, m, overall(c, m, n, t));
     else if (!t.tested && n && p->rows[0] && p->rows[1])
-        mr_out_finding(out, 0.05, "inconclusive: %s cannot be tested between %s (n = %zu) and %s (n = %zu), which takes two rows in "
-                       "each and values that vary", p->outcome ? p->outcome : "the features", p->label[0], p->rows[0], p->label[1],
-                       p->rows[1]);
+        mr_out_finding(out, 0.05,
+                       "inconclusive: %s cannot be tested between %s (n = %zu) and %s (n = %zu), which takes two rows in each "
+                       "and values that vary",
+                       p->outcome ? p->outcome : "the features", p->label[0], p->rows[0], p->label[1], p->rows[1]);
     else if (!t.differing)
         mr_out_finding(out, 0.05, "%s: no clear difference of %s between %s (%zu rows) and %s (%zu rows)",
                        n ? overall(c, m, n, t) : "inconclusive", p->outcome ? p->outcome : "the features",
