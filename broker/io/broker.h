@@ -164,6 +164,8 @@ int64_t mr_broker_epoch(const mr_broker *b, uint64_t run); /* 0: not ours */
 /* Takes its first share and reads the runs of it. */
 mr_status mr_broker_first_share(mr_broker *b, mr_pg *pg, mr_error *err) MR_MUST_CHECK;
 mr_status mr_broker_start_keeper(mr_broker *b, mr_error *err) MR_MUST_CHECK;
+/* At the beginning of each round: gives up all shares when the lease may be over, by this machine's clock. */
+void mr_broker_fence_self(mr_broker *b);
 void mr_broker_share_tick(mr_broker *b, uint64_t now_ms);
 /* While it drains it takes no more, and others divide the work among themselves. */
 void mr_broker_leave_share(mr_broker *b);

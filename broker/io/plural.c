@@ -233,7 +233,7 @@ static void go_on_leaving(mr_broker *b, uint64_t now_ms) {
 /* ---- by the clock ---- */
 
 /* By its own clock a broker stops before others may begin: a tenth of the lease before its end. */
-static void fence_self(mr_broker *b) {
+void mr_broker_fence_self(mr_broker *b) {
     uint64_t margin = (uint64_t)b->lease.seconds * 100000000u;
     uint32_t lost = 0;
     if (mr_clock_monotonic_ns() + margin < atomic_load(&b->lease.until_ns)) return;
@@ -253,7 +253,6 @@ bool mr_broker_holds(const mr_broker *b, uint64_t run) {
 }
 
 void mr_broker_share_tick(mr_broker *b, uint64_t now_ms) {
-    fence_self(b);
     go_on_leaving(b, now_ms);
     read_taken(b);
     return_leases(b);

@@ -315,6 +315,7 @@ mr_status mr_broker_serve(mr_broker *b, mr_error *err) {
         mr_status s = mr_net_poll(items, 3, poll_ms(b), err);
         if (s != MR_OK && s != MR_E_INTERRUPTED) return s;
         uint64_t now = b->round_ms = mr_broker_now_ms();
+        mr_broker_fence_self(b); /* before anything is sent: it may have been stopped for long */
         receive_some(b);
         finish_jobs(b);
         take_signal(b);
