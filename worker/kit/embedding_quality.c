@@ -1,5 +1,6 @@
 #include "worker/kit/embedding_quality.h"
 #include "worker/kit/sample.h"
+#include "worker/kit/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,11 +36,20 @@ static void mark_near(side *s, const double *d2, size_t row, size_t k, bool on) 
     for (size_t j = 0; j < k; j++) s->is_near[s->near[j]] = on;
 }
 
+MR_WIDE_BODY count_nearer(const double *d2, size_t n, double than, uint64_t *out) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < n; i++) count += d2[i] < than;
+    *out = count;
+}
+static void nearer_any(const double *d2, size_t n, double than, uint64_t *out) { count_nearer(d2, n, than, out); }
+MR_WIDE static void nearer_wide(const double *d2, size_t n, double than, uint64_t *out) { count_nearer(d2, n, than, out); }
+MR_WIDEST static void nearer_widest(const double *d2, size_t n, double than, uint64_t *out) { count_nearer(d2, n, than, out); }
+
 /* How many others are nearer to `row` than j is, plus 1. */
 static size_t rank_of(const double *d2, size_t n, size_t row, size_t j) {
-    size_t nearer = 0;
+    uint64_t nearer;
     double than = d2[j];
-    for (size_t i = 0; i < n; i++) nearer += d2[i] < than;
+    (MR_WIDEST_HERE ? nearer_widest : MR_WIDE_HERE ? nearer_wide : nearer_any)(d2, n, than, &nearer);
     for (size_t i = 0; i < j; i++) nearer += d2[i] == than;
     bool self = d2[row] < than || (d2[row] == than && row < j);
     return nearer + 1 - self;

@@ -13,10 +13,14 @@ typedef struct strips {
 
 /* Rows `at` and on of the inner dimension, SIDE columns of `m`, zeros behind the last. */
 static void pack(mr_view m, size_t at, size_t depth, size_t first, size_t have, double *out) {
-    for (size_t l = 0; l < depth; l++) {
-        const double *from = m.data + (at + l) * m.row + first * m.column;
-        for (size_t j = 0; j < SIDE; j++) out[l * SIDE + j] = j < have ? from[j * m.column] : 0;
+    const double *from = m.data + at * m.row + first * m.column;
+    if (have < SIDE) memset(out, 0, depth * SIDE * sizeof *out);
+    if (have == SIDE && m.column == 1) {
+        for (size_t l = 0; l < depth; l++) memcpy(out + l * SIDE, from + l * m.row, SIDE * sizeof *out);
+        return;
     }
+    for (size_t j = 0; j < have; j++)
+        for (size_t l = 0; l < depth; l++) out[l * SIDE + j] = from[l * m.row + j * m.column];
 }
 
 /* rows x (parts vectors) of a tile: as many sums as the processor's registers hold. */

@@ -26,8 +26,8 @@ def baskets(n, seed):
 
 class Itemsets(Case):
     component, measure, title = "pattern_discovery", "itemsets found (support 1 %)", "NumPy: packed bit columns, AND and count"
+    share, file = 0.01, "rows.tsv"
     options, flags = ("min_support=0.01", "max_length=60", "min_confidence=1"), ("--batch-size", "4096")
-    file = "rows.tsv"
 
     def write(self, folder, n):
         with open(f"{folder}/{self.file}", "w") as f:
@@ -41,7 +41,7 @@ class Itemsets(Case):
 
     def reference(self, rows):
         ones = np.array([bin(i).count("1") for i in range(65536)], np.uint8)
-        least, number, found = math.ceil(0.01 * len(rows) - 1e-6), {}, 0
+        least, number, found = math.ceil(self.share * len(rows) - 1e-6), {}, 0
         for row in rows:
             for item in row:
                 number[item] = number.get(item, 0) + 1
@@ -58,6 +58,11 @@ class Itemsets(Case):
             return len(keep) + sum(grow(both[k], rest[keep[at + 1:]]) for at, k in enumerate(keep) if at + 1 < len(keep))
 
         return grow(np.full(bits.shape[1], 0xFFFF, np.uint16), np.arange(len(names)))
+
+
+class RareItemsets(Itemsets):
+    measure, title = "itemsets found (support 0.3 %)", "NumPy: the same, rarer items"
+    share, options = 0.003, ("min_support=0.003", "max_length=60", "min_confidence=1")
 
 
 class Significance(Case):
@@ -95,4 +100,4 @@ class Significance(Case):
         return int((q < 0.05).sum())
 
 
-CASES = [Itemsets(), Significance()]
+CASES = [Itemsets(), RareItemsets(), Significance()]
