@@ -223,6 +223,7 @@ void mr_crosses_add_product(const mr_crosses *c, size_t j, size_t k, mr_exact *t
             high[l + m] += c->high[at];
             low[l + m] += c->low[at];
         }
-    for (uint32_t l = 0; l + 1 < x->slices + y->slices; l++) add_parts(high[l], low[l], unit_of(x) + unit_of(y) - BITS * (int)l, to);
+    int unit = unit_of(x) + unit_of(y);
+    for (uint32_t l = 0; l + 1 < x->slices + y->slices; l++) add_parts(high[l], low[l], unit - BITS * (int)l, to);
     for (size_t i = 0; i < c->rests; i++) mr_exact_add_product(to, c->rest[j * c->rests + i], c->rest[k * c->rests + i]);
 }

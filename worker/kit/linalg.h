@@ -30,8 +30,8 @@ mr_status mr_eigen_tridiagonal(mr_arena *arena, double *a, size_t n, double *val
 mr_status mr_eigen_covariance(mr_arena *arena, double *a, size_t n, double *values, double *vectors, const mr_ticker *tick,
                               mr_error *err) MR_MUST_CHECK;
 
-/* Cyclic Jacobi (section 8.5 there). O(n^3) a sweep, about 6 to 10 sweeps; small eigenvalues of graded matrices are accurate. Equal eigenvalues keep the order of their columns. Errors: E_MEMORY, what `tick` says,
- * E_INTERNAL after 60 sweeps. */
+/* Cyclic Jacobi (section 8.5 there). O(n^3) a sweep, about 6 to 10 sweeps; small eigenvalues of graded matrices are accurate.
+ * Equal eigenvalues keep the order of their columns. Errors: E_MEMORY, what `tick` says, E_INTERNAL after 60 sweeps. */
 mr_status mr_eigen_jacobi(mr_arena *arena, double *a, size_t n, double *values, double *vectors,
                           const mr_ticker *tick, mr_error *err) MR_MUST_CHECK;
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* A tile of the result is so many rows and columns of sums in registers; the inner dimension goes in steps of DEPTH and the columns
- * in blocks of STRIPS tiles, so that the packed strips of both factors stay in the nearest caches. */
+/* A tile of the result is so many rows and columns of sums in registers; the inner dimension goes in steps of DEPTH and the
+ * columns in blocks of STRIPS tiles, so that the packed strips of both factors stay in the nearest caches. */
 enum { SIDE = MR_TILE, HALF = SIDE / 2, DEPTH = 128, STRIPS = 8 };
 
 typedef struct strips {
