@@ -58,10 +58,11 @@ static void commit(mr_core *core, const mr_event *event, mr_step *step, mr_work 
 }
 
 /* A task of a stream is known by its number before it is committed, so one that was lost with a broker leaves its number to
- * another: what an attempt of that time found is not this task's. */
+ * another: what an attempt of that time found is not this task's. Which tasks were stored when an attempt of an earlier owner
+ * was made is not known, so none of them counts. */
 static bool of_another_task(const mr_core *core, const mr_step *step, const mr_event *event) {
     uint64_t attempt = event->as.result.attempt;
-    return event->as.result.key.index >= step->first_new && (attempt < step->since || attempt >= core->next_attempt);
+    return step->run->stream && (attempt < step->since || attempt >= core->next_attempt);
 }
 
 void mr_result(mr_core *core, const mr_event *event) {

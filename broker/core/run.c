@@ -49,7 +49,6 @@ static mr_status check_plan(const mr_core *core, const mr_run_plan *plan, mr_err
 
 static mr_status fill_step(mr_core *core, mr_step *step, const mr_step_plan *plan) {
     step->plan = *plan;
-    step->first_new = plan->counts[0];
     step->since = core->next_attempt;
     for (uint32_t i = 0; i < MR_W_LISTS; i++) mr_list_init(&step->list[i]);
     for (uint32_t k = 0; k < plan->levels; k++) {

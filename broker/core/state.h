@@ -108,8 +108,7 @@ struct mr_step {
     bool waiting;            /* for the steps that it needs: not yet among core.live */
     bool not_begun;          /* it failed because a step that it needs did */
     mr_level level[MR_LEVELS_MAX];
-    uint32_t first_new; /* batches from here on came since the step was planned here, and so did their attempts */
-    uint64_t since;     /* the first attempt since then */
+    uint64_t since; /* the first attempt since it was planned here */
     mr_list list[MR_W_LISTS];
     uint64_t pass, cost8;    /* as a child of its share; as in mr_lane */
     mr_status why;           /* of the first dead batch, */

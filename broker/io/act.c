@@ -495,6 +495,7 @@ static void forget_run(mr_broker *b, uint64_t id) {
     mr_live_run *run = mr_broker_run(b, id);
     mr_core_run_forget(b->core, id);
     if (!run) return;
+    b->forgot[b->forgotten++ % MR_FORGOT] = id;
     mr_broker_run_free(b, run);
 }
 

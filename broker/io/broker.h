@@ -68,6 +68,9 @@ typedef struct mr_long_text {
 
 enum { MR_LONG_TEXTS = 64 };
 
+/* Runs whose forgetting is remembered, for what was read of them before. */
+enum { MR_FORGOT = 256 };
+
 /* What a partition is to this broker. */
 typedef enum mr_place {
     MR_ELSEWHERE, /* another's, or nobody's */
@@ -120,6 +123,7 @@ typedef struct mr_broker {
     uint64_t round_ms;            /* the time of this round of the loop; 0: outside of one */
     mr_long_text long_text[MR_LONG_TEXTS]; /* a ring */
     uint32_t long_texts;
+    uint64_t forgot[MR_FORGOT], forgotten; /* a ring of runs; how many ever were */
     size_t intake_bytes; /* of rows that wait to be stored */
     size_t submit_bytes, task_bytes; /* of packets: that wait to be stored; that are kept in memory */
     uint32_t submit_packets;         /* that wait to be stored */

@@ -14,15 +14,24 @@ bool mr_broker_is_running(const mr_broker *b, uint64_t run) {
     return mr_core_run_find(b->core, run, &v) && v.state == MR_RUN_RUNNING;
 }
 
+/* When so many were that nobody knows, perhaps. */
+static bool forgotten_since(const mr_broker *b, uint64_t run, uint64_t since) {
+    uint64_t n = b->forgotten - since;
+    for (uint64_t i = 0; i < n && i < MR_FORGOT; i++)
+        if (b->forgot[(b->forgotten - 1 - i) % MR_FORGOT] == run) return true;
+    return n > MR_FORGOT;
+}
+
 static void recovered(mr_broker *b, mr_job *head) {
     mr_recover_job *job = (mr_recover_job *)head;
     bool running = mr_broker_is_running(b, job->run);
     bool there = mr_broker_run(b, job->run) != NULL;
-    /* The word that its last end is written is on the way, or came while this was read. */
-    bool leaving = !running && (there || job->known);
+    /* The word that its last end is written is on the way, or came while this was read; or it began and ended here meanwhile. */
+    bool leaving = !running && (there || job->known || forgotten_since(b, job->run, job->forgotten));
     bool taking = mr_broker_place_of(b, job->run) == MR_TAKING; /* it may be among what is being read, or not */
     if (mr_status_of((int)head->status)->retryable || (head->status == MR_OK && (leaving || taking))) {
         job->known = there;
+        job->forgotten = b->forgotten;
         mr_broker_try_again(b, head);
         return;
     }
@@ -47,6 +56,7 @@ void mr_broker_recover(mr_broker *b, uint64_t run) {
         return;
     }
     job->known = mr_broker_run(b, run) != NULL;
+    job->forgotten = b->forgotten;
     job->head.work = mr_recover_work;
     job->head.done = recovered;
     mr_desk_give(&b->planner, &job->head);

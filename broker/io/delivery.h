@@ -64,6 +64,7 @@ typedef struct mr_recover_job {
     mr_job head;
     uint64_t run;
     bool known;        /* it was not yet forgotten when this was handed to a desk: its end may be younger than what is read */
+    uint64_t forgotten; /* as b->forgotten then */
     bool ended;        /* out: it has ended meanwhile; then there is nothing else */
     mr_run_info *info; /* out, given */
     mr_buf done, dead; /* out: 8 bytes a batch, and for a dead one its attempt and reason behind */
