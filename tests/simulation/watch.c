@@ -27,9 +27,10 @@ static bool holds(const mr_rule *r) { return r->paused || r->max_concurrent || r
 static void hold(sim_broker *b, uint32_t i, const mr_rule *rule, uint64_t at_ms, bool told) {
     bool same = b->rule[i].set && (b->rule[i].told || !told) && rule->burst == b->rule[i].rule.burst &&
                 !(rule->per_second < b->rule[i].rule.per_second) && !(rule->per_second > b->rule[i].rule.per_second);
+    bool as_many = rule->max_concurrent == b->rule[i].rule.max_concurrent;
     b->rule[i].rule = *rule;
     b->rule[i].set = holds(rule);
-    if (!same) b->rule[i].told_us = sim_here()->now;
+    if (!same || !as_many) b->rule[i].told_us = sim_here()->now;
     b->rule[i].told = told || (same && b->rule[i].told);
     if (same) return; /* its rate goes on */
     b->rule[i].tokens = 1;
