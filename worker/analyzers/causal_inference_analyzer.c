@@ -37,6 +37,7 @@ typedef struct study {
     const char **column; /* of the graph: the columns that vary */
     size_t treatment_at; /* in the graph: behind the features that vary */
     mr_test_choice choice;
+    size_t compared; /* rows that its tests saw */
     mr_independence test;
     mr_pc graph;
     /* the effect */
@@ -138,7 +139,12 @@ static mr_status find_graph(mr_ctx *ctx, study *s, mr_error *err) {
     mr_arena *arena = mr_ctx_arena(ctx);
     double no_p = s->options->undecided == UNDECIDED_KEEP ? NAN : 1;
     MR_TRY(choose_test(ctx, s, x, width, err));
-    MR_TRY(mr_independence_init(&s->test, s->choice.kind, no_p, x, s->rows, width, arena, err));
+    bool thin = s->choice.kind == MR_RESIDUALS && s->options->test == TEST_AUTO; /* each of its tests goes over the rows */
+    const double *some = x;
+    s->compared = s->rows;
+    if (thin) some = mr_thin_rows(x, s->rows, width, arena, &s->compared);
+    if (!some) return mr_fail(err, MR_E_MEMORY, "no memory for %zu rows", s->rows);
+    MR_TRY(mr_independence_init(&s->test, s->choice.kind, no_p, some, s->compared, width, arena, err));
     return mr_pc_search(&s->test, s->options->alpha, (long)s->options->depth, sink, arena,
                         &(mr_ticker){tick, ctx}, &s->graph, err);
 }
@@ -463,14 +469,14 @@ static void graph_finding(mr_out *out, const study *s) {
         }
     if (s->graph.edges == 0) {
         mr_out_finding(out, 0.5, "no two of the %zu columns are tied directly (PC, %s at alpha %g, n = %zu)", w, test_name(s),
-                       s->options->alpha, s->rows);
+                       s->options->alpha, s->compared);
         return;
     }
     mr_out_finding(out, 0.5,
                    "%zu of %zu pairs of columns are tied directly, %zu of them with a direction and %zu in "
                    "conflict (PC, %s at alpha %g, n = %zu); this assumes that no common cause is missing from the columns",
                    s->graph.edges, w * (w - 1) / 2, directed, conflicts, test_name(s), s->options->alpha,
-                   s->rows);
+                   s->compared);
 }
 
 static void put_findings(mr_out *out, const study *s) {
@@ -522,7 +528,7 @@ static const mr_option options[] = {
     OPTION(graph, MR_OPT_BOOL, "true", 0, 0, "search the graph"),
     CHOICE(test, "auto", tests,
            "test of independence; auto: g when every column has at most 20 different values and 10 rows "
-           "for each, else fisher_z, or residuals where a tie is no straight line"),
+           "for each, else fisher_z, or residuals where a tie is no straight line and there are 16 columns at most"),
     CHOICE(transform, "auto", transforms,
            "of numbers before they are tested; auto: normal scores of the ranks when a column is not normal and the "
            "test is auto or residuals"),

@@ -76,7 +76,9 @@ void mr_choice_findings(mr_out *out, const mr_test_choice *c, const char *const 
     if (c->bent[0] < width)
         mr_out_finding(out, 0.32,
                        "not every tie is a straight line: %.60s follows %.60s in mean, spread or skewness as no line does "
-                       "(Wilks' likelihood ratio %s, n = %zu), so columns are compared by cubic residuals; "
-                       "test=fisher_z looks for straight lines alone",
-                       names[c->bent[0]], names[c->bent[1]], mr_say_p(c->bend.p).text, c->bend_rows);
+                       "(Wilks' likelihood ratio %s, n = %zu)%s",
+                       names[c->bent[0]], names[c->bent[1]], mr_say_p(c->bend.p).text, c->bend_rows,
+                       c->kind == MR_RESIDUALS
+                           ? ", so columns are compared by cubic residuals; test=fisher_z looks for straight lines alone"
+                           : "; of so many columns straight lines alone are looked for, test=residuals takes longer and finds more");
 }

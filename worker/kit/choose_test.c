@@ -49,16 +49,34 @@ static mr_status find_bend(mr_residuals *t, size_t width, double alpha, const mr
     return MR_OK;
 }
 
-/* Every k-th row of x, so that at most MR_LINE_ROWS are left. */
+static bool all_vary(const double *x, size_t n, size_t width) {
+    for (size_t j = 0; j < width; j++) {
+        size_t i = 1;
+        while (i < n && x[i * width + j] == x[j]) i++;
+        if (i >= n) return false;
+    }
+    return true;
+}
+
+const double *mr_thin_rows(const double *x, size_t n, size_t width, mr_arena *arena, size_t *rows) {
+    size_t step = (n + MR_LINE_ROWS - 1) / MR_LINE_ROWS;
+    *rows = n;
+    if (step < 2) return x;
+    size_t left = (n + step - 1) / step;
+    double *some = mr_arena_alloc(arena, left * width, sizeof *some);
+    if (!some) return NULL;
+    for (size_t i = 0; i < left; i++) memcpy(some + i * width, x + i * step * width, width * sizeof *some);
+    if (!all_vary(some, left, width)) return x;
+    *rows = left;
+    return some;
+}
+
 static mr_status look_for_bends(const double *x, size_t n, size_t width, double alpha, mr_arena *arena, const mr_ticker *tick,
                                 mr_test_choice *c, mr_error *err) {
-    size_t step = (n + MR_LINE_ROWS - 1) / MR_LINE_ROWS, rows = (n + step - 1) / step;
     mr_residuals t;
-    double *some = mr_arena_alloc(arena, rows * width, sizeof *some);
-    if (!some) return mr_fail(err, MR_E_MEMORY, "no memory for %zu rows", rows);
-    for (size_t i = 0; i < rows; i++) memcpy(some + i * width, x + i * step * width, width * sizeof *some);
-    MR_TRY(mr_residuals_init(&t, some, rows, width, 1, arena, err));
-    c->bend_rows = rows;
+    const double *some = mr_thin_rows(x, n, width, arena, &c->bend_rows);
+    if (!some) return mr_fail(err, MR_E_MEMORY, "no memory for %zu rows", n);
+    MR_TRY(mr_residuals_init(&t, some, c->bend_rows, width, 1, arena, err));
     return find_bend(&t, width, alpha, tick, c);
 }
 
@@ -78,6 +96,6 @@ mr_status mr_choose_test(double *x, size_t n, size_t width, const mr_independenc
         mr_normal_scores(x, n, width, j, room);
     }
     if (!kind && n >= LINE_ROWS_LEAST) MR_TRY(look_for_bends(x, n, width, alpha, arena, tick, c, err));
-    if (c->bent[0] < width) c->kind = MR_RESIDUALS;
+    if (c->bent[0] < width && width <= MR_BENDS_COLUMNS) c->kind = MR_RESIDUALS;
     return MR_OK;
 }

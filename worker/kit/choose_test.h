@@ -13,6 +13,10 @@ enum { MR_CLASSES_MAX = 20, MR_CLASS_ROWS = 10, MR_LINE_ROWS = 10000 };
 
 typedef enum mr_transform { MR_TRANSFORM_AUTO, MR_TRANSFORM_NONE, MR_TRANSFORM_SCORES } mr_transform;
 
+/* Columns up to which auto takes residuals. How many tests a graph takes grows fast with its columns, and one of residuals takes
+ * some hundred times as long as one of Fisher's z. */
+enum { MR_BENDS_COLUMNS = 16 };
+
 typedef struct mr_test_choice {
     mr_independence_kind kind;
     bool scores;     /* the values were replaced by normal scores */
@@ -25,6 +29,10 @@ typedef struct mr_test_choice {
 
 /* Up to 20 different values, and 10 rows for each, in every column. */
 bool mr_are_classes(const double *x, size_t n, size_t width);
+
+/* Every k-th row of x, so that at most MR_LINE_ROWS are left, in the arena; all rows, borrowed, when a column would then be
+ * constant. *rows: how many. NULL without memory. */
+const double *mr_thin_rows(const double *x, size_t n, size_t width, mr_arena *arena, size_t *rows);
 
 /* `kind` is asked for, or NULL to choose. Auto transforms when the kind is chosen or MR_RESIDUALS; fisher z that was asked
  * for is taken on the values as they are. x, n x width, row-major, finite and nowhere constant, is changed in place when
