@@ -288,6 +288,7 @@ void sim_database_take(sim_world *w, const sim_item *item) {
         if (item->a == 1) w->db.down = false;
         else if (item->a == 2) w->db.slow = 1;
         else w->db.full = false;
+        w->db.well_us = w->now;
         break;
     case SIM_DB_KILL: kill_backend(w); break;
     case SIM_DB_CLOCK:

@@ -73,8 +73,9 @@ static void check_rate(sim_world *w, sim_broker *b, uint32_t i) {
     b->rule[i].tokens--;
 }
 
-/* Holds leases by its own clock, and has known the rule for long enough to have agreed with the others. */
+/* Holds leases by its own clock, and has known the rule for long enough to have agreed with the others, in the database. */
 static bool takes_part(const sim_world *w, const sim_broker *b, uint32_t i) {
+    if (w->db.full || w->db.down || w->now <= w->db.well_us + AGREED_US) return false;
     return b && b->program && atomic_load(&b->program->lease.until_ns) > w->now * 1000 && b->rule[i].told &&
            w->now > b->rule[i].told_us + AGREED_US;
 }

@@ -212,6 +212,7 @@ typedef struct sim_lock {
 
 typedef struct sim_database {
     bool down, full;
+    uint64_t well_us;             /* when it was last neither, or came to be */
     uint32_t slow;                /* factor of every statement's time */
     int64_t clock_us;             /* its clock beside ours */
     int64_t rule_sequence;
