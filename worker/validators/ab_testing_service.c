@@ -219,11 +219,11 @@ static mr_status add_row(part *p, const mr_batch *b, size_t i, mr_span arm, doub
                          mr_error *err) {
     uint32_t number;
     uint64_t position = b->first + i;
-    const double *x = b->features + i * b->width;
+    const double *x = b->width ? b->features + i * b->width : NULL;
     MR_TRY(mr_experiment_arm(&p->e, arm, &number, err));
     MR_TRY(mr_experiment_add(&p->e, position, number, y, pre >= 0 ? x[pre] : 0, err));
     if (!p->sampled) return MR_OK;
-    memcpy(row, x, b->width * sizeof *row);
+    if (x) memcpy(row, x, b->width * sizeof *row);
     row[b->width] = mr_class_key(arm);
     row[b->width + 1] = y;
     return mr_sample_add(&p->sample, position, row, err);
