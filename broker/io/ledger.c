@@ -118,8 +118,6 @@ void mr_commit_work(mr_desk *desk, mr_job *job) {
 
 static void add_to_group(group *g, mr_commit_job *job) {
     size_t i = g->n++;
-    if (job->unnamed) job->hash = mr_hash_of(job->body);
-    job->unnamed = false;
     g->job[i] = job;
     g->artifacts |= job->artifacts > 0;
     g->run[i] = (int64_t)job->key.run;

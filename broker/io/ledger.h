@@ -32,7 +32,6 @@ typedef struct mr_commit_job {
     mr_bytes *frame; /* the message body that `body` and the artifacts lie in */
     mr_span body;
     mr_hash hash;
-    bool unnamed;    /* the hash is still to be computed */
     uint32_t artifacts;
     mr_artifact_ref *artifact; /* `artifacts` of them; NULL when there are none */
     mr_verdict verdict; /* out */

@@ -122,7 +122,7 @@ const char *mr_broker_cut_result(const mr_wire_result_item *item, mr_span *rest,
 
 /* All bytes are as the worker sent them. */
 static bool came_whole(const mr_wire_result_item *item, const mr_commit_job *job) {
-    bool match = job->unnamed ? mr_xxh64(job->body, 0) == *item->sums : hash_matches(job->body, &job->hash);
+    bool match = item->sum_count == 1 ? mr_xxh64(job->body, 0) == *item->sums : hash_matches(job->body, &job->hash);
     for (uint32_t i = 0; i < job->artifacts; i++) match &= hash_matches(job->artifact[i].bytes, &job->artifact[i].hash);
     return match;
 }
@@ -137,7 +137,6 @@ static mr_commit_job *commit_job(mr_broker *b, const mr_peer *peer, const mr_wir
     job->compute_us = item->compute_us;
     memcpy(job->worker, peer->name, sizeof job->worker);
     job->hash = item->hash;
-    job->unnamed = item->sum_count == 1;
     return job;
 }
 
@@ -183,6 +182,7 @@ static const char *take_result(mr_broker *b, const mr_peer *peer, const mr_wire_
     job->frame = mr_bytes_share(frame);
     const char *wrong = mr_broker_cut_result(item, rest, job);
     if (!wrong && came_whole(item, job)) {
+        if (item->sum_count == 1) job->hash = mr_hash_of(job->body); /* here, as the ledger is what a drain waits for */
         give_result(b, peer->number, item, job);
         return NULL;
     }
