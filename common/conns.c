@@ -13,7 +13,7 @@
 enum { FD_MAX = 1 << 20, ALLOWANCE = 128 /* bytes a second of heartbeats of the transport */, LEAST_SHED = 1 << 20 };
 
 typedef struct conn {
-    bool open, heard, fresh, ended;
+    bool open, heard, fresh, ended; /* heard: since the last check, also while it is not open */
     uint64_t since_ms, drop_at_ms; /* drop_at_ms: 0 for never */
     uint64_t base;                 /* bytes received when it last completed a message */
     uint64_t base_ms;
@@ -114,9 +114,10 @@ static void end_oldest_fresh(mr_conns *c) {
 void mr_conns_opened(mr_conns *c, int fd, uint64_t now_ms) {
     mr_conns_closed(c, fd);
     if (!make_room(c, fd)) return;
-    c->at[fd] = (conn){.open = true, .fresh = true, .since_ms = now_ms, .base_ms = now_ms};
+    bool heard = c->at[fd].heard; /* its messages can be read before it is known to be another one under an old number */
+    c->at[fd] = (conn){.open = true, .heard = heard, .fresh = !heard, .since_ms = now_ms, .base_ms = now_ms};
     c->count++;
-    c->fresh++;
+    c->fresh += !heard;
     if (c->count > c->limits.total_max) end(c, fd);
     else if (c->fresh > c->limits.fresh_max) end_oldest_fresh(c);
 }
@@ -126,7 +127,7 @@ void mr_conns_closed(mr_conns *c, int fd) {
     if (!k) return;
     c->count--;
     c->fresh -= k->fresh;
-    *k = (conn){0};
+    *k = (conn){.heard = k->heard};
 }
 
 bool mr_conns_heard(mr_conns *c, int fd) {
@@ -180,6 +181,7 @@ unsigned mr_conns_check(mr_conns *c, uint64_t now_ms) {
     uint64_t most = LEAST_SHED;
     for (size_t i = 0; i < c->cap; i++) {
         conn *k = &c->at[i];
+        if (!k->open) k->heard = false;
         if (!k->open || k->ended) continue;
         uint64_t held = partial(c, (int)i, now_ms);
         if ((k->drop_at_ms && now_ms >= k->drop_at_ms) || held > (k->fresh ? c->limits.fresh_bytes : c->limits.partial_max)) {

@@ -25,6 +25,8 @@ mr_status mr_conns_new(const mr_mem *mem, const mr_conns_limits *limits, const c
                        mr_error *err) MR_MUST_CHECK;
 void mr_conns_free(mr_conns **c);
 
+/* In their order, though possibly later than messages: what was heard under a number since the last check counts for who has it
+ * at the next one. */
 void mr_conns_opened(mr_conns *c, int fd, uint64_t now_ms);
 void mr_conns_closed(mr_conns *c, int fd);
 /* A complete message came from it. False when it is not known. */
