@@ -63,7 +63,13 @@ static uint32_t turn_of(const mr_core *core, const mr_step *step,
     return mr_limit_any(step) ? 1 : mr_share_turn(core, step, may, context);
 }
 
-/* How many works of the step go to the worker at once: its part, when all that can be sent in this turn is dealt out evenly. */
+/* Who is busy for two turns yet gets the next in one piece: it costs less in one message, and the others' come next. */
+static uint32_t least_part(const mr_core *core, const mr_worker *worker) {
+    return core->config.turn && worker->sent.count >= 2 * core->config.turn ? core->config.turn : 1;
+}
+
+/* How many works of the step go to the worker at once: its part, when all that can be sent in this turn is dealt out evenly;
+ * but no small change for one who has enough to do. */
 static uint32_t stretch(const mr_core *core, const mr_step *step, const mr_worker *worker) {
     const mr_lane *lane = step->lane;
     uint32_t turn = turn_of(core, step, may_send, NULL);
@@ -71,7 +77,8 @@ static uint32_t stretch(const mr_core *core, const mr_step *step, const mr_worke
     if (turn > worker->credit) turn = worker->credit;
     for (uint32_t i = 0; i < lane->workers; i++) takers += lane->worker[i]->credit > 0;
     if (ready > lane->credit) ready = (uint32_t)lane->credit;
-    uint32_t part = ready / takers + (ready % takers != 0);
+    uint32_t part = ready / takers + (ready % takers != 0), least = least_part(core, worker);
+    if (part < least) part = least < ready ? least : ready;
     return part < turn ? part : turn;
 }
 

@@ -118,6 +118,41 @@ static void a_turn_may_have_several_batches(void **state) {
     close_rig(r);
 }
 
+/* Both workers get credit before anything is sent; how many of the works at the head go to the same one. */
+static size_t first_piece(rig *r, uint32_t credit) {
+    for (uint32_t peer = 1; peer <= 2; peer++) {
+        mr_event e = {.type = MR_EV_CREDIT, .peer = peer, .as.credit = credit};
+        assert_int_equal(mr_core_take(r->core, r->now, &e, NULL), MR_OK);
+    }
+    r->count = 0;
+    mr_core_hand_out(r->core);
+    rig_collect(r);
+    size_t n = 1;
+    while (rig_act(r, MR_ACT_SEND_WORK, n)->peer == rig_act(r, MR_ACT_SEND_WORK, 0)->peer) n++;
+    return n;
+}
+
+/* Inputs of eight are ready. Workers who have nothing share them; those who are busy get a turn in one piece, one after the
+ * other. */
+static void ready_work_is_dealt_out_evenly_but_not_in_small_pieces_to_the_busy(void **state) {
+    (void)state;
+    rig *r = calloc(1, sizeof *r);
+    mr_core_config config = rig_config();
+    config.load_ahead = 8;
+    config.max_loads = 1000;
+    config.turn = 8;
+    rig_open(r, &config);
+    rig_join(r, 1, both, 1);
+    rig_join(r, 2, both, 1);
+    mr_step_plan a = rig_step("a", MR_STEP_MAP, 1000, 1);
+    rig_run(r, 1, 1000, &a, 1);
+    assert_int_equal(first_piece(r, 8), 4);
+    rig_credit(r, 1, 8);
+    rig_credit(r, 2, 8);
+    assert_int_equal(first_piece(r, 8), 8);
+    close_rig(r);
+}
+
 /* What is kept loaded is filled up in stretches, so that work does not trickle. */
 static void inputs_ahead_are_loaded_in_stretches(void **state) {
     (void)state;
@@ -331,6 +366,7 @@ int main(void) {
         cmocka_unit_test(only_the_same_name_and_version_is_sent),
         cmocka_unit_test(a_large_step_does_not_hold_up_a_small_one),
         cmocka_unit_test(a_turn_may_have_several_batches),
+        cmocka_unit_test(ready_work_is_dealt_out_evenly_but_not_in_small_pieces_to_the_busy),
         cmocka_unit_test(inputs_ahead_are_loaded_in_stretches),
         cmocka_unit_test(inputs_for_busy_workers_do_not_block_idle_ones),
         cmocka_unit_test(work_spreads_over_the_workers),
