@@ -86,6 +86,34 @@ size_t mr_queue_count(mr_queue *q) {
     return count;
 }
 
+/* ---- what waits ---- */
+
+void mr_waiting_add(mr_waiting *w, mr_job *jobs) {
+    if (!jobs) return;
+    if (w->last) w->last->next = jobs;
+    else w->head = jobs;
+    for (w->last = jobs; w->last->next;) w->last = w->last->next;
+}
+
+mr_job *mr_waiting_take(mr_waiting *w, size_t n) {
+    mr_job *first = w->head, *last = NULL;
+    for (; n && w->head; n--) {
+        last = w->head;
+        w->head = last->next;
+    }
+    if (!last) return NULL;
+    last->next = NULL;
+    if (!w->head) w->last = NULL;
+    return first;
+}
+
+mr_job *mr_waiting_sift(mr_waiting *w, bool (*goes)(void *, mr_job *), void *context) {
+    mr_waiting gone = {0}, stays = {0};
+    for (mr_job *job; (job = mr_waiting_take(w, 1));) mr_waiting_add(goes(context, job) ? &gone : &stays, job);
+    *w = stays;
+    return gone.head;
+}
+
 /* ---- desk ---- */
 
 void mr_desk_done(mr_desk *desk, mr_job *jobs) {

@@ -43,6 +43,18 @@ void mr_queue_close(mr_queue *q);
 bool mr_queue_closed(mr_queue *q);
 size_t mr_queue_count(mr_queue *q);
 
+/* Jobs that wait, in order, for a database that takes them; of a desk's thread alone. Zeroed, it is empty. */
+typedef struct mr_waiting {
+    mr_job *head, *last;
+} mr_waiting;
+
+/* Appends a list, linked by next; NULL is fine. */
+void mr_waiting_add(mr_waiting *w, mr_job *jobs);
+/* Takes the first `n` out, as a list; all that there are when they are fewer. */
+mr_job *mr_waiting_take(mr_waiting *w, size_t n);
+/* Takes those out, as a list in their order, for which `goes` is true. */
+mr_job *mr_waiting_sift(mr_waiting *w, bool (*goes)(void *context, mr_job *job), void *context);
+
 struct mr_desk {
     const char *name;
     const mr_log *log;

@@ -22,8 +22,7 @@ typedef struct group {
 
 typedef struct ledger {
     mr_lease *lease;
-    mr_job *waiting;    /* commits that the database has not taken yet, in order */
-    mr_job **tail;
+    mr_waiting waiting; /* commits that the database has not taken yet */
     uint64_t retry_at_ns;
     mr_pg_params results, artifacts, names, fence;
     mr_buf rows;        /* of a COPY */
@@ -139,7 +138,7 @@ static void gather(const ledger *l, group *g) {
     size_t bytes = 0;
     g->n = 0;
     g->artifacts = false;
-    for (mr_job *job = l->waiting; job && g->n < GROUP_MAX; job = job->next) {
+    for (mr_job *job = l->waiting.head; job && g->n < GROUP_MAX; job = job->next) {
         mr_commit_job *c = (mr_commit_job *)job;
         bytes += c->body.len;
         for (uint32_t i = 0; i < c->artifacts; i++) bytes += c->artifact[i].bytes.len;
@@ -348,34 +347,15 @@ static mr_status settle_stale(mr_pg *pg, mr_pg_params *p, const group *g, mr_err
     return MR_OK;
 }
 
-static void hand_back(mr_desk *desk, ledger *l, size_t n) {
-    mr_job *first = l->waiting, **end = &l->waiting;
-    for (size_t i = 0; i < n; i++) end = &(*end)->next;
-    mr_job *rest = *end;
-    *end = NULL;
-    l->waiting = rest;
-    if (!rest) l->tail = &l->waiting;
-    mr_desk_done(desk, first);
+static bool has_lost(void *lease, mr_job *job) {
+    mr_commit_job *c = (mr_commit_job *)job;
+    if (mr_lease_holds(lease, c->key.run, c->epoch)) return false;
+    c->verdict = MR_RETRY;
+    return true;
 }
 
 /* What waits for a partition that is not this broker's any more goes back, and keeps nobody waiting. */
-static void hand_back_lost(mr_desk *desk, ledger *l) {
-    mr_job *lost = NULL, **end = &lost, **at = &l->waiting;
-    while (*at) {
-        mr_commit_job *c = (mr_commit_job *)*at;
-        if (mr_lease_holds(l->lease, c->key.run, c->epoch)) {
-            at = &c->head.next;
-            continue;
-        }
-        *at = c->head.next;
-        c->head.next = NULL;
-        c->verdict = MR_RETRY;
-        *end = &c->head;
-        end = &c->head.next;
-    }
-    l->tail = at;
-    mr_desk_done(desk, lost);
-}
+static void hand_back_lost(mr_desk *desk, ledger *l) { mr_desk_done(desk, mr_waiting_sift(&l->waiting, has_lost, l->lease)); }
 
 static void note_fence(ledger *l, const mr_pg *pg) {
     if (pg && !strcmp(mr_pg_sqlstate(pg), MR_LEASE_LOST)) atomic_store(&l->lease->doubt, true);
@@ -384,7 +364,7 @@ static void note_fence(ledger *l, const mr_pg *pg) {
 /* Writes what waits. False when the database did not take it: it stays and is tried again. */
 static bool flush(mr_desk *desk, ledger *l) {
     group *g = &l->group;
-    while (hand_back_lost(desk, l), l->waiting) {
+    while (hand_back_lost(desk, l), l->waiting.head) {
         mr_error err = {0};
         mr_pg *pg;
         mr_status s = mr_desk_database(desk, &pg, &err);
@@ -397,7 +377,7 @@ static bool flush(mr_desk *desk, ledger *l) {
             l->retry_at_ns = mr_clock_monotonic_ns() + 200000000u;
             return false;
         }
-        hand_back(desk, l, g->n);
+        mr_desk_done(desk, mr_waiting_take(&l->waiting, g->n));
     }
     return true;
 }
@@ -531,15 +511,9 @@ void mr_run_cancel_work(mr_desk *desk, mr_job *job) {
 
 /* ---- the desk ---- */
 
-static void append(ledger *l, mr_job *job) {
-    job->next = NULL;
-    *l->tail = job;
-    l->tail = &job->next;
-}
-
 static void flush_now(mr_desk *desk) {
     ledger *l = desk->state;
-    if (!l->waiting || mr_clock_monotonic_ns() < l->retry_at_ns) return;
+    if (!l->waiting.head || mr_clock_monotonic_ns() < l->retry_at_ns) return;
     flush(desk, l);
 }
 
@@ -550,7 +524,7 @@ static void take_jobs(mr_desk *desk, mr_job *jobs) {
         jobs = job->next;
         job->next = NULL;
         if (job->work == mr_commit_work) {
-            append(l, job);
+            mr_waiting_add(&l->waiting, job);
         } else {
             job->work(desk, job);
             mr_desk_done(desk, job);
@@ -565,10 +539,8 @@ static void idle(mr_desk *desk) { flush_now(desk); }
 /* What the database still does not take goes back: the workers keep it. */
 static void stop(mr_desk *desk) {
     ledger *l = desk->state;
-    for (mr_job *job = l->waiting; job; job = job->next) ((mr_commit_job *)job)->verdict = MR_RETRY;
-    mr_job *waiting = l->waiting;
-    l->waiting = NULL;
-    mr_desk_done(desk, waiting);
+    for (mr_job *job = l->waiting.head; job; job = job->next) ((mr_commit_job *)job)->verdict = MR_RETRY;
+    mr_desk_done(desk, l->waiting.head);
     mr_pg_params_free(&l->results);
     mr_pg_params_free(&l->artifacts);
     mr_pg_params_free(&l->names);
@@ -581,7 +553,6 @@ mr_status mr_ledger_start(mr_desk *desk, mr_lease *lease, mr_error *err) {
     ledger *l = mr_new(NULL, 1, sizeof *l);
     if (!l) return mr_fail(err, MR_E_MEMORY, "no memory for the ledger");
     l->lease = lease;
-    l->tail = &l->waiting;
     mr_pg_params_init(&l->results, NULL, PARAMS_MAX);
     mr_pg_params_init(&l->artifacts, NULL, PARAMS_MAX);
     mr_pg_params_init(&l->names, NULL, PARAMS_MAX);

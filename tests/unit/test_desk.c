@@ -46,6 +46,29 @@ static void a_queue_gives_jobs_in_the_order_they_came(void **state) {
     mr_queue_destroy(&q);
 }
 
+static bool is_odd(void *base, mr_job *job) { return (job - (mr_job *)base) % 2; }
+
+static void what_waits_is_taken_from_its_head_or_by_a_rule(void **state) {
+    (void)state;
+    mr_waiting w = {0};
+    mr_job jobs[7] = {0};
+    for (int i = 1; i < 6; i++) jobs[i - 1].next = &jobs[i];
+    mr_waiting_add(&w, NULL);
+    mr_waiting_add(&w, jobs); /* six at once */
+    mr_waiting_add(&w, &jobs[6]);
+    mr_job *odd = mr_waiting_sift(&w, is_odd, jobs);
+    for (int i = 1; i < 7; i += 2, odd = odd->next) assert_ptr_equal(odd, &jobs[i]);
+    assert_null(odd);
+    mr_job *first = mr_waiting_take(&w, 3);
+    for (int i = 0; i < 6; i += 2, first = first->next) assert_ptr_equal(first, &jobs[i]);
+    assert_null(first);
+    assert_ptr_equal(w.head, &jobs[6]);
+    assert_ptr_equal(mr_waiting_take(&w, 9), &jobs[6]); /* no more than there are */
+    assert_null(mr_waiting_take(&w, 1));
+    mr_waiting_add(&w, &jobs[0]); /* an emptied list is as good as new */
+    assert_ptr_equal(mr_waiting_take(&w, 1), &jobs[0]);
+}
+
 static void *close_queue(void *q) {
     mr_queue_close(q);
     return NULL;
@@ -222,6 +245,7 @@ static void a_database_that_is_away_is_tried_once_a_second_and_found_when_it_is_
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_gives_jobs_in_the_order_they_came),
+        cmocka_unit_test(what_waits_is_taken_from_its_head_or_by_a_rule),
         cmocka_unit_test(a_waiting_taker_wakes_when_a_job_comes_and_when_the_queue_is_closed),
         cmocka_unit_test(jobs_come_back_done_and_in_order),
         cmocka_unit_test(a_desk_works_off_what_it_has_before_it_stops),
