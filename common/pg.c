@@ -471,6 +471,11 @@ mr_status mr_pg_pipeline_send(mr_pg *pg, const mr_pg_statement *st, const mr_pg_
     return send_prepared(pg, st, params, err);
 }
 
+mr_status mr_pg_pipeline_flush(mr_pg *pg, mr_error *err) {
+    MR_TRY(usable(pg, "a pipeline", err));
+    return PQflush(pg->conn) == 0 ? MR_OK : lost(pg, "a pipeline", err);
+}
+
 mr_status mr_pg_pipeline_sync(mr_pg *pg, mr_error *err) {
     MR_TRY(usable(pg, "a pipeline", err));
     return PQpipelineSync(pg->conn) ? MR_OK : lost(pg, "a pipeline", err);

@@ -179,11 +179,13 @@ mr_status mr_pg_stream_next(mr_pg *pg, mr_pg_result **out, mr_error *err) MR_MUS
 void mr_pg_stream_end(mr_pg *pg);
 
 /* ---- pipeline: many statements, one round trip ---- */
-/* Between begin and end only send, sync and next may be called. Statements must have been prepared
+/* Between begin and end only send, flush, sync and next may be called. Statements must have been prepared
  * (E_CONFLICT else). */
 mr_status mr_pg_pipeline_begin(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
 mr_status mr_pg_pipeline_send(mr_pg *pg, const mr_pg_statement *st, const mr_pg_params *params,
                               mr_error *err) MR_MUST_CHECK;
+/* The server begins with what was sent so far, before the group ends. */
+mr_status mr_pg_pipeline_flush(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
 /* Ends a group: what is between two syncs is one transaction, unless BEGIN was sent. */
 mr_status mr_pg_pipeline_sync(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
 /* The result of the next statement in order (`out` may be NULL); after the last one of a group *synced is

@@ -217,6 +217,11 @@ static void hand_over(mr_out_jobs *out, mr_desk *desk) {
     mr_desk_give_all(desk, jobs);
 }
 
+void mr_broker_store(mr_broker *b, mr_job *job, bool after_work) {
+    gather(&b->out_submits, job);
+    if (!after_work) hand_over(&b->out_submits, &b->submits);
+}
+
 static void load_failed(mr_broker *b, uint32_t work, mr_status status, const char *text) {
     mr_event e = {.type = MR_EV_LOAD_FAILED};
     e.as.loaded.work = work;
@@ -421,7 +426,7 @@ static void commit(mr_broker *b, const mr_action *a) {
     job->attempt = a->attempt;
     job->epoch = mr_broker_epoch(b, a->key.run);
     mr_broker_rows_below(run->info, &a->key, &job->first_row, &job->rows);
-    if (!run->stream || !mr_stream_holds(run->stream, a->key.index, &job->head)) gather(&b->out_commits, &job->head);
+    if (!run->stream || !mr_stream_holds_result(b, run->stream, job)) gather(&b->out_commits, &job->head);
 }
 
 static void forget_run(mr_broker *b, uint64_t id);
@@ -616,5 +621,6 @@ void mr_broker_act(mr_broker *b) {
         flush_acks(b);
         hand_over(&b->out_loads, &b->loader);
         hand_over(&b->out_commits, &b->ledger);
+        hand_over(&b->out_submits, &b->submits);
     }
 }

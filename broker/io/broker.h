@@ -117,7 +117,7 @@ typedef struct mr_broker {
     mr_out_work out_work;
     uint64_t work_messages; /* that carried work */
     mr_out_acks out_acks;
-    mr_out_jobs out_loads, out_commits;
+    mr_out_jobs out_loads, out_commits, out_submits;
     mr_commit_job *spare_commits; /* used ones, by head.next */
     uint32_t spares;
     uint64_t round_ms;            /* the time of this round of the loop; 0: outside of one */
@@ -190,6 +190,8 @@ void mr_broker_ack(mr_broker *b, uint32_t peer, uint64_t attempt, mr_verdict ver
 void mr_broker_rows_below(const mr_run_info *info, const mr_work_key *key, uint64_t *first, uint64_t *rows);
 /* Carries out the core's actions; at the end of every round of the loop, so that they go out in groups. */
 void mr_broker_act(mr_broker *b);
+/* A job for the desk of submitted tasks: given at once, or after the work of this round is sent. What came before it goes first. */
+void mr_broker_store(mr_broker *b, mr_job *job, bool after_work);
 /* Jobs of results; `job` may be NULL. */
 mr_commit_job *mr_broker_commit_new(mr_broker *b);
 void mr_broker_commit_free(mr_broker *b, mr_commit_job *job);

@@ -34,16 +34,16 @@ bool mr_queue_push(mr_queue *q, mr_job *jobs) {
     else q->head = jobs;
     q->tail = last;
     q->count += n;
-    pthread_cond_signal(&q->filled);
     pthread_mutex_unlock(&q->lock);
+    pthread_cond_signal(&q->filled); /* not under the lock, or who wakes would wait for it at once */
     return was_empty;
 }
 
-static struct timespec after_ms(int ms) {
+static struct timespec after_us(int64_t us) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    t.tv_sec += us / 1000000;
+    t.tv_nsec += (long)(us % 1000000) * 1000;
     if (t.tv_nsec >= 1000000000) {
         t.tv_nsec -= 1000000000;
         t.tv_sec++;
@@ -51,11 +51,12 @@ static struct timespec after_ms(int ms) {
     return t;
 }
 
-mr_job *mr_queue_take(mr_queue *q, int wait_ms) {
-    struct timespec until = after_ms(wait_ms > 0 ? wait_ms : 0);
+/* -1: for ever. */
+static mr_job *take_within(mr_queue *q, int64_t wait_us) {
+    struct timespec until = after_us(wait_us > 0 ? wait_us : 0);
     pthread_mutex_lock(&q->lock);
-    while (!q->head && !q->closed && wait_ms != 0) {
-        if (wait_ms < 0) pthread_cond_wait(&q->filled, &q->lock);
+    while (!q->head && !q->closed && wait_us != 0) {
+        if (wait_us < 0) pthread_cond_wait(&q->filled, &q->lock);
         else if (pthread_cond_timedwait(&q->filled, &q->lock, &until)) break;
     }
     mr_job *jobs = q->head;
@@ -64,6 +65,9 @@ mr_job *mr_queue_take(mr_queue *q, int wait_ms) {
     pthread_mutex_unlock(&q->lock);
     return jobs;
 }
+
+mr_job *mr_queue_take(mr_queue *q, int wait_ms) { return take_within(q, wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000); }
+mr_job *mr_queue_take_soon(mr_queue *q, uint32_t wait_us) { return take_within(q, wait_us); }
 
 void mr_queue_close(mr_queue *q) {
     pthread_mutex_lock(&q->lock);

@@ -39,6 +39,8 @@ bool mr_queue_push(mr_queue *q, mr_job *jobs);
 /* Takes all jobs, in order; NULL when there are none. With `wait_ms` it waits that long for the first (-1: for ever), and
  * returns at once when the queue is closed. */
 mr_job *mr_queue_take(mr_queue *q, int wait_ms);
+/* The same for a wait of microseconds. */
+mr_job *mr_queue_take_soon(mr_queue *q, uint32_t wait_us);
 void mr_queue_close(mr_queue *q);
 bool mr_queue_closed(mr_queue *q);
 size_t mr_queue_count(mr_queue *q);

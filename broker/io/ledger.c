@@ -61,12 +61,6 @@ static const mr_pg_statement insert_names = {
     7,
     {MR_PG_INT8S, MR_PG_INT4S, MR_PG_INT2S, MR_PG_INT4S, MR_PG_INT8S, MR_PG_TEXTS, MR_PG_BYTEAS}};
 
-static const mr_pg_statement read_back = {
-    "ledger_read_back",
-    "select attempt from millrace.result where run_id = $1 and step = $2 and level = $3 and batch = $4",
-    4,
-    {MR_PG_INT8, MR_PG_INT4, MR_PG_INT2, MR_PG_INT4}};
-
 /* Written again when the answer to its COMMIT was lost; an attempt fails once. */
 static const mr_pg_statement insert_failure = {
     "ledger_failure",
@@ -330,20 +324,7 @@ static mr_status write_group(ledger *l, mr_pg *pg, group *g, mr_error *err) {
 /* A row that was there before is either another attempt's (stale) or our own from a commit whose answer was lost: then
  * it is committed. */
 static mr_status settle_stale(mr_pg *pg, mr_pg_params *p, const group *g, mr_error *err) {
-    for (size_t i = 0; i < g->n; i++) {
-        if (g->job[i]->verdict != MR_STALE) continue;
-        mr_pg_params_clear(p);
-        mr_pg_put_int8(p, g->run[i]);
-        mr_pg_put_int4(p, g->step[i]);
-        mr_pg_put_int2(p, g->level[i]);
-        mr_pg_put_int4(p, g->batch[i]);
-        mr_pg_result *r = NULL;
-        MR_TRY(mr_pg_exec(pg, &read_back, p, &r, err));
-        mr_pg_row row = mr_pg_row_at(r, 0);
-        bool ours = mr_pg_rows(r) == 1 && mr_pg_int(&row, 0) == g->attempt[i];
-        mr_pg_result_free(&r);
-        if (ours) g->job[i]->verdict = MR_COMMITTED;
-    }
+    for (size_t i = 0; i < g->n; i++) MR_TRY(mr_ledger_settle(pg, p, g->job[i], err));
     return MR_OK;
 }
 

@@ -189,6 +189,13 @@ static void tell_waiter(mr_broker *b, mr_stream *s, uint64_t task, mr_status sta
     forget_waiter(s, w);
 }
 
+bool mr_stream_holds_result(mr_broker *b, mr_stream *s, mr_commit_job *job) {
+    const waiter *w = job->key.index < s->stored ? NULL : waiter_for(s, job->key.index);
+    if (!w || w->tasks > 1 || job->artifacts) return mr_stream_holds(s, job->key.index, &job->head);
+    mr_broker_store(b, &job->head, false);
+    return true;
+}
+
 void mr_stream_done(mr_broker *b, mr_stream *s, const mr_commit_job *job) {
     tell_waiter(b, s, job->key.index, MR_OK, "", job->body);
 }
@@ -392,7 +399,7 @@ void mr_stream_submit(mr_broker *b, const mr_peer *peer, const mr_wire_call *cal
     mr_submit_job *job = elsewhere(b, call, err) || full(b, err) ? NULL : new_job(b, MR_SUBMIT_PACKET, peer, call, err);
     if (!job) return;
     if (take_packet(b, call, msg, job, err) != MR_OK) mr_submit_job_free(job);
-    else mr_desk_give(&b->submits, &job->head);
+    else mr_broker_store(b, &job->head, job->wait); /* who waits for results needs the work to go out first */
 }
 
 /* Its numbers are given out, but nothing can be stored under them any more: this broker has ended. Who waited for a stream that
@@ -462,5 +469,5 @@ void mr_stream_close(mr_broker *b, const mr_peer *peer, const mr_wire_call *call
     mr_submit_job *job = new_job(b, MR_SUBMIT_CLOSE, peer, call, err);
     if (!job) return;
     s->open = false;
-    mr_desk_give(&b->submits, &job->head);
+    mr_broker_store(b, &job->head, false);
 }

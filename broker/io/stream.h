@@ -2,8 +2,8 @@
  * its task is stored, and who waits for results.
  *
  * A task is numbered, and may be sent to a worker, as soon as it has come; it is being stored meanwhile. So a result can be
- * there before its task is: it is held back until then, and so is the record of a failure. What is stored is a beginning of
- * the stream, and so are the tasks that are known after a restart. */
+ * there before its task is: it is held back until then, or stored with it, and so is the record of a failure held back. What is
+ * stored is a beginning of the stream, and so are the tasks that are known after a restart. */
 #ifndef MR_BROKER_IO_STREAM_H
 #define MR_BROKER_IO_STREAM_H
 
@@ -32,6 +32,9 @@ void mr_stream_close(struct mr_broker *b, const mr_peer *peer, const mr_wire_cal
 mr_status mr_stream_input(struct mr_broker *b, mr_stream *s, uint64_t task, mr_bytes **out) MR_MUST_CHECK;
 /* True when the job for the ledger is kept until its task is stored; then it goes there. */
 bool mr_stream_holds(mr_stream *s, uint64_t task, mr_job *job);
+/* The same for a result; that of a single task whose client waits for it goes to the desk which stores the task, and is written
+ * with it or behind it. */
+bool mr_stream_holds_result(struct mr_broker *b, mr_stream *s, struct mr_commit_job *job);
 /* A result was committed, or a task given up: whoever waits for it is told. */
 void mr_stream_done(struct mr_broker *b, mr_stream *s, const struct mr_commit_job *job);
 void mr_stream_dead(struct mr_broker *b, mr_stream *s, uint64_t task, mr_status why, const char *text);

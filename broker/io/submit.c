@@ -1,5 +1,6 @@
 #include "broker/io/submit.h"
 
+#include "broker/io/ledger.h"
 #include "common/clock.h"
 
 #include <stdio.h>
@@ -8,12 +9,16 @@
 enum { GROUP_MAX = 256, GROUP_BYTES = 8 * 1024 * 1024, PARAMS_MAX = 4 * 1024 * 1024, IDLE_MS = 100 };
 /* With the row's header and its other columns it fills a page of 8 KiB. */
 enum { PIECE = 8096 };
+/* How long a transaction stays open for the result of its task: about as long as the transaction takes that is saved, so that
+ * a wait in vain costs no more than that (Karlin, Li, Manasse and Owicki 1991, of spinning for a lock). */
+enum { RIDE_US = 500, PASSED_MAX = 10 };
 
 typedef struct submits {
     mr_lease *lease;
-    mr_job *waiting;   /* what the database has not taken yet, in order */
-    mr_job **tail;
+    mr_waiting waiting; /* what the database has not taken yet */
     uint64_t retry_at_ns;
+    uint32_t passed;    /* waits in vain one after the other */
+    uint32_t pass;      /* tasks that are not waited with, because of them */
     mr_pg_params params, fence;
 } submits;
 
@@ -40,26 +45,42 @@ static const mr_pg_statement insert_end = {
     "submit_end", "insert into millrace.stream_end (run_id, client) values ($1, $2) on conflict do nothing", 2,
     {MR_PG_INT8, MR_PG_TEXT}};
 
+/* ---- jobs: those of producers, and results ---- */
+
+static mr_commit_job *as_result(mr_job *job) { return job->work == mr_commit_work ? (mr_commit_job *)job : NULL; }
+static mr_submit_job *as_submit(mr_job *job) { return job->work == mr_commit_work ? NULL : (mr_submit_job *)job; }
+
+static uint64_t run_of(mr_job *job) { return as_result(job) ? as_result(job)->key.run : as_submit(job)->run; }
+static int64_t epoch_of(mr_job *job) { return as_result(job) ? as_result(job)->epoch : as_submit(job)->epoch; }
+
+static size_t bytes_of(mr_job *job) {
+    const mr_submit_job *j = as_submit(job);
+    return !j ? as_result(job)->body.len : j->frame ? mr_bytes_span(j->frame).len : 0;
+}
+
 /* ---- a group ---- */
 
 typedef struct group {
     size_t n;
-    mr_submit_job *job[GROUP_MAX];
+    mr_job *job[GROUP_MAX];
     int64_t run[GROUP_MAX];
     bool again[GROUP_MAX]; /* it was there before */
 } group;
+
+static void add_to_group(group *g, mr_job *job) {
+    g->again[g->n] = false;
+    g->run[g->n] = (int64_t)run_of(job);
+    g->job[g->n++] = job;
+}
 
 /* As many of the waiting jobs as make a group; they stay in the list. */
 static void gather(const submits *s, group *g) {
     size_t bytes = 0;
     g->n = 0;
-    for (mr_job *job = s->waiting; job && g->n < GROUP_MAX; job = job->next) {
-        mr_submit_job *j = (mr_submit_job *)job;
-        bytes += j->frame ? mr_bytes_span(j->frame).len : 0;
+    for (mr_job *job = s->waiting.head; job && g->n < GROUP_MAX; job = job->next) {
+        bytes += bytes_of(job);
         if (g->n && bytes > GROUP_BYTES) break;
-        g->again[g->n] = false;
-        g->run[g->n] = (int64_t)j->run;
-        g->job[g->n++] = j;
+        add_to_group(g, job);
     }
 }
 
@@ -97,7 +118,12 @@ static void put_named(mr_pg_params *p, const mr_submit_job *j) {
     mr_pg_put_int8(p, (int64_t)j->packet);
 }
 
-static const mr_pg_statement *put_job(mr_pg_params *p, const mr_submit_job *j) {
+static const mr_pg_statement *put_job(mr_pg_params *p, mr_job *job) {
+    const mr_submit_job *j = as_submit(job);
+    if (!j) {
+        mr_ledger_put_one(p, as_result(job));
+        return &mr_ledger_insert_one;
+    }
     switch (j->kind) {
     case MR_SUBMIT_PACKET: put_packet(p, j); return &insert_packet;
     case MR_SUBMIT_AGAIN: put_named(p, j); return &find_packet;
@@ -109,14 +135,49 @@ static const mr_pg_statement *put_job(mr_pg_params *p, const mr_submit_job *j) {
     return &insert_end;
 }
 
+static mr_status send_job(submits *s, mr_pg *pg, mr_job *job, mr_error *err) {
+    const mr_pg_statement *st = put_job(&s->params, job);
+    return mr_pg_pipeline_send(pg, st, &s->params, err);
+}
+
+/* ---- a result that comes while its task is being stored ---- */
+
+/* A single task whose client waits for the result, and nothing else. */
+static bool worth_waiting(submits *s, const group *g) {
+    const mr_submit_job *j = as_submit(g->job[0]);
+    if (g->n > 1 || s->waiting.head->next || !j || j->kind != MR_SUBMIT_PACKET || !j->wait || j->tasks > 1) return false;
+    if (s->pass) s->pass--;
+    return !s->pass;
+}
+
+/* After waits in vain so many tasks are stored at once, twice as many each time; most results are in time again after one that
+ * is. */
+static void note_wait(submits *s, bool in_time) {
+    s->passed = in_time ? 0 : s->passed < PASSED_MAX ? s->passed + 1 : PASSED_MAX;
+    s->pass = in_time ? 0 : 1u << s->passed;
+}
+
+/* The task is being written meanwhile. Whatever comes first ends the wait; a result of the task goes with it, fenced as it is.
+ */
+static mr_status take_along(mr_desk *desk, submits *s, mr_pg *pg, group *g, mr_error *err) {
+    if (!worth_waiting(s, g)) return MR_OK;
+    MR_TRY(mr_pg_pipeline_flush(pg, err));
+    mr_job *job = mr_queue_take_soon(&desk->in, RIDE_US);
+    const mr_commit_job *result = job ? as_result(job) : NULL;
+    bool goes = result && result->key.run == run_of(g->job[0]) && result->epoch == epoch_of(g->job[0]);
+    mr_waiting_add(&s->waiting, job);
+    note_wait(s, goes);
+    if (!goes) return MR_OK;
+    add_to_group(g, job);
+    return send_job(s, pg, job, err);
+}
+
 /* Sends the whole transaction; fence first, so that nothing is written without it. */
-static mr_status send_group(submits *s, mr_pg *pg, const group *g, mr_error *err) {
+static mr_status send_group(mr_desk *desk, submits *s, mr_pg *pg, group *g, mr_error *err) {
     mr_lease_put_fence(&s->fence, s->lease, g->run, g->n);
     MR_TRY(mr_pg_pipeline_send(pg, &mr_lease_fence_statement, &s->fence, err));
-    for (size_t i = 0; i < g->n; i++) {
-        const mr_pg_statement *st = put_job(&s->params, g->job[i]);
-        MR_TRY(mr_pg_pipeline_send(pg, st, &s->params, err));
-    }
+    for (size_t i = 0; i < g->n; i++) MR_TRY(send_job(s, pg, g->job[i], err));
+    MR_TRY(take_along(desk, s, pg, g, err));
     return mr_pg_pipeline_sync(pg, err);
 }
 
@@ -133,8 +194,10 @@ static void take_found(mr_submit_job *j, const mr_pg_result *r) {
 }
 
 static void take_answer(group *g, size_t i, const mr_pg_result *r) {
-    if (g->job[i]->kind == MR_SUBMIT_AGAIN) take_found(g->job[i], r);
-    g->again[i] = g->job[i]->kind == MR_SUBMIT_PACKET && mr_pg_changed(r) == 0;
+    mr_submit_job *j = as_submit(g->job[i]);
+    if (!j) mr_ledger_take_one(as_result(g->job[i]), r);
+    else if (j->kind == MR_SUBMIT_AGAIN) take_found(j, r);
+    g->again[i] = j && j->kind == MR_SUBMIT_PACKET && mr_pg_changed(r) == 0;
 }
 
 /* Reads every answer of the group; the first error is the group's. */
@@ -155,13 +218,14 @@ static mr_status receive_group(mr_pg *pg, group *g, mr_error *err) {
     }
 }
 
-static mr_status write_group(submits *s, mr_pg *pg, group *g, mr_error *err) {
+static mr_status write_group(mr_desk *desk, submits *s, mr_pg *pg, group *g, mr_error *err) {
     MR_TRY(mr_pg_prepare(pg, &mr_lease_fence_statement, err));
     MR_TRY(mr_pg_prepare(pg, &insert_packet, err));
     MR_TRY(mr_pg_prepare(pg, &find_packet, err));
     MR_TRY(mr_pg_prepare(pg, &insert_end, err));
+    MR_TRY(mr_pg_prepare(pg, &mr_ledger_insert_one, err));
     MR_TRY(mr_pg_pipeline_begin(pg, err));
-    mr_status sent = send_group(s, pg, g, err);
+    mr_status sent = send_group(desk, s, pg, g, err);
     mr_status status = sent == MR_OK ? receive_group(pg, g, err) : sent;
     mr_error ignored;
     mr_status ended = mr_pg_pipeline_end(pg, status == MR_OK ? err : &ignored);
@@ -171,66 +235,54 @@ static mr_status write_group(submits *s, mr_pg *pg, group *g, mr_error *err) {
 /* What was there before must be what is to be written: another broker's rows would mean that the fence does not hold. */
 static mr_status check_again(submits *s, mr_pg *pg, const group *g, mr_error *err) {
     for (size_t i = 0; i < g->n; i++) {
+        if (as_result(g->job[i])) MR_TRY(mr_ledger_settle(pg, &s->params, as_result(g->job[i]), err));
         if (!g->again[i]) continue;
+        const mr_submit_job *j = as_submit(g->job[i]);
         mr_pg_result *r = NULL;
-        put_named(&s->params, g->job[i]);
+        put_named(&s->params, j);
         MR_TRY(mr_pg_exec(pg, &find_packet, &s->params, &r, err));
         mr_pg_row row = mr_pg_row_at(r, 0);
-        bool ours = mr_pg_rows(r) == 1 && (uint64_t)mr_pg_int(&row, 0) == g->job[i]->first;
+        bool ours = mr_pg_rows(r) == 1 && (uint64_t)mr_pg_int(&row, 0) == j->first;
         mr_pg_result_free(&r);
         if (!ours)
             return mr_fail(err, MR_E_CONFLICT, "run %llu has other tasks from number %llu on than this broker gave out",
-                           (unsigned long long)g->job[i]->run, (unsigned long long)g->job[i]->first);
+                           (unsigned long long)j->run, (unsigned long long)j->first);
     }
     return MR_OK;
 }
 
-static void hand_back(mr_desk *desk, submits *s, size_t n) {
-    mr_job *first = s->waiting, **end = &s->waiting;
-    for (size_t i = 0; i < n; i++) end = &(*end)->next;
-    mr_job *rest = *end;
-    *end = NULL;
-    s->waiting = rest;
-    if (!rest) s->tail = &s->waiting;
-    mr_desk_done(desk, first);
+/* A result stays with its worker, to be sent again. */
+static void give_up(mr_job *job, const char *text) {
+    if (as_result(job)) as_result(job)->verdict = MR_RETRY;
+    else job->status = mr_fail(&job->error, MR_E_UNAVAILABLE, "%s: what is stored already is not stored twice", text);
+}
+
+static bool has_lost(void *lease, mr_job *job) {
+    char text[128];
+    if (mr_lease_holds(lease, run_of(job), epoch_of(job))) return false;
+    snprintf(text, sizeof text, "stream %llu has gone to another broker: send it there", (unsigned long long)run_of(job));
+    give_up(job, text);
+    return true;
 }
 
 /* What waits for a partition that is not this broker's any more goes back, and keeps nobody waiting. */
-static void hand_back_lost(mr_desk *desk, submits *s) {
-    mr_job *lost = NULL, **end = &lost, **at = &s->waiting;
-    while (*at) {
-        mr_submit_job *j = (mr_submit_job *)*at;
-        if (mr_lease_holds(s->lease, j->run, j->epoch)) {
-            at = &j->head.next;
-            continue;
-        }
-        *at = j->head.next;
-        j->head.next = NULL;
-        j->head.status = mr_fail(&j->head.error, MR_E_UNAVAILABLE,
-                                 "stream %llu has gone to another broker: send it there, what is stored already is not stored twice",
-                                 (unsigned long long)j->run);
-        *end = &j->head;
-        end = &j->head.next;
-    }
-    s->tail = at;
-    mr_desk_done(desk, lost);
-}
+static void hand_back_lost(mr_desk *desk, submits *s) { mr_desk_done(desk, mr_waiting_sift(&s->waiting, has_lost, s->lease)); }
 
 /* Writes what waits. What the database does not take stays and is tried again. */
 static void flush(mr_desk *desk, submits *s, group *g) {
-    while (hand_back_lost(desk, s), s->waiting) {
+    while (hand_back_lost(desk, s), s->waiting.head) {
         mr_error err = {0};
         mr_pg *pg;
         mr_status status = mr_desk_database(desk, &pg, &err);
         gather(s, g);
-        if (status == MR_OK) status = write_group(s, pg, g, &err);
+        if (status == MR_OK) status = write_group(desk, s, pg, g, &err);
         bool lost = status != MR_OK && desk->pg && !strcmp(mr_pg_sqlstate(desk->pg), MR_LEASE_LOST);
         if (status == MR_OK) {
             status = check_again(s, pg, g, &err);
             lost = status == MR_E_CONFLICT;
         }
         if (status == MR_OK) {
-            hand_back(desk, s, g->n);
+            mr_desk_done(desk, mr_waiting_take(&s->waiting, g->n));
             continue;
         }
         MR_LOG(desk->log, MR_LOG_WARN, "submit", "store_failed", MR_LOG_INT("packets", g->n), MR_LOG_TEXT("reason", err.text));
@@ -244,7 +296,7 @@ static void flush(mr_desk *desk, submits *s, group *g) {
 
 static void flush_now(mr_desk *desk) {
     submits *s = desk->state;
-    if (!s->waiting || mr_clock_monotonic_ns() < s->retry_at_ns) return;
+    if (!s->waiting.head || mr_clock_monotonic_ns() < s->retry_at_ns) return;
     group *g = mr_new(NULL, 1, sizeof *g);
     if (!g) return; /* they wait until there is memory */
     flush(desk, s, g);
@@ -253,17 +305,14 @@ static void flush_now(mr_desk *desk) {
 
 static void take_jobs(mr_desk *desk, mr_job *jobs) {
     submits *s = desk->state;
-    *s->tail = jobs;
-    while (*s->tail) s->tail = &(*s->tail)->next;
+    mr_waiting_add(&s->waiting, jobs);
     flush_now(desk);
 }
 
 static void stop(mr_desk *desk) {
     submits *s = desk->state;
-    for (mr_job *job = s->waiting; job; job = job->next)
-        job->status = mr_fail(&job->error, MR_E_UNAVAILABLE,
-                              "the broker stops; send it again: what is stored already is not stored twice");
-    mr_desk_done(desk, s->waiting);
+    for (mr_job *job = s->waiting.head; job; job = job->next) give_up(job, "the broker stops, send it again");
+    mr_desk_done(desk, s->waiting.head);
     mr_pg_params_free(&s->params);
     mr_pg_params_free(&s->fence);
     mr_free(NULL, s, 1, sizeof *s);
@@ -287,7 +336,6 @@ mr_status mr_submit_start(mr_desk *desk, mr_lease *lease, mr_error *err) {
     submits *s = mr_new(NULL, 1, sizeof *s);
     if (!s) return mr_fail(err, MR_E_MEMORY, "no memory for the desk of submitted tasks");
     s->lease = lease;
-    s->tail = &s->waiting;
     mr_pg_params_init(&s->params, NULL, PARAMS_MAX);
     mr_pg_params_init(&s->fence, NULL, 64 * 1024);
     desk->name = "submit";

@@ -1,6 +1,8 @@
 /* submit.h: the desk that stores what producers submit: packets of tasks, and the ends of streams. What waits is written in
  * one transaction (group commit, as the ledger does it), in the order in which it was given, so that what is stored of a
- * stream is always its beginning. Every transaction is fenced by the broker's leases. */
+ * stream is always its beginning. Every transaction is fenced by the broker's leases. A commit job (ledger.h) without artifacts,
+ * of a task that was given before it, is written behind its task; for one that is on its way the transaction of a single task
+ * stays open a moment. */
 #ifndef MR_BROKER_IO_SUBMIT_H
 #define MR_BROKER_IO_SUBMIT_H
 

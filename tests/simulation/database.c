@@ -499,6 +499,10 @@ mr_status mr_pg_pipeline_send(mr_pg *pg, const mr_pg_statement *st, const mr_pg_
     return MR_OK;
 }
 
+mr_status mr_pg_pipeline_flush(mr_pg *pg, mr_error *err) {
+    return usable(sim_here(), pg) ? MR_OK : lost(sim_here(), pg, err);
+}
+
 mr_status mr_pg_pipeline_sync(mr_pg *pg, mr_error *err) {
     sim_world *w = sim_here();
     mr_pg_outcome outcome = MR_PG_ROLLED_BACK;

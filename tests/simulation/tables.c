@@ -184,6 +184,18 @@ static mr_status ledger_results(sim_world *w, mr_pg *pg, const mr_pg_params *p, 
     return MR_OK;
 }
 
+static mr_status ledger_result(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_pg_result **out) {
+    mr_work_key key = {(uint64_t)sim_p_int(p, 0), (uint32_t)sim_p_int(p, 1), (uint32_t)sim_p_int(p, 2), (uint32_t)sim_p_int(p, 3)};
+    int rows = 0;
+    mr_pg_result *ignored = sim_result_of(4, (const unsigned[]){OID_INT8, OID_INT8, OID_INT8, OID_INT8}, 0);
+    mr_status s = insert_result(w, pg, &key, (uint64_t)sim_p_int(p, 7), sim_param(p, 11), ignored, &rows);
+    mr_pg_result_free(&ignored);
+    const sim_transaction *t = sim_transaction_of(pg);
+    for (size_t i = 0; rows && i < t->ops; i++)
+        if (t->op[i].kind == SIM_OP_PACKET) SIM_COUNT(w, result_with_task);
+    return s == MR_OK ? sim_changed(out, (uint64_t)rows) : s;
+}
+
 /* A row that is there already fails the whole COPY. */
 static mr_status copy_row(sim_world *w, mr_pg *pg, const mr_span *cell) {
     mr_work_key key = {(uint64_t)sim_number_of(cell[0]), (uint32_t)sim_number_of(cell[1]), (uint32_t)sim_number_of(cell[2]),
@@ -729,7 +741,7 @@ static const struct {
     const char *name;
     sim_statement run;
 } statements[] = {
-    {"ledger_results", ledger_results}, {"ledger_begin", ledger_begin}, {"lease_fence", lease_fence}, {"ledger_read_back", ledger_read_back},
+    {"ledger_results", ledger_results}, {"ledger_result", ledger_result}, {"ledger_begin", ledger_begin}, {"lease_fence", lease_fence}, {"ledger_read_back", ledger_read_back},
     {"loader_partials", loader_partials}, {"ledger_failure", ledger_failure}, {"ledger_run_end", ledger_run_end},
     {"lease_renew", lease_renew}, {"schedule_due", schedule_due}, {"schedule_wait", schedule_wait},
     {"audit_insert", nothing}, {"lease_take", lease_take}, {"lease_free_own", lease_free_own}, {"lease_forget", nothing},
