@@ -210,10 +210,11 @@ static mr_status tasks_pieces(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr
     uint64_t run = (uint64_t)sim_p_int(p, 0);
     const sim_packet *k = next_packet(w, run, (uint64_t)sim_p_int(p, 1), false);
     (void)pg;
-    *out = sim_result_of(2, (const unsigned[]){OID_INT8, OID_BYTEA}, 0);
+    *out = sim_result_of(3, (const unsigned[]){OID_INT8, OID_INT8, OID_BYTEA}, 0);
     for (int row = 0; k && (int64_t)k->first <= sim_p_int(p, 2); row++, k = next_packet(w, run, k->first + k->tasks, false)) {
         sim_set_int(*out, row, 0, (int64_t)k->first);
-        sim_set(*out, row, 1, k->bytes, k->len);
+        sim_set_int(*out, row, 1, 0);
+        sim_set(*out, row, 2, k->bytes, k->len);
     }
     return MR_OK;
 }
