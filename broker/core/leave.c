@@ -51,11 +51,9 @@ void mr_leave_sweep(mr_core *core) {
 }
 
 mr_status mr_run_done_elsewhere(mr_core *core, const mr_work_key *key, mr_error *err) {
-    mr_run *run = mr_run_by_id(core, key->run);
-    mr_step *step = run ? mr_step_of_key(run, key) : NULL;
-    if (!step)
-        return mr_fail(err, MR_E_INVALID, "run %llu, step %u, level %u, batch %u is not planned here",
-                       (unsigned long long)key->run, key->step, key->level, key->index);
+    mr_step *step;
+    MR_TRY(mr_step_planned(core, key, &step, err));
+    const mr_run *run = step->run;
     mr_work *w = mr_work_find(core, step, key->level, key->index);
     bool todo = mr_bits_has(&step->level[key->level].todo, key->index);
     if (!run->opened || run->left || step->state != MR_RUN_RUNNING || (!w && !todo)) return MR_OK;

@@ -48,11 +48,9 @@ static void reopen(mr_core *core, mr_step *step) {
 }
 
 mr_status mr_run_replay(mr_core *core, const mr_work_key *key, uint64_t attempt, mr_error *err) {
-    mr_run *run = mr_run_by_id(core, key->run);
-    mr_step *step = run ? mr_step_of_key(run, key) : NULL;
-    if (!step)
-        return mr_fail(err, MR_E_INVALID, "run %llu, step %u, level %u, batch %u is not planned here",
-                       (unsigned long long)key->run, key->step, key->level, key->index);
+    mr_step *step;
+    MR_TRY(mr_step_planned(core, key, &step, err));
+    const mr_run *run = step->run;
     mr_work *w = mr_work_find(core, step, key->level, key->index);
     if (run->ended || run->leaving || run->state != MR_RUN_RUNNING) return MR_OK; /* whoever reads it next knows */
     if (!w || w->list != MR_W_DEAD || w->attempt != attempt) return MR_OK;

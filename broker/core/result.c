@@ -90,7 +90,7 @@ void mr_result(mr_core *core, const mr_event *event) {
     bool left_alone = run->leaving && !done && !(w && w->list == MR_W_SENT); /* the next broker takes it */
     if (left_alone || (w && w->list == MR_W_COMMITTING))
         answer(core, event, MR_RETRY);
-    else if (step->state != MR_RUN_RUNNING || done || dead || (key->level == 0 && of_another_task(core, step, event)))
+    else if (step->state != MR_RUN_RUNNING || done || dead || of_another_task(core, step, event))
         answer(core, event, MR_STALE);
     else if (event->as.result.status != MR_OK)
         failed(core, event, worker, w);

@@ -12,6 +12,14 @@ mr_step *mr_step_of_key(const mr_run *run, const mr_work_key *key) {
     return key->level < step->plan.levels && key->index < step->plan.counts[key->level] ? step : NULL;
 }
 
+mr_status mr_step_planned(const mr_core *core, const mr_work_key *key, mr_step **out, mr_error *err) {
+    const mr_run *run = mr_run_by_id(core, key->run);
+    *out = run ? mr_step_of_key(run, key) : NULL;
+    if (*out) return MR_OK;
+    return mr_fail(err, MR_E_INVALID, "run %llu, step %u, level %u, batch %u is not planned here", (unsigned long long)key->run,
+                   key->step, key->level, key->index);
+}
+
 /* ---- planning ---- */
 
 static mr_status check_step(const mr_run_plan *plan, uint32_t number, mr_error *err) {
@@ -334,13 +342,10 @@ static mr_run *named(const mr_core *core, uint64_t id, mr_error *err) {
 
 /* The step of what is told of a run that is not opened yet. */
 static mr_status step_before(const mr_core *core, const mr_work_key *key, mr_step **out, mr_error *err) {
-    mr_run *run = named(core, key->run, err);
-    if (!run) return MR_E_INVALID;
-    *out = mr_step_of_key(run, key);
-    if (*out && !run->opened) return MR_OK;
-    return mr_fail(err, MR_E_INVALID, "run %llu: step %u, level %u, batch %u %s", (unsigned long long)key->run,
-                   key->step, key->level, key->index,
-                   *out ? "was told after the run was opened" : "is not planned");
+    MR_TRY(mr_step_planned(core, key, out, err));
+    if (!(*out)->run->opened) return MR_OK;
+    return mr_fail(err, MR_E_INVALID, "run %llu, step %u, level %u, batch %u was told after the run was opened",
+                   (unsigned long long)key->run, key->step, key->level, key->index);
 }
 
 mr_status mr_run_done_before(mr_core *core, const mr_work_key *key, mr_error *err) {

@@ -239,6 +239,8 @@ mr_status mr_run_cancel(mr_core *core, uint64_t id, mr_error *err) MR_MUST_CHECK
 mr_run *mr_run_by_id(const mr_core *core, uint64_t id);
 /* NULL when the key lies outside of what was planned. */
 mr_step *mr_step_of_key(const mr_run *run, const mr_work_key *key);
+/* The same of any run. E_INVALID when there is no such run, or no such batch of it. */
+mr_status mr_step_planned(const mr_core *core, const mr_work_key *key, mr_step **out, mr_error *err) MR_MUST_CHECK;
 /* Are all its inputs there: is it a batch, or a merge whose children are all done? */
 bool mr_step_mergeable(const mr_step *step, uint32_t level, uint32_t index);
 /* Books a committed result; may make a merge ready and end the step. */

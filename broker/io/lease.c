@@ -72,7 +72,7 @@ static const mr_pg_statement count_brokers = {
 static const mr_pg_statement take = {
     "lease_take",
     "update millrace.partition_lease l set owner = $1, epoch = l.epoch + 1, expires_at = now() + $2 * interval '1 second'"
-    " from (select f.partition from millrace.partition_lease f where (f.owner in ('', $1) or f.expires_at < now())"
+    " from (select f.partition from millrace.partition_lease f where (f.owner = '' or f.expires_at < now())"
     " and f.partition <> all ($3::int[]) order by f.partition limit $4 for update skip locked) f"
     " where l.partition = f.partition returning l.partition, l.epoch",
     4,

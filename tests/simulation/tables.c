@@ -52,7 +52,7 @@ static mr_status lease_take(sim_world *w, mr_pg *pg, const mr_pg_params *p, mr_p
     for (uint32_t i = 0; i < MR_PARTITIONS && row < most; i++) {
         sim_lease *l = &w->db.lease[i];
         uint64_t now = sim_database_now(w);
-        if (held >> i & 1 || (l->owner[0] && strcmp(l->owner, owner) && l->expires_us >= now)) continue;
+        if (held >> i & 1 || (l->owner[0] && l->expires_us >= now)) continue;
         if (!sim_try_lock_row(w, pg, LOCK_LEASE + i * 2)) continue;
         sim_op *op = sim_do(pg, SIM_OP_LEASE);
         op->index = i;
