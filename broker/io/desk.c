@@ -34,8 +34,9 @@ bool mr_queue_push(mr_queue *q, mr_job *jobs) {
     else q->head = jobs;
     q->tail = last;
     q->count += n;
+    bool enough = q->count >= q->enough;
     pthread_mutex_unlock(&q->lock);
-    pthread_cond_signal(&q->filled); /* not under the lock, or who wakes would wait for it at once */
+    if (enough) pthread_cond_signal(&q->filled); /* not under the lock, or who wakes would wait for it at once */
     return was_empty;
 }
 
@@ -52,10 +53,11 @@ static struct timespec after_us(int64_t us) {
 }
 
 /* -1: for ever. */
-static mr_job *take_within(mr_queue *q, int64_t wait_us) {
+static mr_job *take_within(mr_queue *q, size_t enough, int64_t wait_us) {
     struct timespec until = after_us(wait_us > 0 ? wait_us : 0);
     pthread_mutex_lock(&q->lock);
-    while (!q->head && !q->closed && wait_us != 0) {
+    q->enough = enough;
+    while (q->count < enough && !q->closed && wait_us != 0) {
         if (wait_us < 0) pthread_cond_wait(&q->filled, &q->lock);
         else if (pthread_cond_timedwait(&q->filled, &q->lock, &until)) break;
     }
@@ -66,8 +68,12 @@ static mr_job *take_within(mr_queue *q, int64_t wait_us) {
     return jobs;
 }
 
-mr_job *mr_queue_take(mr_queue *q, int wait_ms) { return take_within(q, wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000); }
-mr_job *mr_queue_take_soon(mr_queue *q, uint32_t wait_us) { return take_within(q, wait_us); }
+mr_job *mr_queue_take(mr_queue *q, int wait_ms) { return mr_queue_take_some(q, 1, wait_ms); }
+mr_job *mr_queue_take_soon(mr_queue *q, uint32_t wait_us) { return take_within(q, 1, wait_us); }
+
+mr_job *mr_queue_take_some(mr_queue *q, size_t enough, int wait_ms) {
+    return take_within(q, enough, wait_ms < 0 ? -1 : (int64_t)wait_ms * 1000);
+}
 
 void mr_queue_close(mr_queue *q) {
     pthread_mutex_lock(&q->lock);
@@ -93,15 +99,14 @@ size_t mr_queue_count(mr_queue *q) {
 /* ---- what waits ---- */
 
 void mr_waiting_add(mr_waiting *w, mr_job *jobs) {
-    if (!jobs) return;
     if (w->last) w->last->next = jobs;
     else w->head = jobs;
-    for (w->last = jobs; w->last->next;) w->last = w->last->next;
+    for (; jobs; jobs = jobs->next, w->count++) w->last = jobs;
 }
 
 mr_job *mr_waiting_take(mr_waiting *w, size_t n) {
     mr_job *first = w->head, *last = NULL;
-    for (; n && w->head; n--) {
+    for (; n && w->head; n--, w->count--) {
         last = w->head;
         w->head = last->next;
     }

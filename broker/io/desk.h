@@ -28,7 +28,7 @@ typedef struct mr_queue {
     pthread_mutex_t lock;
     pthread_cond_t filled;
     mr_job *head, *tail;
-    size_t count;
+    size_t count, enough; /* enough: so many end a wait */
     bool closed;
 } mr_queue;
 
@@ -41,6 +41,8 @@ bool mr_queue_push(mr_queue *q, mr_job *jobs);
 mr_job *mr_queue_take(mr_queue *q, int wait_ms);
 /* The same for a wait of microseconds. */
 mr_job *mr_queue_take_soon(mr_queue *q, uint32_t wait_us);
+/* The same, but it waits until there are so many, and takes fewer when the time is over. One thread takes from a queue. */
+mr_job *mr_queue_take_some(mr_queue *q, size_t enough, int wait_ms);
 void mr_queue_close(mr_queue *q);
 bool mr_queue_closed(mr_queue *q);
 size_t mr_queue_count(mr_queue *q);
@@ -48,6 +50,7 @@ size_t mr_queue_count(mr_queue *q);
 /* Jobs that wait, in order, for a database that takes them; of a desk's thread alone. Zeroed, it is empty. */
 typedef struct mr_waiting {
     mr_job *head, *last;
+    size_t count;
 } mr_waiting;
 
 /* Appends a list, linked by next; NULL is fine. */

@@ -1,6 +1,7 @@
 /* ledger.h: the desk that commits results. What waits is written in one transaction (group commit): while one group is
- * being written the next one gathers, so groups grow with the load and nobody waits for a timer. Every transaction is
- * fenced by the broker's leases; a job is of the epoch under which it was given, and after that nothing is written for it. */
+ * being written the next one gathers, so groups grow with the load; only when results come by the hundred does a group wait
+ * some milliseconds for more (ADR 29). Every transaction is fenced by the broker's leases; a job is of the epoch under which
+ * it was given, and after that nothing is written for it. */
 #ifndef MR_BROKER_IO_LEDGER_H
 #define MR_BROKER_IO_LEDGER_H
 
@@ -82,7 +83,7 @@ void mr_run_cancel_work(mr_desk *desk, mr_job *job);
 mr_status mr_ledger_start(mr_desk *desk, mr_lease *lease, mr_error *err) MR_MUST_CHECK;
 /* Writes one result in the transaction that is open; sets its verdict. */
 mr_status mr_ledger_write_one(mr_pg *pg, mr_commit_job *job, mr_error *err) MR_MUST_CHECK;
-/* A result without artifacts in another desk's transaction: its statement and parameters; its verdict from what the statement
+/* A result's row in another desk's transaction: its statement and parameters; its verdict from what the statement
  * gave; and, after COMMIT, whether a row that was there before is its own, from a commit whose answer was lost. */
 extern const mr_pg_statement mr_ledger_insert_one;
 void mr_ledger_put_one(mr_pg_params *p, const mr_commit_job *job);

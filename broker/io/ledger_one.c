@@ -24,7 +24,6 @@ static void put_key(mr_pg_params *p, const mr_work_key *key) {
 }
 
 void mr_ledger_put_one(mr_pg_params *p, const mr_commit_job *job) {
-    MR_ASSERT(!job->artifacts);
     put_key(p, &job->key);
     mr_pg_put_bool(p, job->last);
     mr_pg_put_int8(p, (int64_t)job->first_row);

@@ -69,6 +69,38 @@ static void what_waits_is_taken_from_its_head_or_by_a_rule(void **state) {
     assert_ptr_equal(mr_waiting_take(&w, 1), &jobs[0]);
 }
 
+static void *push_two(void *arg) {
+    void **both = arg;
+    mr_job *jobs = both[1];
+    mr_queue_push(both[0], &jobs[1]);
+    mr_queue_push(both[0], &jobs[2]);
+    return NULL;
+}
+
+static void a_taker_may_wait_until_there_are_enough_or_the_time_is_over(void **state) {
+    (void)state;
+    mr_queue q;
+    mr_job jobs[3] = {0};
+    pthread_t thread;
+    void *both[] = {&q, jobs};
+    mr_queue_init(&q);
+    mr_queue_push(&q, &jobs[0]);
+    assert_int_equal(pthread_create(&thread, NULL, push_two, both), 0);
+    mr_job *job = mr_queue_take_some(&q, 3, -1);
+    for (int i = 0; i < 3; i++, job = job->next) assert_ptr_equal(job, &jobs[i]);
+    assert_null(job);
+    pthread_join(thread, NULL);
+    jobs[0].next = NULL;
+    mr_queue_push(&q, &jobs[0]);
+    assert_ptr_equal(mr_queue_take_some(&q, 2, 1), &jobs[0]); /* the time passes */
+    assert_null(mr_queue_take_some(&q, 2, 1));
+    mr_queue_push(&q, &jobs[0]);
+    assert_ptr_equal(mr_queue_take(&q, -1), &jobs[0]); /* one is enough again */
+    mr_queue_close(&q);
+    assert_null(mr_queue_take_some(&q, 2, -1));
+    mr_queue_destroy(&q);
+}
+
 static void *close_queue(void *q) {
     mr_queue_close(q);
     return NULL;
@@ -245,6 +277,7 @@ static void a_database_that_is_away_is_tried_once_a_second_and_found_when_it_is_
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_gives_jobs_in_the_order_they_came),
+        cmocka_unit_test(a_taker_may_wait_until_there_are_enough_or_the_time_is_over),
         cmocka_unit_test(what_waits_is_taken_from_its_head_or_by_a_rule),
         cmocka_unit_test(a_waiting_taker_wakes_when_a_job_comes_and_when_the_queue_is_closed),
         cmocka_unit_test(jobs_come_back_done_and_in_order),

@@ -105,11 +105,41 @@ static void more_than_a_group_holds_is_written_in_several(void **state) {
     desk_of d;
     mr_job *list = NULL;
     start_desk(&d, state);
-    for (uint32_t i = 2500; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, false), list);
+    for (uint32_t i = 9000; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, false), list);
     mr_queue_push(&d.desk.in, list);
-    for (int i = 0; i < 2500; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
-    assert_int_equal(results(&d), 2500);
+    for (int i = 0; i < 9000; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 9000);
     assert_int_equal(rig_number(d.r, "select count(distinct xmin::text) from millrace.result"), 3);
+    stop_desk(&d);
+}
+
+/* While a large group waits for its fence, more results and a run's end come. */
+static void what_comes_while_a_large_group_is_written_goes_in_the_next(void **state) {
+    desk_of d;
+    mr_job *list = NULL;
+    start_desk(&d, state);
+    rig_sql(d.r, "begin");
+    rig_sql(d.r, "lock table millrace.partition_lease in exclusive mode");
+    for (uint32_t i = 300; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, false), list);
+    mr_queue_push(&d.desk.in, list);
+    while (!rig_true(d.r, "select exists (select 1 from pg_locks where not granted)")) sched_yield();
+    mr_run_end_job *end = mr_new(NULL, 1, sizeof *end);
+    assert_non_null(end);
+    end->head.work = mr_run_end_work;
+    end->run = d.run;
+    end->epoch = epoch_of(&d, d.run);
+    end->state = MR_RUN_FAILED;
+    list = &end->head;
+    for (uint32_t i = 400; i-- > 300;) list = before(commit_new(&d, i, 1000 + i, false), list);
+    mr_queue_push(&d.desk.in, list);
+    rig_sql(d.r, "commit");
+    for (int i = 0; i < 300; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_ptr_equal(rig_next(d.r), &end->head); /* it does not wait for results */
+    assert_int_equal(end->head.status, MR_OK);
+    mr_free(NULL, end, 1, sizeof *end);
+    for (int i = 0; i < 100; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 400);
+    assert_int_equal(rig_number(d.r, "select count(distinct xmin::text) from millrace.result"), 2);
     stop_desk(&d);
 }
 
@@ -140,10 +170,10 @@ static void a_large_group_with_rows_that_were_there_before_writes_the_others(voi
     mr_desk_give(&d.desk, &commit_new(&d, 50, 1, false)->head);
     mr_desk_give(&d.desk, &commit_new(&d, 51, 1051, false)->head);
     for (int i = 0; i < 2; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
-    for (uint32_t i = 200; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, false), list);
+    for (uint32_t i = 1200; i-- > 0;) list = before(commit_new(&d, i, 1000 + i, false), list);
     mr_queue_push(&d.desk.in, list);
-    for (int i = 0; i < 200; i++) assert_int_equal(next_verdict(&d), i == 50 ? MR_STALE : MR_COMMITTED);
-    assert_int_equal(results(&d), 200);
+    for (int i = 0; i < 1200; i++) assert_int_equal(next_verdict(&d), i == 50 ? MR_STALE : MR_COMMITTED);
+    assert_int_equal(results(&d), 1200);
     assert_int_equal(rig_number(d.r, "select attempt from millrace.result where batch = 50"), 1);
     stop_desk(&d);
 }
@@ -443,6 +473,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_waits_is_written_in_one_transaction),
         cmocka_unit_test(more_than_a_group_holds_is_written_in_several),
+        cmocka_unit_test(what_comes_while_a_large_group_is_written_goes_in_the_next),
         cmocka_unit_test(the_first_attempt_wins_within_a_group_and_across_groups),
         cmocka_unit_test(a_large_group_with_rows_that_were_there_before_writes_the_others),
         cmocka_unit_test(an_attempt_that_is_there_already_as_our_own_is_committed),
