@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-enum { AHEAD = 2048 }; /* rows */
+/* AHEAD: rows. GROUP: rows that the server joins; what it takes for so many it has again for the next. */
+enum { AHEAD = 2048, GROUP = 128 };
 static const size_t window_max = (size_t)3 << 30;
 
 /* $2 and $3 are the first and the last position; $4 and $5 say whether texts and JSON are wanted. */
@@ -29,8 +30,7 @@ static const mr_pg_statement read_cells = {
     {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
 
 /* Features alone are read by a walk along the primary key: the ids of the stretch, then the rows between the first and the
- * last of them, as one row for all: a row of the protocol costs as much as three of the table. Both columns see the rows in
- * the same order, whichever it is. */
+ * last of them, joined: a row of the protocol costs as much as three of the table. */
 static const mr_pg_statement read_ids = {
     "window_ids",
     "select row_ids[greatest($2 - chunk::bigint * 4096, 0) + 1 : least($3 - chunk::bigint * 4096, 4095) + 1]"
@@ -38,6 +38,15 @@ static const mr_pg_statement read_ids = {
     3,
     {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
 
+/* When no other id lies between them: groups of $3 rows, each by its first id. */
+static const mr_pg_statement read_dense = {
+    "window_dense",
+    "select g.id, r.features from generate_series($1, $2, $3) g (id) cross join lateral (select string_agg(features, '') features"
+    " from (select features from millrace.training_prompts where id between g.id and least(g.id + $3 - 1, $2) order by id) p) r",
+    3,
+    {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
+
+/* Else as one row for all; both columns see the rows in the same order, whichever it is. */
 static const mr_pg_statement read_features = {
     "window_features",
     "select array_agg(id), string_agg(features, '') from (select id, features from millrace.training_prompts"
@@ -205,6 +214,30 @@ static mr_status take_features(mr_window *w, mr_pg *pg, mr_pg_params *p, const i
     return MR_OK;
 }
 
+/* Places a group. False when a row of it is not there. */
+static bool place_group(mr_window *w, uint64_t at, mr_span features) {
+    const size_t size = MR_FEATURES * sizeof(float);
+    if (at >= w->rows || features.len != size * (w->rows - at < GROUP ? w->rows - at : GROUP)) return false;
+    memcpy(w->features + (size_t)at * MR_FEATURES, features.data, features.len);
+    return true;
+}
+
+static mr_status take_dense(mr_window *w, mr_pg *pg, mr_pg_params *p, const int64_t *ids, bool *filled, mr_error *err) {
+    mr_pg_result *r = NULL;
+    mr_pg_params_clear(p);
+    mr_pg_put_int8(p, ids[0]);
+    mr_pg_put_int8(p, ids[w->rows - 1]);
+    mr_pg_put_int8(p, GROUP);
+    MR_TRY(mr_pg_exec(pg, &read_dense, p, &r, err));
+    *filled = mr_pg_rows(r) == (w->rows + GROUP - 1) / GROUP;
+    for (uint32_t i = 0; *filled && i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
+        *filled = place_group(w, (uint64_t)(mr_pg_int(&row, 0) - ids[0]), mr_pg_bytea(&row, 1));
+    }
+    mr_pg_result_free(&r);
+    return MR_OK;
+}
+
 /* Not filled, without an error: what is there is not plain, and the long way finds the rows or the words. */
 static mr_status fill_features(mr_window *w, mr_pg *pg, bool *filled, mr_error *err) {
     mr_pg_params p;
@@ -212,7 +245,8 @@ static mr_status fill_features(mr_window *w, mr_pg *pg, bool *filled, mr_error *
     if (!ids) return mr_fail(err, MR_E_MEMORY, "no memory for %u rows", w->rows);
     mr_pg_params_init(&p, NULL, 256);
     mr_status s = take_ids(w, pg, &p, ids, err);
-    if (s == MR_OK && lie_close(ids, w->rows)) s = take_features(w, pg, &p, ids, filled, err);
+    if (s == MR_OK && lie_close(ids, w->rows))
+        s = (ids[w->rows - 1] - ids[0] < w->rows ? take_dense : take_features)(w, pg, &p, ids, filled, err);
     mr_pg_params_free(&p);
     if (*filled && w->seen) atomic_fetch_add_explicit(w->seen, w->rows, memory_order_relaxed);
     for (uint32_t i = 0; *filled && i < w->rows; i++) mr_prompt_init(&w->prompts[i]);
