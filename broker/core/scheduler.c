@@ -68,17 +68,23 @@ static uint32_t least_part(const mr_core *core, const mr_worker *worker) {
     return core->config.turn && worker->sent.count >= 2 * core->config.turn ? core->config.turn : 1;
 }
 
-/* How many works of the step go to the worker at once: its part, when all that can be sent in this turn is dealt out evenly;
- * but no small change for one who has enough to do. */
+/* How many works of the step go to the worker at once: its part, when all that can be sent in this turn is dealt out evenly, or
+ * as many as bring it up to what everyone will have out then; but no small change for one who has enough to do. */
 static uint32_t stretch(const mr_core *core, const mr_step *step, const mr_worker *worker) {
     const mr_lane *lane = step->lane;
     uint32_t turn = turn_of(core, step, may_send, NULL);
-    uint32_t takers = 0, ready = step->list[MR_W_READY].count;
+    uint32_t takers = 0, ready = step->list[MR_W_READY].count, out = 0, have = worker->sent.count;
     if (turn > worker->credit) turn = worker->credit;
-    for (uint32_t i = 0; i < lane->workers; i++) takers += lane->worker[i]->credit > 0;
+    for (uint32_t i = 0; i < lane->workers; i++) {
+        if (!lane->worker[i]->credit) continue;
+        takers++;
+        out += lane->worker[i]->sent.count;
+    }
     if (ready > lane->credit) ready = (uint32_t)lane->credit;
-    uint32_t part = ready / takers + (ready % takers != 0), least = least_part(core, worker);
-    if (part < least) part = least < ready ? least : ready;
+    uint32_t part = (ready + takers - 1) / takers, least = least_part(core, worker), each = (ready + out + takers - 1) / takers;
+    if (each > have && part < each - have) part = each - have;
+    if (part < least) part = least;
+    if (part > ready) part = ready;
     return part < turn ? part : turn;
 }
 

@@ -153,6 +153,27 @@ static void ready_work_is_dealt_out_evenly_but_not_in_small_pieces_to_the_busy(v
     close_rig(r);
 }
 
+/* What is ready comes to idle workers in one piece each, and not in smaller and smaller ones. */
+static void idle_workers_get_one_piece_each(void **state) {
+    (void)state;
+    enum { WORKERS = 4, READY = 16 };
+    rig *r = open_rig(READY);
+    for (uint32_t peer = 1; peer <= WORKERS; peer++) rig_join(r, peer, both, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, READY, 1);
+    rig_run(r, 1, READY, &s, 1);
+    for (uint32_t peer = 1; peer <= WORKERS; peer++) {
+        mr_event e = {.type = MR_EV_CREDIT, .peer = peer, .as.credit = READY};
+        assert_int_equal(mr_core_take(r->core, r->now, &e, NULL), MR_OK);
+    }
+    r->count = 0;
+    mr_core_hand_out(r->core);
+    rig_collect(r);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), READY);
+    for (size_t i = 1; i < READY; i++)
+        assert_int_equal(rig_act(r, MR_ACT_SEND_WORK, i)->peer != rig_act(r, MR_ACT_SEND_WORK, i - 1)->peer, i % (READY / WORKERS) == 0);
+    close_rig(r);
+}
+
 /* What is kept loaded is filled up in stretches, so that work does not trickle. */
 static void inputs_ahead_are_loaded_in_stretches(void **state) {
     (void)state;
@@ -367,6 +388,7 @@ int main(void) {
         cmocka_unit_test(a_large_step_does_not_hold_up_a_small_one),
         cmocka_unit_test(a_turn_may_have_several_batches),
         cmocka_unit_test(ready_work_is_dealt_out_evenly_but_not_in_small_pieces_to_the_busy),
+        cmocka_unit_test(idle_workers_get_one_piece_each),
         cmocka_unit_test(inputs_ahead_are_loaded_in_stretches),
         cmocka_unit_test(inputs_for_busy_workers_do_not_block_idle_ones),
         cmocka_unit_test(work_spreads_over_the_workers),
