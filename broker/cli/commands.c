@@ -103,6 +103,7 @@ static const mr_option settings_of_others[] = {
     {.name = "name"},
     {.name = "heartbeat_ms"},
     {.name = "lost_after_ms"},
+    {.name = "turn"},
     {.name = "load_ahead"},
     {.name = "max_errors"},
     {.name = "max_crashes"},

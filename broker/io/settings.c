@@ -24,6 +24,8 @@ const mr_option mr_broker_options[] = {
      .unit = "ms", .help = "how often a peer must send something"},
     {.name = "lost_after_ms", .type = MR_OPT_INT, .offset = AT(lost_after_ms), .def = "4000", .min = 200, .max = 600000,
      .unit = "ms", .help = "silence after which a worker's batches are dispatched again"},
+    {.name = "turn", .type = MR_OPT_INT, .offset = AT(turn), .def = "64", .min = 1, .max = 64, .unit = "batches",
+     .help = "batches of a quick component that go in one turn and message; fewer alternate more finely, for more processor time"},
     {.name = "load_ahead", .type = MR_OPT_INT, .offset = AT(load_ahead), .def = "64", .min = 1, .max = 10000,
      .unit = "batches", .help = "inputs kept loaded beyond what workers asked for"},
     {.name = "max_errors", .type = MR_OPT_INT, .offset = AT(max_errors), .def = "3", .min = 1, .max = 100,

@@ -124,7 +124,7 @@ static mr_status make_core(mr_broker *b, uint64_t first_attempt, mr_error *err) 
         .max_timeouts = (uint32_t)b->settings.max_timeouts,
         .retry_base_ms = (uint32_t)b->settings.retry_base_ms,
         .retry_max_ms = (uint32_t)b->settings.retry_max_ms,
-        .turn = 64,
+        .turn = (uint32_t)b->settings.turn,
         .age_ms = (uint32_t)b->settings.age_ms,
         .stall_ms = (uint32_t)b->settings.watchdog_s * 1000,
     };

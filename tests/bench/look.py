@@ -8,7 +8,7 @@ from measures import BATCH, ends, submit
 
 
 def drained(b):
-    runs = [submit(b, b.version, BATCH, "column_means") for _ in range(b.repeat)]
+    runs = [submit(b, b.version, BATCH, "column_means") for _ in range(b.size.runs)]
     ends(b, runs)
     return len(runs) * -(-b.rows // BATCH)
 

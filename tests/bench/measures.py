@@ -59,6 +59,8 @@ FIGURES = {name: Figure(*row) for name, row in {
     "total_us": ("us", "  all of them", ("queue_500_us",), False),
     "wire_bytes": ("B", "  bytes between broker and workers, a task", (), False),
     "log_bytes": ("B", "  bytes of PostgreSQL's log, a task", (), False),
+    "drain_8": ("/s", "the same with turns of 8 batches", ("zmq_8",), True),
+    "tasks_a_message_8": ("", "  tasks in a message, on average", (), None),
     "drain_curve": ("/s", "drain_cold with keys: everything is CURVE", ("drain_cold",), True),
     "total_curve_us": ("us", "  processor time a task, all of them", ("total_cold_us",), False),
     "map": ("rows/s", "structural_analyzer (map)", (), True),
@@ -198,45 +200,69 @@ def check_drain(b, run, batches):
         check_means(b, run, b.version, i)
 
 
-def drained(b, repeat):
-    """Runs of column_means over the large version, checked; and what they used."""
+def drained(b, runs):
+    """So many runs of column_means over the large version, planned while the component is paused, then drained, and checked;
+    and what the drain used."""
     batches = -(-b.rows // BATCH)
+    b.cluster.call("pause", "component", "column_means")
+    ids = [submit(b, b.version, BATCH, "column_means") for _ in range(runs)]
     before = b.cluster.status()["totals"]
     with Use(b.cluster) as use:
-        runs = [submit(b, b.version, BATCH, "column_means") for _ in range(repeat)]
-        seconds = ends(b, runs)
+        start = float(b.sql.one("select extract(epoch from clock_timestamp())"))
+        b.cluster.call("resume", "component", "column_means")
+        ends(b, ids)
     after = b.cluster.status()["totals"]
-    for run in runs:
+    end = float(b.sql.one(f"select extract(epoch from max(ended_at)) from millrace.run_end where run_id in ({','.join(map(str, ids))})"))
+    for run in ids:
         check_drain(b, run, batches)
-    count = batches * len(runs)
-    return seconds, count, use.each(count) | {"tasks_a_message": count / (after["messages"] - before["messages"])}
+    count = batches * runs
+    return count / (end - start), use.each(count) | {"tasks_a_message": count / (after["messages"] - before["messages"])}
 
 
 @measure("drain")
 def drain_cold(b):
     """The measure with a broker that has just started, so that every input is read from the database."""
     b.cluster.restart_broker()
-    seconds, count, used = drained(b, 1)
-    return {"drain_cold": count / seconds, "total_cold_us": used["total_us"], "broker_cold_us": used["broker_us"],
+    rate, used = drained(b, 1)
+    return {"drain_cold": rate, "total_cold_us": used["total_us"], "broker_cold_us": used["broker_us"],
             "postgres_cold_us": used["postgres_us"]}
 
 
 @measure("drain")
 def drain(b):
     """The measure: batches of 32 x 31 through broker, workers and database; inputs that were read before."""
-    seconds, count, used = drained(b, b.repeat)
+    rate, used = drained(b, b.size.runs)
     b.group = used["tasks_a_message"]
-    if seconds < b.size.seconds:  # too short for a figure: more of it next time
-        b.repeat = min(16, b.repeat * 2)
-    return {"drain": count / seconds} | used
+    return {"drain": rate} | used
+
+
+@measure("drain")
+def drain_8(b):
+    """The same with turns of eight batches, for the share of libzmq with eight a message."""
+    b.cluster.restart_broker(MILLRACE_TURN="8")
+    drained(b, 1)  # reads the inputs
+    rate, used = drained(b, b.size.runs)
+    b.cluster.restart_broker()
+    return {"drain_8": rate, "tasks_a_message_8": used["tasks_a_message"]}
+
+
+@measure("limits", needs_rows=False)
+def zmq(b):
+    """libzmq alone, at three groupings; one is that of the drain just before."""
+    groups = {"zmq_1": (b.size.zmq // 4, 1), "zmq_8": (b.size.zmq, 8), "zmq_same": (b.size.zmq, b.grouping())}
+    out = {}
+    for name, (count, group) in groups.items():
+        told = b.cluster.tool("limit-zmq", count, group, "copy")
+        out |= {name: told["rate"], f"{name}_us": told["us"]}
+    return out
 
 
 @measure("curve", extra=True)
 def curve(b):
     """The measure with keys: every connection is CURVE. Inputs are read from the database, as in drain_cold."""
     with b.cluster.with_keys():
-        seconds, count, used = drained(b, 1)
-    return {"drain_curve": count / seconds, "total_curve_us": used["total_us"]}
+        rate, used = drained(b, 1)
+    return {"drain_curve": rate, "total_curve_us": used["total_us"]}
 
 
 # ---- runs of real components ----
@@ -300,11 +326,9 @@ def tasks(b):
            "submit_postgres_us": each["postgres_us"], "submit_us": each["total_us"]}
     b.cluster.call("stream", "close", run)
     start = float(b.sql.one("select extract(epoch from clock_timestamp())"))
-    before = b.cluster.status()["totals"]
     with Use(b.cluster) as use:
         b.cluster.call("resume", "run", run)
         ends(b, [run])
-    b.group = count / (b.cluster.status()["totals"]["messages"] - before["messages"])
     end = float(b.sql.one(f"select extract(epoch from ended_at) from millrace.run_end where run_id = {run}"))
     check_tasks(b, run, count)
     return out | {"submit_drain": count / (end - start), "submit_drain_us": use.each(count)["total_us"]}
@@ -317,17 +341,6 @@ def single(b):
     took = b.cluster.tool("submit", b.cluster.env["MILLRACE_BROKER"], run, b.size.single, "single")
     b.cluster.call("stream", "close", run)
     return {"single_p50": took["p50"], "single_p99": took["p99"]}
-
-
-@measure("limits", needs_rows=False)
-def zmq(b):
-    """libzmq alone, at three groupings; one is that of the drain just before."""
-    groups = {"zmq_1": (b.size.zmq // 4, 1), "zmq_8": (b.size.zmq, 8), "zmq_same": (b.size.zmq, b.grouping())}
-    out = {}
-    for name, (count, group) in groups.items():
-        told = b.cluster.tool("limit-zmq", count, group, "copy")
-        out |= {name: told["rate"], f"{name}_us": told["us"]}
-    return out
 
 
 # ---- planning ----
