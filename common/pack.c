@@ -43,10 +43,12 @@ void mr_pack_i64(mr_buf *b, int64_t v) {
 /* Written by hand, so that a whole number stays a float64 whatever version of msgpack-c there is. */
 void mr_pack_f64(mr_buf *b, double v) {
     uint64_t bits;
+    uint8_t *to = mr_buf_extend(b, 1 + sizeof bits);
+    if (!to) return;
     memcpy(&bits, &v, sizeof bits);
     bits = __builtin_bswap64(bits);
-    mr_buf_put(b, "\xcb", 1);
-    mr_buf_put(b, &bits, sizeof bits);
+    *to = 0xcb;
+    memcpy(to + 1, &bits, sizeof bits);
 }
 
 void mr_pack_text(mr_buf *b, const char *text) {
