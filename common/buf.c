@@ -82,3 +82,11 @@ uint8_t *mr_buf_take(mr_buf *b, size_t *len, size_t *cap) {
     mr_buf_init(b, b->mem, b->max);
     return data;
 }
+
+void mr_buf_trim(mr_buf *b) {
+    if (b->len == b->cap || !b->len) return;
+    uint8_t *less = mr_grow_raw(b->mem, b->data, b->cap, b->len, 1);
+    if (!less) return; /* it stays as it was */
+    b->data = less;
+    b->cap = b->len;
+}

@@ -38,5 +38,7 @@ void mr_buf_printf(mr_buf *b, const char *fmt, ...) MR_PRINTF(2, 3);
 uint8_t *mr_buf_extend(mr_buf *b, size_t n);
 /* Gives the bytes to the caller (free with mr_free(mem, p, cap, 1)); the buffer is empty again. */
 uint8_t *mr_buf_take(mr_buf *b, size_t *len, size_t *cap);
+/* Gives back the room behind what is in it. */
+void mr_buf_trim(mr_buf *b);
 
 #endif

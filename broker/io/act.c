@@ -63,11 +63,11 @@ void mr_broker_peer_gone(mr_broker *b, mr_peer *peer, const char *why) {
 
 /* ---- work ---- */
 
-/* The inline inputs, one behind the other; a single one goes without a copy. */
+/* The inline inputs, one behind the other; those that lie so already go without a copy. */
 static mr_net_body joined(const mr_out_work *out) {
     mr_net_body body = {0};
     mr_buf buf;
-    if (out->batches == 1) return mr_bytes_body(out->bytes[0]);
+    if (mr_bytes_adjoin(out->bytes, out->batches, &body)) return body;
     mr_buf_init(&buf, NULL, MR_WIRE_BODY_MAX);
     uint8_t *to = mr_buf_extend(&buf, out->size);
     for (uint32_t i = 0; to && i < out->batches; i++) {

@@ -47,3 +47,20 @@ mr_bytes *mr_bytes_part(mr_bytes *b, mr_span part) {
     if (!out) mr_net_body_free(&body);
     return out;
 }
+
+static mr_bytes *whole_of(mr_bytes *b) { return b->body.release == release ? b->body.hint : b; }
+
+bool mr_bytes_adjoin(mr_bytes *const *bytes, size_t n, mr_net_body *out) {
+    mr_bytes *first = NULL;
+    const uint8_t *end = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (!bytes[i]) continue;
+        mr_span span = mr_bytes_span(bytes[i]);
+        if (!first) first = bytes[i];
+        else if (span.data != end || whole_of(bytes[i]) != whole_of(first)) return false;
+        end = span.data + span.len;
+    }
+    const uint8_t *begin = first->body.data;
+    *out = (mr_net_body){.data = begin, .len = (size_t)(end - begin), .release = release, .hint = mr_bytes_share(whole_of(first))};
+    return true;
+}

@@ -109,22 +109,15 @@ static mr_status finish(mr_desk *desk, mr_buf *buf, mr_bytes **out, mr_error *er
     return MR_OK;
 }
 
-static mr_status build_segment(mr_desk *desk, mr_pg *pg, const mr_run_info *info, const segment_key *want, mr_bytes **out,
-                               mr_error *err) {
-    loader *l = desk->state;
-    mr_arena *arena = mr_arena_new(NULL, input_max);
-    if (!arena) return mr_fail(err, MR_E_MEMORY, "no memory for a segment");
-    mr_batch batch;
+/* ---- segments ---- */
+
+/* Segments that a job had built, one behind the other in one buffer, so that they go in one message without a copy. */
+typedef struct stretch {
+    mr_arena *arena; /* of the rows of one */
     mr_buf buf;
-    mr_buf_init(&buf, NULL, input_max);
-    mr_status s = mr_window_batch(&l->window, pg, info, want->first, want->rows, want->columns, arena, &batch, err);
-    if (s == MR_OK) s = mr_segment_encode(&batch, &buf);
-    if (s != MR_OK && buf.status != MR_OK) s = mr_fail(err, s, "a segment of %u rows is too large", want->rows);
-    if (s == MR_OK) s = finish(desk, &buf, out, err);
-    mr_buf_free(&buf);
-    mr_arena_free(&arena);
-    return s;
-}
+    uint32_t count, place[MR_LOAD_MAX]; /* place: in the job */
+    size_t end[MR_LOAD_MAX];
+} stretch;
 
 /* Of what is the same for all batches of a job. */
 static uint64_t bindings_digest(const mr_bindings *b) {
@@ -134,18 +127,99 @@ static uint64_t bindings_digest(const mr_bindings *b) {
     return digest;
 }
 
-static mr_status load_segment(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out,
+static void set_range(segment_key *key, const mr_load_job *job, uint32_t place) {
+    mr_plan_range(&job->info->plan[job->key.step], job->info->rows, job->key.index + place, &key->first, &key->rows);
+}
+
+static mr_status build_segment(loader *l, mr_pg *pg, const mr_run_info *info, const segment_key *want, stretch *built, mr_error *err) {
+    mr_batch batch;
+    mr_arena_reset(built->arena);
+    MR_TRY(mr_window_batch(&l->window, pg, info, want->first, want->rows, want->columns, built->arena, &batch, err));
+    mr_status s = mr_segment_encode(&batch, &built->buf);
+    if (s == MR_OK || built->buf.status == MR_OK) return s;
+    return mr_fail(err, s, "a segment of %u rows is too large", want->rows);
+}
+
+/* Takes what was built last, from `begin` on, out of the stretch. */
+static mr_status take_large(mr_desk *desk, stretch *built, size_t begin, mr_bytes **out, mr_error *err) {
+    mr_buf own;
+    if (!begin) return finish(desk, &built->buf, out, err);
+    mr_buf_init(&own, NULL, input_max);
+    mr_buf_put(&own, built->buf.data + begin, built->buf.len - begin);
+    built->buf.len = begin;
+    mr_status s = finish(desk, &own, out, err);
+    mr_buf_free(&own);
+    return s;
+}
+
+static mr_status load_segment(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t place, const segment_key *want, stretch *built,
                               mr_error *err) {
-    const mr_run_info *info = job->info;
-    segment_key want = {.version = info->version, .bindings = bindings_digest(&info->bindings),
-                        .columns = info->columns[job->key.step]};
-    mr_plan_range(&info->plan[job->key.step], info->rows, index, &want.first, &want.rows);
-    *out = cache_find(desk->state, &want);
-    if (*out) return MR_OK;
-    MR_TRY(build_segment(desk, pg, info, &want, out, err));
-    cache_keep(desk->state, &want, *out);
+    loader *l = desk->state;
+    size_t begin = built->buf.len;
+    job->bytes[place] = cache_find(l, want);
+    if (job->bytes[place]) return MR_OK;
+    MR_TRY(build_segment(l, pg, job->info, want, built, err));
+    if (built->buf.len - begin > l->options.inline_max) {
+        MR_TRY(take_large(desk, built, begin, &job->bytes[place], err));
+        cache_keep(l, want, job->bytes[place]);
+        return MR_OK;
+    }
+    built->place[built->count] = place;
+    built->end[built->count++] = built->buf.len;
     return MR_OK;
 }
+
+/* Only the first `n` are loaded. */
+static void keep_first(mr_load_job *job, uint32_t n) {
+    for (uint32_t i = n; i < job->count; i++) {
+        mr_bytes_drop(job->bytes[i]);
+        job->bytes[i] = NULL;
+    }
+    job->loaded = n;
+}
+
+/* What was built goes into the job, and into the cache. */
+static mr_status cut(loader *l, mr_load_job *job, segment_key *key, stretch *built, mr_error *err) {
+    if (!built->count) return MR_OK;
+    mr_buf_trim(&built->buf);
+    mr_bytes *whole = mr_bytes_of_buf(&built->buf);
+    size_t begin = 0;
+    bool enough = whole != NULL;
+    for (uint32_t i = 0; enough && i < built->count; begin = built->end[i++]) {
+        mr_bytes **out = &job->bytes[built->place[i]];
+        *out = mr_bytes_part(whole, (mr_span){mr_bytes_span(whole).data + begin, built->end[i] - begin});
+        enough = *out != NULL;
+        if (!enough) break;
+        set_range(key, job, built->place[i]);
+        cache_keep(l, key, *out);
+    }
+    mr_bytes_drop(whole);
+    if (enough) return MR_OK;
+    keep_first(job, built->place[0]);
+    return mr_fail(err, MR_E_MEMORY, "no memory for an input");
+}
+
+static mr_status load_segments(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_error *err) {
+    stretch built = {.arena = mr_arena_new(NULL, input_max)};
+    segment_key key = {.version = job->info->version, .bindings = bindings_digest(&job->info->bindings),
+                       .columns = job->info->columns[job->key.step]};
+    if (!built.arena) return mr_fail(err, MR_E_MEMORY, "no memory for a segment");
+    mr_buf_init(&built.buf, NULL, input_max);
+    mr_status s = MR_OK;
+    while (job->loaded < job->count && s == MR_OK) {
+        set_range(&key, job, job->loaded);
+        s = load_segment(desk, pg, job, job->loaded, &key, &built, err);
+        job->loaded += s == MR_OK;
+    }
+    mr_error other;
+    mr_status kept = cut(desk->state, job, &key, &built, s == MR_OK ? err : &other);
+    if (kept != MR_OK && s != MR_OK) *err = other;
+    mr_buf_free(&built.buf);
+    mr_arena_free(&built.arena);
+    return kept == MR_OK ? s : kept;
+}
+
+/* ---- partials ---- */
 
 /* A partial that matches its hash is no longer in `*missing`. */
 static mr_status put_partial(mr_buf *buf, mr_pg_row *row, uint32_t first, uint32_t *missing, mr_error *err) {
@@ -194,12 +268,28 @@ static mr_status load_partials(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint3
     return s;
 }
 
+static mr_status load_task(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out, mr_error *err) {
+    loader *l = desk->state;
+    return mr_task_read(pg, &l->tasks, job->key.run, index, l->options.inline_max, out, err);
+}
+
+/* ---- a job ---- */
+
+static mr_status load_each(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_error *err) {
+    mr_status s = MR_OK;
+    while (job->loaded < job->count && s == MR_OK) {
+        uint32_t i = job->loaded;
+        s = (job->info->stream ? load_task : load_partials)(desk, pg, job, job->key.index + i, &job->bytes[i], err);
+        job->loaded += s == MR_OK;
+    }
+    return s;
+}
+
 /* The input with what other steps give to it. */
 static mr_status add_given(mr_desk *desk, mr_pg *pg, const mr_load_job *load, mr_bytes **input, mr_error *err) {
     loader *l = desk->state;
     mr_bytes *bare = *input;
     mr_buf buf;
-    if (!mr_chain_gives(load->info, &load->key)) return MR_OK;
     *input = NULL;
     mr_buf_init(&buf, NULL, input_max);
     mr_status s = mr_chain_wrap(pg, load->info, &load->key, mr_bytes_span(bare), &l->given, &buf, err);
@@ -209,28 +299,29 @@ static mr_status add_given(mr_desk *desk, mr_pg *pg, const mr_load_job *load, mr
     return s;
 }
 
-static mr_status load_task(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out, mr_error *err) {
-    loader *l = desk->state;
-    return mr_task_read(pg, &l->tasks, job->key.run, index, l->options.inline_max, out, err);
-}
-
-typedef mr_status load_fn(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32_t index, mr_bytes **out, mr_error *err);
-
-static load_fn *load_of(const mr_load_job *job) {
-    return job->info->stream ? load_task : job->key.level ? load_partials : load_segment;
-}
-
-void mr_load_work(mr_desk *desk, mr_job *job) {
-    mr_load_job *load = (mr_load_job *)job;
-    mr_pg *pg;
-    job->status = mr_desk_database(desk, &pg, &job->error);
-    if (job->status != MR_OK) return;
-    while (load->loaded < load->count && job->status == MR_OK) {
-        uint32_t i = load->loaded;
-        job->status = load_of(load)(desk, pg, load, load->key.index + i, &load->bytes[i], &job->error);
-        if (job->status == MR_OK) job->status = add_given(desk, pg, load, &load->bytes[i], &job->error);
-        load->loaded += job->status == MR_OK;
+static mr_status give_to_all(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_error *err) {
+    for (uint32_t i = 0; i < job->loaded; i++) {
+        mr_status s = add_given(desk, pg, job, &job->bytes[i], err);
+        if (s == MR_OK) continue;
+        keep_first(job, i);
+        return s;
     }
+    return MR_OK;
+}
+
+void mr_load_work(mr_desk *desk, mr_job *head) {
+    mr_load_job *job = (mr_load_job *)head;
+    mr_pg *pg;
+    head->status = mr_desk_database(desk, &pg, &head->error);
+    if (head->status != MR_OK) return;
+    bool segments = !job->info->stream && !job->key.level;
+    head->status = segments ? load_segments(desk, pg, job, &head->error) : load_each(desk, pg, job, &head->error);
+    if (!mr_chain_gives(job->info, &job->key)) return;
+    mr_error err;
+    mr_status given = give_to_all(desk, pg, job, &err);
+    if (given == MR_OK) return;
+    head->status = given;
+    head->error = err;
 }
 
 void mr_load_job_free(mr_load_job *job) {

@@ -10,7 +10,8 @@
 enum { MR_LOAD_MAX = 64 };
 
 /* The inputs of `count` works whose batches follow one another, from `key` on; of merges one at a time. They are brought
- * in order until one fails: the status and error of the job are about that one. */
+ * in order until one fails: the status and error of the job are about that one. Small segments that are built for the same job
+ * lie one behind the other (mr_bytes_adjoin). */
 typedef struct mr_load_job {
     mr_job head;
     mr_run_info *info; /* an owner */

@@ -249,6 +249,47 @@ static void batches_are_loaded_together_up_to_one_that_fails(void **state) {
     mr_run_info_drop(info);
 }
 
+/* Small ones are parts of one whole, also those that another job finds in the cache; a large one is whole by itself. */
+static void what_is_loaded_together_lies_together_and_goes_without_a_copy(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    mr_desk desk;
+    mr_net_body body;
+    mr_loader_options options = plain;
+    options.cache_bytes = 1 << 20;
+    rig_prompts(r, 320);
+    mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 32, MR_COL_FEATURES);
+    start_loader(r, &desk, &options);
+    mr_load_job *first = load_many(r, &desk, info, 0, 0, 4), *second = load_many(r, &desk, info, 0, 2, 6);
+    assert_true(mr_bytes_adjoin(first->bytes, 4, &body));
+    mr_net_body_free(&body);
+    assert_true(mr_bytes_adjoin(second->bytes, 2, &body)); /* the first job's third and fourth */
+    mr_net_body_free(&body);
+    assert_false(mr_bytes_adjoin(second->bytes, 6, &body));
+    assert_true(mr_bytes_adjoin(second->bytes + 2, 4, &body));
+    for (uint32_t i = 0; i < 4; i++) {
+        size_t len = mr_bytes_span(second->bytes[2 + i]).len;
+        assert_memory_equal((const uint8_t *)body.data + i * len, mr_bytes_span(second->bytes[2 + i]).data, len);
+    }
+    mr_net_body_free(&body);
+    mr_load_job_free(first);
+    mr_load_job_free(second);
+    mr_desk_stop(&desk);
+    options = plain;
+    options.inline_max = 100;
+    start_loader(r, &desk, &options);
+    first = load_many(r, &desk, info, 0, 0, 3);
+    assert_int_equal(first->loaded, 3);
+    assert_false(mr_bytes_adjoin(first->bytes, 2, &body));
+    for (uint32_t i = 0; i < 3; i++) {
+        mr_hash hash = mr_hash_of(mr_bytes_span(first->bytes[i]));
+        assert_true(mr_hash_eq(&first->bytes[i]->hash, &hash));
+    }
+    mr_load_job_free(first);
+    mr_desk_stop(&desk);
+    mr_run_info_drop(info);
+}
+
 static void a_kept_segment_is_shared_and_the_oldest_goes_first(void **state) {
     rig *r = rig_of(state);
     mr_lease lease = rig_lease(r, "one");
@@ -424,6 +465,7 @@ int main(void) {
         cmocka_unit_test(missing_cells_of_a_table_are_nan),
         cmocka_unit_test(a_deleted_row_is_missed_and_a_broken_one_is_named),
         cmocka_unit_test(batches_are_loaded_together_up_to_one_that_fails),
+        cmocka_unit_test(what_is_loaded_together_lies_together_and_goes_without_a_copy),
         cmocka_unit_test(a_kept_segment_is_shared_and_the_oldest_goes_first),
         cmocka_unit_test(a_merge_gets_its_partials_in_order),
         cmocka_unit_test(a_partial_that_does_not_match_its_hash_or_is_missing_is_corrupt),
