@@ -124,7 +124,7 @@ typedef struct mr_poll_item {
     bool readable; /* out */
 } mr_poll_item;
 
-enum { MR_POLL_MAX = 16 };
+enum { MR_POLL_MAX = 32 };
 /* Waits until one is readable or `timeout_ms` passed (-1: for ever). Errors: E_INTERRUPTED a signal came,
  * E_IO. */
 mr_status mr_net_poll(mr_poll_item *items, size_t n, int timeout_ms, mr_error *err) MR_MUST_CHECK;

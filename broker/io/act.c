@@ -621,6 +621,6 @@ void mr_broker_act(mr_broker *b) {
         flush_acks(b);
         hand_over(&b->out_loads, &b->loader);
         hand_over(&b->out_commits, &b->ledger);
-        hand_over(&b->out_submits, &b->submits);
     }
+    hand_over(&b->out_submits, &b->submits);
 }

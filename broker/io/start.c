@@ -239,7 +239,7 @@ static void receive_some(mr_broker *b) {
 }
 
 static void finish_jobs(mr_broker *b) {
-    mr_waker_clear(&b->waker);
+    mr_waker_clear(&b->waker); /* before the take: who finds the outbox empty after it wakes the loop again */
     for (mr_job *jobs = mr_queue_take(&b->outbox, 0); jobs;) {
         mr_job *job = jobs;
         jobs = job->next;
@@ -316,9 +316,9 @@ mr_status mr_broker_serve(mr_broker *b, mr_error *err) {
         if (s != MR_OK && s != MR_E_INTERRUPTED) return s;
         uint64_t now = b->round_ms = mr_broker_now_ms();
         mr_broker_fence_self(b); /* before anything is sent: it may have been stopped for long */
-        receive_some(b);
-        finish_jobs(b);
-        take_signal(b);
+        if (items[0].readable) receive_some(b);
+        if (items[1].readable || mr_queue_count(&b->outbox)) finish_jobs(b);
+        if (items[2].readable) take_signal(b);
         tick(b, now);
         mr_broker_act(b);
         b->round_ms = 0;
