@@ -61,8 +61,13 @@ FIGURES = {name: Figure(*row) for name, row in {
     "log_bytes": ("B", "  bytes of PostgreSQL's log, a task", (), False),
     "drain_8": ("/s", "the same with turns of 8 batches", ("zmq_8",), True),
     "tasks_a_message_8": ("", "  tasks in a message, on average", (), None),
-    "drain_curve": ("/s", "drain_cold with keys: everything is CURVE", ("drain_cold",), True),
-    "total_curve_us": ("us", "  processor time a task, all of them", ("total_cold_us",), False),
+    "drain_curve": ("/s", "drain with keys: everything is CURVE", ("drain",), True),
+    "total_curve_us": ("us", "  processor time a task, all of them", ("total_us",), False),
+    "large": ("/s", "drain of batches of 1,024 x 31, 127 KB, which go by reference through Redis", (), True),
+    "large_us": ("us", "  processor time a batch, all of them", (), False),
+    "large_wire": ("B", "  bytes between broker and workers, a batch", (), False),
+    "large_curve": ("/s", "  with keys", ("large",), True),
+    "large_curve_us": ("us", "  processor time a batch, with keys", ("large_us",), False),
     "map": ("rows/s", "structural_analyzer (map)", (), True),
     "merge": ("rows/s", "dimensionality_reducer (merge)", (), True),
     "whole": ("rows/s", "context_learner (whole)", (), True),
@@ -173,50 +178,52 @@ def numbers(body):
     return values
 
 
-def check_means(b, run, version, batch_index):
+def check_means(b, run, version, batch, index):
     """One batch, computed again from the tables, to the bit."""
-    first = batch_index * BATCH
+    first, end = index * batch, min((index + 1) * batch, b.rows)
     rows = b.sql.rows("select encode(p.features, 'hex') from (select unnest(row_ids) id, generate_subscripts(row_ids, 1)"
                       f" + chunk * 4096 - 1 as place from millrace.version_rows where version_id = {version}"
-                      f" and chunk between {first // 4096} and {(first + BATCH - 1) // 4096}) v"
-                      f" join millrace.training_prompts p on p.id = v.id where place between {first} and {first + BATCH - 1}"
+                      f" and chunk between {first // 4096} and {(end - 1) // 4096}) v"
+                      f" join millrace.training_prompts p on p.id = v.id where place between {first} and {end - 1}"
                       " order by place")
     sums = [0.0] * COLUMNS
     for row in rows:
         for i, value in enumerate(struct.unpack("<31f", bytes.fromhex(row[0]))):
             sums[i] += value
     body = bytes.fromhex(b.sql.one("select encode(body, 'hex') from millrace.result"
-                                   f" where run_id = {run} and level = 0 and batch = {batch_index}"))
+                                   f" where run_id = {run} and level = 0 and batch = {index}"))
     if numbers(body) != [v / len(rows) for v in sums]:
-        raise Failed(f"batch {batch_index} of run {run} has wrong means")
+        raise Failed(f"batch {index} of run {run} has wrong means")
 
 
-def check_drain(b, run, batches):
+def check_drain(b, run, batch):
+    batches = -(-b.rows // batch)
     row = b.sql.rows("select count(*), count(distinct batch), min(batch), max(batch), sum(row_count) from millrace.result"
                      f" where run_id = {run}")[0]
     if list(map(int, row[:4])) != [batches, batches, 0, batches - 1] or int(row[4]) != b.rows:
         raise Failed(f"run {run} has results {row}, not one for each of {batches} batches")
     for i in range(0, batches, max(1, batches // 16)):
-        check_means(b, run, b.version, i)
+        check_means(b, run, b.version, batch, i)
 
 
-def drained(b, runs):
+def drained(b, runs, batch=BATCH):
     """So many runs of column_means over the large version, planned while the component is paused, then drained, and checked;
     and what the drain used."""
-    batches = -(-b.rows // BATCH)
+    batches = -(-b.rows // batch)
     b.cluster.call("pause", "component", "column_means")
-    ids = [submit(b, b.version, BATCH, "column_means") for _ in range(runs)]
+    ids = [submit(b, b.version, batch, "column_means") for _ in range(runs)]
     before = b.cluster.status()["totals"]
     with Use(b.cluster) as use:
         start = float(b.sql.one("select extract(epoch from clock_timestamp())"))
         b.cluster.call("resume", "component", "column_means")
         ends(b, ids)
     after = b.cluster.status()["totals"]
-    end = float(b.sql.one(f"select extract(epoch from max(ended_at)) from millrace.run_end where run_id in ({','.join(map(str, ids))})"))
+    last = b.sql.one(f"select max(ended_at) from millrace.run_end where run_id in ({','.join(map(str, ids))})")
+    seconds = float(b.sql.one(f"select extract(epoch from timestamptz '{last}')")) - start
     for run in ids:
-        check_drain(b, run, batches)
+        check_drain(b, run, batch)
     count = batches * runs
-    return count / (end - start), use.each(count) | {"tasks_a_message": count / (after["messages"] - before["messages"])}
+    return count / seconds, use.each(count) | {"tasks_a_message": count / (after["messages"] - before["messages"])}
 
 
 @measure("drain")
@@ -257,12 +264,23 @@ def zmq(b):
     return out
 
 
+def drained_large(b):
+    """Batches of 1,024 rows: above `inline_max`, so that only their hash travels and workers look for them in Redis."""
+    drained(b, 1, 1024)  # reads the inputs
+    rate, used = drained(b, b.size.runs, 1024)
+    return rate, used["total_us"], used["wire_bytes"]
+
+
 @measure("curve", extra=True)
 def curve(b):
-    """The measure with keys: every connection is CURVE. Inputs are read from the database, as in drain_cold."""
+    """The drain, and one of large inputs, with keys and without: every connection is CURVE."""
+    large, large_us, wire = drained_large(b)
     with b.cluster.with_keys():
-        rate, used = drained(b, 1)
-    return {"drain_curve": rate, "total_curve_us": used["total_us"]}
+        drained(b, 1)
+        rate, used = drained(b, b.size.runs)
+        large_curve, large_curve_us, _ = drained_large(b)
+    return {"drain_curve": rate, "total_curve_us": used["total_us"], "large": large, "large_us": large_us, "large_wire": wire,
+            "large_curve": large_curve, "large_curve_us": large_curve_us}
 
 
 # ---- runs of real components ----
