@@ -35,7 +35,7 @@ typedef struct mr_prompt {
     int8_t success;           /* 1, 0; -1 when absent */
     mr_span labels, metadata; /* canonical JSON objects; empty when absent or {} */
     int64_t created_at_us;    /* microseconds since 1970 UTC; INT64_MIN when absent */
-    uint8_t hash[32];
+    uint8_t hash[32]; /* by mr_prompt_hash; mr_prompt_unpack fills it too */
 } mr_prompt;
 
 void mr_prompt_init(mr_prompt *p); /* all defaults */

@@ -277,9 +277,7 @@ static mr_status read_row(reading *r, const mr_json *row, const mr_prompt_map *m
         return mr_fail(err, MR_E_INVALID, "there is no 'prompt'; --map prompt=KEY names another key");
     MR_TRY(put_members(r, "labels", &r->labels, &r->p->labels, err));
     MR_TRY(put_members(r, "metadata", &r->metadata, &r->p->metadata, err));
-    MR_TRY(mr_prompt_check(r->p, r->limits, &r->key, err));
-    mr_prompt_hash(r->p);
-    return MR_OK;
+    return mr_prompt_check(r->p, r->limits, &r->key, err);
 }
 
 /* The top-level key that a refused name came from. */
@@ -299,7 +297,7 @@ mr_status mr_prompt_from_json(mr_span line, const mr_prompt_map *map, const mr_p
     mr_prompt_init(out);
     if (column) *column = 0;
     if (!map && mr_prompt_scan(line, arena, out) && mr_prompt_check(out, limits, NULL, NULL) == MR_OK)
-        return mr_prompt_hash(out), MR_OK;
+        return MR_OK;
     mr_prompt_init(out);
     MR_TRY(mr_jsonl_parse(line, MR_PROMPT_DEPTH, &row, column, err));
     mr_status status = read_row(&r, row, map, err);

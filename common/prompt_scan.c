@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { MEMBERS = 32, INTEGER_DIGITS = 18, EXACT_DIGITS = 15 };
+enum { MEMBERS = 32, INTEGER_DIGITS = 18, EXACT_DIGITS = 15, NESTED = 8 };
 
 typedef struct cursor {
     const uint8_t *at, *end;
@@ -126,49 +126,65 @@ static bool take_decimal(cursor *c, double *out) {
     return c->at < c->end && *c->at != 'e' && *c->at != 'E';
 }
 
-/* The value of a member as it stands, when that is its canonical form. */
-static bool take_plain_value(cursor *c, mr_span *out) {
-    const uint8_t *start = c->at;
-    mr_span text;
-    uint64_t v;
-    unsigned n;
-    bool ok;
-    if (c->at < c->end && *c->at == '"')
-        ok = take_plain_string(c, &text);
-    else if (take_word(c, "true") || take_word(c, "false"))
-        ok = true;
-    else {
-        bool minus = take(c, '-');
-        ok = take_digits(c, INTEGER_DIGITS, &v, &n) && !(minus && v == 0) && c->at < c->end && !strchr(".eE", *c->at);
-    }
-    *out = (mr_span){start, (size_t)(c->at - start)};
-    return ok;
-}
-
 static int order(mr_span a, mr_span b) {
     size_t n = a.len < b.len ? a.len : b.len;
     int d = n ? memcmp(a.data, b.data, n) : 0;
     return d ? d : (a.len > b.len) - (a.len < b.len);
 }
 
-static bool take_canonical(cursor *c, mr_span *out) {
-    const uint8_t *start = c->at;
-    mr_span key, before = {0}, value;
+static bool take_integer(cursor *c) {
+    uint64_t v;
+    unsigned n;
+    bool minus = take(c, '-');
+    return take_digits(c, INTEGER_DIGITS, &v, &n) && !(minus && v == 0) && c->at < c->end && !strchr(".eE", *c->at);
+}
+
+/* What follows is a value in its canonical form, in which at most `deep` objects and lists lie in each other, none of them
+ * empty. */
+static bool skip_canonical(cursor *c, unsigned deep);
+
+static bool skip_object(cursor *c, unsigned deep) {
+    mr_span key, before = {0};
     if (!take(c, '{')) return false;
     do {
         if (!take_plain_string(c, &key) || (before.data && order(before, key) >= 0)) return false;
-        if (!take(c, ':') || !take_plain_value(c, &value)) return false;
+        if (!take(c, ':') || !skip_canonical(c, deep)) return false;
         before = key;
     } while (take(c, ','));
-    if (!take(c, '}')) return false;
+    return take(c, '}');
+}
+
+static bool skip_list(cursor *c, unsigned deep) {
+    if (!take(c, '[')) return false;
+    do {
+        if (!skip_canonical(c, deep)) return false;
+    } while (take(c, ','));
+    return take(c, ']');
+}
+
+static bool skip_canonical(cursor *c, unsigned deep) {
+    mr_span text;
+    if (c->at == c->end) return false;
+    switch (*c->at) {
+    case '"': return take_plain_string(c, &text);
+    case '{': return deep && skip_object(c, deep - 1);
+    case '[': return deep && skip_list(c, deep - 1);
+    case 't': return take_word(c, "true");
+    case 'f': return take_word(c, "false");
+    default: return take_integer(c);
+    }
+}
+
+static bool take_canonical_object(cursor *c, mr_span *out) {
+    const uint8_t *start = c->at;
+    if (!skip_object(c, NESTED)) return false;
     *out = (mr_span){start, (size_t)(c->at - start)};
     return true;
 }
 
 bool mr_prompt_is_canonical(mr_span text) {
     cursor c = {text.data, text.data + text.len};
-    mr_span all;
-    return take_canonical(&c, &all) && c.at == c.end;
+    return skip_object(&c, NESTED) && c.at == c.end;
 }
 
 /* ---- a row ---- */
@@ -187,9 +203,21 @@ static bool take_prompt(scan *s) { return take_text(&s->c, s->arena, &s->p->prom
 static bool take_session(scan *s) { return take_text(&s->c, s->arena, &s->p->session); }
 static bool take_score(scan *s) { return take_decimal(&s->c, &s->p->score); }
 
+/* An object in its canonical form, copied. */
+static bool take_object(scan *s, mr_span *out) {
+    mr_span text;
+    if (!take_canonical_object(&s->c, &text)) return false;
+    char *copy = mr_arena_copy(s->arena, text.data, text.len);
+    *out = (mr_span){(const uint8_t *)copy, text.len};
+    return copy;
+}
+
+/* Text, or an object whose length is known to be within bounds by mr_prompt_check. */
 static bool take_enhancement(scan *s) {
     s->p->has_enhancement = true;
-    return take_text(&s->c, s->arena, &s->p->enhancement);
+    s->p->enhancement_is_json = s->c.at < s->c.end && *s->c.at == '{';
+    return s->p->enhancement_is_json ? take_object(s, &s->p->enhancement)
+                                     : take_text(&s->c, s->arena, &s->p->enhancement);
 }
 
 static bool take_source(scan *s) {
@@ -222,28 +250,25 @@ static bool take_created(scan *s) {
 }
 
 static bool take_labels(scan *s) {
-    mr_span text;
-    if (!take_canonical(&s->c, &text) || text.len > MR_PROMPT_OBJECT_MAX) return false;
-    char *copy = mr_arena_copy(s->arena, text.data, text.len);
-    s->p->labels = (mr_span){(const uint8_t *)copy, text.len};
-    return copy;
+    return take_object(s, &s->p->labels) && s->p->labels.len <= MR_PROMPT_OBJECT_MAX;
 }
 
+#define KEY(name) {(const uint8_t *)(name), sizeof(name) - 1}
 static const struct {
-    const char *name;
+    mr_span name;
     bool (*take)(scan *s);
 } known[] = {
-    {"prompt", take_prompt},     {"enhancement", take_enhancement}, {"source", take_source},
-    {"priority", take_priority}, {"session", take_session},         {"score", take_score},
-    {"success", take_success},   {"labels", take_labels},           {"created_at", take_created},
+    {KEY("prompt"), take_prompt},     {KEY("enhancement"), take_enhancement}, {KEY("source"), take_source},
+    {KEY("priority"), take_priority}, {KEY("session"), take_session},         {KEY("score"), take_score},
+    {KEY("success"), take_success},   {KEY("labels"), take_labels},           {KEY("created_at"), take_created},
 };
 enum { KNOWN = sizeof known / sizeof *known };
 
 /* Any other key becomes metadata. */
 static bool take_other(scan *s, mr_span key) {
-    mr_span value;
+    const uint8_t *start = s->c.at;
     unsigned at = s->count;
-    if (s->count == MEMBERS || !take_plain_value(&s->c, &value)) return false;
+    if (s->count == MEMBERS || !skip_canonical(&s->c, NESTED)) return false;
     for (; at > 0; at--) {
         int d = order(s->more[at - 1].key, key);
         if (d == 0) return false;
@@ -251,7 +276,7 @@ static bool take_other(scan *s, mr_span key) {
         s->more[at] = s->more[at - 1];
     }
     s->more[at].key = key;
-    s->more[at].value = value;
+    s->more[at].value = (mr_span){start, (size_t)(s->c.at - start)};
     s->count++;
     return true;
 }
@@ -264,7 +289,7 @@ static bool take_member(scan *s, unsigned *seen) {
     if (!take(&s->c, ':')) return false;
     skip_space(&s->c);
     for (unsigned i = 0; i < KNOWN; i++) {
-        if (!mr_span_eq(key, mr_span_of(known[i].name))) continue;
+        if (!mr_span_eq(key, known[i].name)) continue;
         if (*seen & 1u << i) return false; /* twice */
         *seen |= 1u << i;
         return known[i].take(s);

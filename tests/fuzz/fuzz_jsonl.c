@@ -14,7 +14,9 @@ static void check_wire(const mr_prompt *p, mr_arena *arena) {
     mr_prompt_pack(&b, p, 1);
     mr_unpack_init(&u, mr_buf_span(&b));
     MR_ASSERT(mr_buf_status(&b) == MR_OK && mr_prompt_unpack(&u, NULL, arena, &back, &line, NULL) == MR_OK);
-    MR_ASSERT(!memcmp(p->hash, back.hash, sizeof p->hash) && mr_span_eq(p->metadata, back.metadata));
+    mr_prompt hashed = *p;
+    mr_prompt_hash(&hashed);
+    MR_ASSERT(!memcmp(hashed.hash, back.hash, sizeof back.hash) && mr_span_eq(p->metadata, back.metadata));
     mr_buf_free(&b);
 }
 
@@ -24,7 +26,9 @@ static void check_long_way(mr_span line, mr_status status, const mr_prompt *p, m
     mr_prompt other;
     MR_ASSERT(mr_prompt_from_json(line, &none, NULL, arena, &other, NULL, NULL) == status);
     if (status != MR_OK) return;
-    MR_ASSERT(!memcmp(p->hash, other.hash, sizeof p->hash) && mr_span_eq(p->metadata, other.metadata));
+    MR_ASSERT(mr_span_eq(p->prompt, other.prompt) && mr_span_eq(p->enhancement, other.enhancement));
+    MR_ASSERT(p->has_enhancement == other.has_enhancement && p->enhancement_is_json == other.enhancement_is_json);
+    MR_ASSERT(mr_span_eq(p->metadata, other.metadata));
     MR_ASSERT(mr_span_eq(p->labels, other.labels) && mr_span_eq(p->session, other.session));
     MR_ASSERT(p->source == other.source && p->priority == other.priority && p->success == other.success);
     MR_ASSERT(!memcmp(&p->score, &other.score, sizeof p->score) && p->created_at_us == other.created_at_us);

@@ -54,6 +54,7 @@ static void rows_are_unique_valid_and_of_the_promised_length(void **state) {
         mr_prompt_to_json(&p, &json);
         if (mr_prompt_from_json(mr_buf_span(&json), NULL, NULL, arena, &q, NULL, &err) != MR_OK)
             fail_msg("%s", err.text);
+        mr_prompt_hash(&q);
         assert_memory_equal(p.hash, q.hash, 32);
         assert_true(mr_span_eq(p.labels, q.labels) && mr_span_eq(p.enhancement, q.enhancement));
         mr_prompt alone = p; /* the prompt text alone is what must be unique */
