@@ -40,6 +40,8 @@ SQL(mr_sql_12_up, "0012_failure_once.up.sql");
 SQL(mr_sql_12_down, "0012_failure_once.down.sql");
 SQL(mr_sql_13_up, "0013_active.up.sql");
 SQL(mr_sql_13_down, "0013_active.down.sql");
+SQL(mr_sql_14_up, "0014_supersedes.up.sql");
+SQL(mr_sql_14_down, "0014_supersedes.down.sql");
 
 const mr_migration mr_migrations[] = {
     {1, "first", mr_sql_1_up, mr_sql_1_down},
@@ -54,6 +56,7 @@ const mr_migration mr_migrations[] = {
     {11, "failure_log", mr_sql_11_up, mr_sql_11_down},
     {12, "failure_once", mr_sql_12_up, mr_sql_12_down},
     {13, "active", mr_sql_13_up, mr_sql_13_down},
+    {14, "supersedes", mr_sql_14_up, mr_sql_14_down},
     {0, NULL, NULL, NULL},
 };
 

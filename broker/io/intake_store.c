@@ -14,14 +14,19 @@ static const mr_pg_statement open_ingest = {"intake_open",
                                             1,
                                             {MR_PG_INT8}};
 
-static const mr_pg_statement insert_sessions = {
-    "intake_sessions",
-    "insert into millrace.prompt_sessions (name) select unnest($1::text[]) on conflict do nothing",
-    1,
-    {MR_PG_TEXTS}};
-
 static const mr_pg_statement read_sessions = {
     "intake_session_ids", "select name, id from millrace.prompt_sessions where name = any ($1)", 1, {MR_PG_TEXTS}};
+
+static const mr_pg_statement insert_sessions = {
+    "intake_sessions", "insert into millrace.prompt_sessions (name) select unnest($1::text[]) returning name, id", 1,
+    {MR_PG_TEXTS}};
+
+/* The same when another call makes one of them at this moment: what it made is to be read then. */
+static const mr_pg_statement insert_sessions_beside = {
+    "intake_sessions_beside",
+    "insert into millrace.prompt_sessions (name) select unnest($1::text[]) on conflict do nothing returning name, id",
+    1,
+    {MR_PG_TEXTS}};
 
 static const mr_pg_statement read_known = {
     "intake_known",
@@ -99,13 +104,14 @@ static const mr_pg_statement insert_rejects = {
 
 /* ---- sessions ---- */
 
-/* Sets ids[place in r->names] for each of `n` names that is there. */
-static mr_status read_session_ids(mr_pg *pg, const mr_intake_rows *r, const mr_span *names, size_t n, mr_pg_params *p,
-                                  int64_t *ids, mr_error *err) {
+/* Sets ids[place in r->names] for each of `n` names that the statement tells. */
+static mr_status take_session_ids(mr_pg *pg, const mr_pg_statement *st, const mr_intake_rows *r, const mr_span *names,
+                                  size_t n, mr_pg_params *p, int64_t *ids, mr_error *err) {
     mr_pg_result *result = NULL;
+    if (!n) return MR_OK;
     mr_pg_params_clear(p);
     mr_pg_put_texts(p, names, NULL, n);
-    MR_TRY(mr_pg_exec(pg, &read_sessions, p, &result, err));
+    MR_TRY(mr_pg_exec(pg, st, p, &result, err));
     mr_status s = MR_OK;
     for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(result); i++) {
         mr_pg_row row = mr_pg_row_at(result, i);
@@ -125,20 +131,18 @@ static size_t missing(const mr_intake_rows *r, const int64_t *ids, mr_span *name
     return n;
 }
 
-/* The ids of r->names; those that are not there yet are made. */
-static mr_status session_ids(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, mr_arena *arena, int64_t **ids,
-                             mr_error *err) {
+/* The ids of r->names; those that are not there yet are made. Without `careful`, E_EXISTS when another call makes one of
+ * them too. */
+static mr_status session_ids(mr_pg *pg, const mr_intake_rows *r, bool careful, mr_pg_params *p, mr_arena *arena,
+                             int64_t **ids, mr_error *err) {
     if (!r->name_count) return MR_OK;
     mr_span *names = mr_arena_alloc(arena, r->name_count, sizeof *names);
     *ids = mr_arena_alloc(arena, r->name_count, sizeof **ids);
     if (!names || !*ids) return mr_fail(err, MR_E_MEMORY, "no memory for the sessions of a call");
-    MR_TRY(read_session_ids(pg, r, r->names, r->name_count, p, *ids, err));
-    size_t n = missing(r, *ids, names);
-    if (!n) return MR_OK;
-    mr_pg_params_clear(p);
-    mr_pg_put_texts(p, names, NULL, n);
-    MR_TRY(mr_pg_exec(pg, &insert_sessions, p, NULL, err));
-    MR_TRY(read_session_ids(pg, r, names, n, p, *ids, err));
+    MR_TRY(take_session_ids(pg, &read_sessions, r, r->names, r->name_count, p, *ids, err));
+    const mr_pg_statement *make = careful ? &insert_sessions_beside : &insert_sessions;
+    MR_TRY(take_session_ids(pg, make, r, names, missing(r, *ids, names), p, *ids, err));
+    MR_TRY(take_session_ids(pg, &read_sessions, r, names, missing(r, *ids, names), p, *ids, err));
     return missing(r, *ids, names) ? mr_fail(err, MR_E_CONFLICT, "a session went away meanwhile") : MR_OK;
 }
 
@@ -276,7 +280,7 @@ static mr_status store_new(mr_pg *pg, const mr_intake_target *to, const mr_intak
                    mr_arena_alloc(arena, n, sizeof *w.fresh), mr_arena_alloc(arena, n, sizeof *w.seen)};
     if (!w.ask || !w.id || !w.fresh || !w.seen) return mr_fail(err, MR_E_MEMORY, "no memory for the rows of this call");
     MR_TRY(open_rows(pg, to->ingest, p, &now_us, err));
-    MR_TRY(session_ids(pg, r, p, arena, &sessions, err));
+    MR_TRY(session_ids(pg, r, false, p, arena, &sessions, err));
     MR_TRY(pick_new(pg, r, p, seen, &w, &out->stored, err));
     complete(r, now_us, sessions, copy);
     if (out->stored) MR_TRY(copy_new(pg, r, copy, w.fresh, err));
@@ -327,7 +331,7 @@ static mr_status insert_carefully(mr_pg *pg, const mr_intake_target *to, const m
                                   mr_pg_params *p, mr_arena *arena, mr_intake_outcome *out, mr_error *err) {
     int64_t now_us, *sessions;
     MR_TRY(open_rows(pg, to->ingest, p, &now_us, err));
-    MR_TRY(session_ids(pg, r, p, arena, &sessions, err));
+    MR_TRY(session_ids(pg, r, true, p, arena, &sessions, err));
     if (to->revises) {
         put_supersede(p, r);
         MR_TRY(mr_pg_exec(pg, &supersede, p, NULL, err));

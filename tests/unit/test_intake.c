@@ -150,6 +150,31 @@ static void duplicates_are_told_with_their_line_and_the_row_that_is_there(void *
     stop_intake(&in);
 }
 
+/* A call with these rows while `other` has a transaction open that the call must wait for, and that ends well; what it says
+ * begins with `words`. */
+static void send_beside(intake_of *in, long long id, int n, const mr_prompt *p, mr_pg *other, const char *words) {
+    mr_error err = {0};
+    mr_buf args;
+    mr_net_body body = {0};
+    mr_buf_init(&args, NULL, 1 << 20);
+    rig_pack(&args, "{\"ingest\": %lld, \"file\": \"a.jsonl\", \"rows\": %d}", id, n);
+    add_prompts(in, n, p);
+    assert_int_equal(mr_net_body_of_buf(&in->rows, &body), MR_OK);
+    mr_intake_job *job = mr_intake_job_new(MR_CMD_INGEST_ROWS, mr_buf_span(&args), &body, "tester");
+    mr_desk_give(&in->desk, &job->head);
+    while (!rig_true(in->r, "select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+                            " and datname = current_database())"))
+        sched_yield();
+    assert_int_equal(mr_pg_run(other, "commit", &err), MR_OK);
+    assert_ptr_equal(rig_next(in->r), job);
+    if (job->head.status != MR_OK) fail_msg("%s", job->head.error.text);
+    char *told = rig_json(mr_buf_span(&job->reply));
+    assert_ptr_equal(strstr(told, words), told);
+    free(told);
+    mr_intake_job_free(job);
+    mr_buf_free(&args);
+}
+
 /* Another broker stores "one" in a transaction that is still open when the call comes. */
 static void what_another_stores_at_the_same_time_is_a_duplicate(void **state) {
     intake_of in;
@@ -164,27 +189,29 @@ static void what_another_stores_at_the_same_time_is_a_duplicate(void **state) {
     assert_int_equal(mr_pg_connect(in.r->url, NULL, NULL, &other, &err), MR_OK);
     assert_int_equal(mr_pg_run(other, "begin; insert into millrace.training_prompts overriding system value select * from"
                                       " millrace.kept", &err), MR_OK);
-    mr_buf args;
-    mr_net_body body = {0};
-    mr_buf_init(&args, NULL, 1 << 20);
-    rig_pack(&args, "{\"ingest\": %lld, \"file\": \"a.jsonl\", \"rows\": 2}", id);
-    add_prompts(&in, 2, p);
-    assert_int_equal(mr_net_body_of_buf(&in.rows, &body), MR_OK);
-    mr_intake_job *job = mr_intake_job_new(MR_CMD_INGEST_ROWS, mr_buf_span(&args), &body, "tester");
-    mr_desk_give(&in.desk, &job->head);
-    while (!rig_true(in.r, "select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock'"
-                           " and datname = current_database())"))
-        sched_yield();
-    assert_int_equal(mr_pg_run(other, "commit", &err), MR_OK);
-    assert_ptr_equal(rig_next(in.r), job);
-    char *told = rig_json(mr_buf_span(&job->reply));
-    if (job->head.status != MR_OK) fail_msg("%s", job->head.error.text);
-    assert_non_null(strstr(told, "{\"stored\":1,\"updated\":0,\"duplicate\":1,"));
-    free(told);
+    send_beside(&in, id, 2, p, other, "{\"stored\":1,\"updated\":0,\"duplicate\":1,");
     assert_int_equal(rig_number(in.r, "select count(*) from millrace.training_prompts"), 2);
     rig_sql(in.r, "drop table millrace.kept");
-    mr_intake_job_free(job);
-    mr_buf_free(&args);
+    mr_pg_free(&other);
+    stop_intake(&in);
+}
+
+/* Another broker makes the session in a transaction that is still open when the call comes. */
+static void a_session_that_another_makes_at_the_same_time_is_the_same(void **state) {
+    intake_of in;
+    mr_error err = {0};
+    mr_pg *other = NULL;
+    start_intake(&in, state);
+    long long id = begin(&in, "");
+    mr_prompt p[] = {prompt_of("one"), prompt_of("two")};
+    p[0].session = mr_span_of("morning");
+    p[1].session = mr_span_of("evening");
+    assert_int_equal(mr_pg_connect(in.r->url, NULL, NULL, &other, &err), MR_OK);
+    assert_int_equal(mr_pg_run(other, "begin; insert into millrace.prompt_sessions (name) values ('evening')", &err), MR_OK);
+    send_beside(&in, id, 2, p, other, "{\"stored\":2,\"updated\":0,\"duplicate\":0,");
+    assert_true(rig_true(in.r, "select string_agg(p.prompt || ' ' || s.name, ',' order by p.id) = 'one morning,two evening'"
+                               " and (select count(*) from millrace.prompt_sessions) = 2 from millrace.training_prompts p"
+                               " join millrace.prompt_sessions s on s.id = p.session_id"));
     mr_pg_free(&other);
     stop_intake(&in);
 }
@@ -603,6 +630,7 @@ int main(void) {
         cmocka_unit_test(what_another_stores_at_the_same_time_is_a_duplicate),
         cmocka_unit_test(what_is_not_asked_for_is_still_stored_once),
         cmocka_unit_test(sessions_are_made_once_and_found_again),
+        cmocka_unit_test(a_session_that_another_makes_at_the_same_time_is_the_same),
         cmocka_unit_test(an_updating_ingest_makes_revisions_of_what_changed),
         cmocka_unit_test(a_deleted_prompt_stays_deleted),
         cmocka_unit_test(bad_rows_are_refused_one_by_one_and_the_good_ones_are_stored),
