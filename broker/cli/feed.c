@@ -15,7 +15,8 @@ enum {
 void mr_feed_init(mr_feed *f, mr_client *client, const char *address, mr_stop *stop, uint64_t ingest,
                   unsigned timeout_ms) {
     *f = (mr_feed){
-        .client = client, .address = address, .stop = stop, .ingest = ingest, .timeout_ms = timeout_ms};
+        .client = client, .address = address, .stop = stop, .ingest = ingest, .timeout_ms = timeout_ms,
+        .call_rows = MR_FEED_FIRST};
     for (size_t i = 0; i < MR_FEED_CALLS; i++) mr_buf_init(&f->slots[i].body, NULL, MR_FEED_BYTES + ROW_MAX);
     mr_buf_init(&f->rejects, NULL, REJECT_BYTES + 64 * 1024);
     mr_progress_init(&f->progress);
@@ -265,7 +266,8 @@ static mr_status flush(mr_feed *f, mr_error *err) {
 mr_status mr_feed_added(mr_feed *f, mr_error *err) {
     f->read++;
     f->open->rows++;
-    if (f->open->rows < MR_FEED_ROWS && f->open->body.len < MR_FEED_BYTES) return MR_OK;
+    if (f->open->rows < f->call_rows && f->open->body.len < MR_FEED_BYTES) return MR_OK;
+    f->call_rows = f->call_rows * 2 < MR_FEED_ROWS ? f->call_rows * 2 : MR_FEED_ROWS;
     MR_TRY(flush(f, err));
     mr_feed_progress(f);
     return mr_stop_asked(f->stop) ? mr_fail(err, MR_E_INTERRUPTED, "interrupted") : MR_OK;

@@ -1,5 +1,7 @@
-/* feed.h: rows on their way to the broker: gathered into calls of `ingest_rows`, of which many are under way
- * at once, so that a slow COMMIT does not leave the line idle. Small files of prompts share a call, since
+/* feed.h: rows on their way to the broker: gathered into calls of `ingest_rows`, of which some are under way
+ * at once, so that a slow COMMIT does not leave the line idle; not more of them than that, as a client that runs far ahead
+ * takes processor time from the database that it waits for in the end. The first calls are small, so that all stages have
+ * work soon. Small files of prompts share a call, since
  * each call costs a COMMIT; then the rows of the files behind the first have their lines counted on, and
  * replies are told apart by that. (A row that the broker refuses is recorded there under the call's first
  * file; rows are checked here before, so that happens only where the broker's limits are lower.) A call that
@@ -12,9 +14,10 @@
 
 enum {
     MR_FEED_CALLS = 128,
-    MR_FEED_ROWS = 2000,
-    MR_FEED_BYTES = 1 << 20,
-    MR_FEED_AHEAD = 32 << 20,
+    MR_FEED_ROWS = 4000,
+    MR_FEED_FIRST = 250,
+    MR_FEED_BYTES = 2 << 20,
+    MR_FEED_AHEAD = 4 << 20,
     MR_FEED_FILES = 256
 };
 
@@ -52,6 +55,7 @@ typedef struct mr_feed {
     mr_feed_file *file;
     mr_feed_slot slots[MR_FEED_CALLS], *open;
     size_t bytes_ahead;
+    uint32_t call_rows; /* when the call that is open is full: from MR_FEED_FIRST up to MR_FEED_ROWS */
     mr_buf rejects; /* msgpack items of the next ingest_reject */
     uint32_t reject_count;
     uint64_t read, stored, updated, duplicate, rejected, files, bytes;
