@@ -28,6 +28,12 @@ bool mr_seen_has(const mr_seen *s, mr_span hash) {
     return holds(s->now, s->slots, sum) || holds(s->before, s->slots_before, sum);
 }
 
+void mr_seen_expect(const mr_seen *s, mr_span hash) {
+    uint64_t sum = sum_of(s, hash);
+    if (s->now) __builtin_prefetch(&s->now[sum & (s->slots - 1)], 1);
+    if (s->before) __builtin_prefetch(&s->before[sum & (s->slots_before - 1)]);
+}
+
 /* A table with room; what the largest one held is kept for as long as it takes to fill the next. */
 static bool make_room(mr_seen *s) {
     bool turn = s->slots == SLOTS_MAX;

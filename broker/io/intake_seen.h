@@ -21,6 +21,8 @@ typedef struct mr_seen {
 
 void mr_seen_free(mr_seen *s);
 bool mr_seen_has(const mr_seen *s, mr_span hash);
+/* The content will be looked up or added soon: its places are far away in memory, and fetched meanwhile. */
+void mr_seen_expect(const mr_seen *s, mr_span hash);
 /* Without memory it is not remembered, and trust begins anew. */
 void mr_seen_add(mr_seen *s, mr_span hash);
 

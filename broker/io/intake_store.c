@@ -181,19 +181,6 @@ static void complete(const mr_intake_rows *r, int64_t now_us, const int64_t *ses
     }
 }
 
-/* The rows that are not known, in runs as long as can be. */
-static mr_status copy_new(mr_pg *pg, const mr_intake_rows *r, const mr_buf *copy, const bool *fresh, mr_error *err) {
-    MR_TRY(mr_pg_copy_begin(pg, copy_prompts, err));
-    for (uint32_t i = 0, end; i < r->count; i = end) {
-        for (end = i + 1; end < r->count && fresh[end] == fresh[i]; end++) {
-        }
-        if (!fresh[i]) continue;
-        mr_status s = mr_pg_copy_part(pg, (mr_span){copy->data + r->copy_at[i], r->copy_at[end] - r->copy_at[i]}, err);
-        if (s != MR_OK) return mr_pg_copy_abort(pg), s;
-    }
-    return mr_pg_copy_end(pg, NULL, err);
-}
-
 /* The time by the database, and that the ingest is there and stays. */
 static mr_status open_rows(mr_pg *pg, int64_t ingest, mr_pg_params *p, int64_t *now_us, mr_error *err) {
     mr_pg_result *result = NULL;
@@ -226,11 +213,18 @@ typedef struct newcomers {
     bool *seen;   /* it was stored or found before */
 } newcomers;
 
+/* Of a row some places behind the one that is looked at: so many are fetched from memory at once. */
+static void expect(const mr_intake_rows *r, uint32_t row, const mr_seen *seen) {
+    enum { AHEAD = 12 };
+    if (r->count - row > AHEAD) mr_seen_expect(seen, r->hash[row + AHEAD]);
+}
+
 static mr_status pick_new(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, const mr_seen *seen, newcomers *w,
                           int64_t *count, mr_error *err) {
     bool trusted = mr_seen_trusted(seen);
     size_t n = 0;
     for (uint32_t i = 0; i < r->count; i++) {
+        expect(r, i, seen);
         if (r->first[i] != i) continue;
         w->seen[i] = mr_seen_has(seen, r->hash[i]);
         if (w->seen[i] || !trusted) w->ask[n++] = r->hash[i];
@@ -243,7 +237,32 @@ static mr_status pick_new(mr_pg *pg, const mr_intake_rows *r, mr_pg_params *p, c
     return MR_OK;
 }
 
-/* After all rows are in place, though perhaps not committed: what it remembers is a guess. */
+/* Contents that are on their way, though perhaps not to stay: what it remembers is a guess. */
+static void remember(const mr_intake_rows *r, const newcomers *w, mr_seen *seen) {
+    for (uint32_t i = 0; i < r->count; i++) {
+        expect(r, i, seen);
+        if (r->first[i] == i && !w->seen[i]) mr_seen_add(seen, r->hash[i]);
+    }
+}
+
+/* The rows that are not known, in runs as long as can be. While the database still works on the last of them there is time
+ * to remember them. */
+static mr_status copy_new(mr_pg *pg, const mr_intake_rows *r, const mr_buf *copy, const newcomers *w, mr_seen *seen,
+                          mr_error *err) {
+    const bool *fresh = w->fresh;
+    MR_TRY(mr_pg_copy_begin(pg, copy_prompts, err));
+    for (uint32_t i = 0, end; i < r->count; i = end) {
+        for (end = i + 1; end < r->count && fresh[end] == fresh[i]; end++) {
+        }
+        if (!fresh[i]) continue;
+        mr_status s = mr_pg_copy_part(pg, (mr_span){copy->data + r->copy_at[i], r->copy_at[end] - r->copy_at[i]}, err);
+        if (s != MR_OK) return mr_pg_copy_abort(pg), s;
+    }
+    remember(r, w, seen);
+    return mr_pg_copy_end(pg, NULL, err);
+}
+
+/* When all rows are in place. */
 static void learn(const mr_intake_rows *r, const newcomers *w, mr_seen *seen) {
     uint64_t unknown = 0;
     bool surprise = false;
@@ -251,7 +270,6 @@ static void learn(const mr_intake_rows *r, const newcomers *w, mr_seen *seen) {
         if (r->first[i] != i || w->seen[i]) continue;
         surprise |= !w->fresh[i];
         unknown++;
-        mr_seen_add(seen, r->hash[i]);
     }
     if (surprise) mr_seen_was_told(seen);
     else mr_seen_was_right(seen, unknown);
@@ -283,7 +301,8 @@ static mr_status store_new(mr_pg *pg, const mr_intake_target *to, const mr_intak
     MR_TRY(session_ids(pg, r, false, p, arena, &sessions, err));
     MR_TRY(pick_new(pg, r, p, seen, &w, &out->stored, err));
     complete(r, now_us, sessions, copy);
-    if (out->stored) MR_TRY(copy_new(pg, r, copy, w.fresh, err));
+    if (out->stored) MR_TRY(copy_new(pg, r, copy, &w, seen, err));
+    else remember(r, &w, seen);
     learn(r, &w, seen);
     return tell_duplicates(pg, r, p, &w, out, err);
 }
