@@ -74,17 +74,20 @@ static void count_trigrams(mr_span s, tally *y) {
 /* Distinct trigrams of plain ASCII: a bit each, cleared again behind. */
 static uint64_t count_ascii_trigrams(mr_span s, uint64_t *bits) {
     enum { LAST_THREE = MR_ASCII_TRIGRAMS - 1 };
+    if (s.len < 3) return 0;
+    const uint8_t *end = s.data + s.len;
+    const uint32_t first = (uint32_t)s.data[0] << 7 | s.data[1];
     uint64_t distinct = 0;
-    uint32_t window = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        window = (window << 7 | s.data[i]) & LAST_THREE;
-        if (i < 2) continue;
-        uint64_t *word = &bits[window / 64], bit = 1ull << window % 64;
-        distinct += !(*word & bit);
-        *word |= bit;
+    uint32_t window = first;
+    for (const uint8_t *p = s.data + 2; p < end; p++) {
+        window = (window << 7 | *p) & LAST_THREE;
+        uint64_t *word = &bits[window / 64], before = *word, after = before | 1ull << window % 64;
+        distinct += before != after;
+        *word = after;
     }
-    for (size_t i = 0; i < s.len; i++) {
-        window = (window << 7 | s.data[i]) & LAST_THREE;
+    window = first;
+    for (const uint8_t *p = s.data + 2; p < end; p++) {
+        window = (window << 7 | *p) & LAST_THREE;
         bits[window / 64] = 0;
     }
     return distinct;
@@ -116,17 +119,25 @@ static double count_wide(mr_feature_memory *m, mr_span s, mr_char_counts *c, tal
     return sum;
 }
 
-/* The ASCII part of the text; returns the sum of n log2 n. */
+/* A bit for each of 64 counts that is not 0. */
+static uint64_t which(const uint32_t counts[64]) {
+    uint64_t bits = 0;
+    for (unsigned i = 64; i-- > 0;) bits = bits << 1 | (counts[i] != 0);
+    return bits;
+}
+
+/* The ASCII part of the text; returns the sum of n log2 n, in the order of the code points. */
 static double count_ascii(mr_feature_memory *m, mr_span s, mr_char_counts *c) {
     uint32_t seen[256] = {0};
     double sum = 0;
     for (size_t i = 0; i < s.len; i++) seen[s.data[i]]++;
-    for (unsigned i = 0; i < 128; i++) {
-        if (!seen[i]) continue;
-        count_classes(c, mr_ascii_class[i], seen[i]);
-        c->chars += seen[i];
-        sum += mr_n_log2_n(m, seen[i]);
-    }
+    for (unsigned from = 0; from < 128; from += 64)
+        for (uint64_t left = which(seen + from); left; left &= left - 1) {
+            unsigned i = from + (unsigned)__builtin_ctzll(left);
+            count_classes(c, mr_ascii_class[i], seen[i]);
+            c->chars += seen[i];
+            sum += mr_n_log2_n(m, seen[i]);
+        }
     return sum;
 }
 

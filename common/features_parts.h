@@ -27,9 +27,9 @@ unsigned mr_lexicon(mr_span word);
 double mr_log2_exact(uint64_t n);
 
 /* What is kept between texts, so that it is worked out once and not for every row. */
-enum { MR_KEPT_WORD = 20, MR_KEPT_WORDS = 4096, MR_KEPT_LOGS = 512, MR_ASCII_TRIGRAMS = 128 * 128 * 128 };
+enum { MR_KEPT_WORD = 24, MR_KEPT_WORDS = 4096, MR_KEPT_LOGS = 512, MR_ASCII_TRIGRAMS = 128 * 128 * 128 };
 typedef struct mr_kept_word {
-    uint8_t text[MR_KEPT_WORD]; /* folded, NULs behind it; empty: none */
+    uint64_t text[MR_KEPT_WORD / 8]; /* folded, NULs behind it; empty: none */
     uint16_t bits, syllables;
 } mr_kept_word;
 typedef struct mr_feature_memory {

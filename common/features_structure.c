@@ -92,10 +92,14 @@ static size_t placeholder_end(mr_span s, size_t at) {
     return 0;
 }
 
+/* What count_marks looks at: most bytes are none of these. */
+static const bool is_mark[256] = {['"'] = true, ['{'] = true, ['['] = true, ['<'] = true, [0xE2] = true, [0xC2] = true};
+
 static void count_marks(mr_span s, mr_structure_counts *out) {
     uint64_t straight = 0;
     for (size_t i = 0; i < s.len; i++) {
         uint8_t b = s.data[i];
+        if (!is_mark[b]) continue;
         straight += b == '"';
         if (b == 0xE2) out->quotes += s.len - i >= 3 && s.data[i + 1] == 0x80 && s.data[i + 2] == 0x9C;
         if (b == 0xC2) out->quotes += s.len - i >= 2 && s.data[i + 1] == 0xAB;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 typedef struct entry {
+    uint64_t hash;
     uint32_t start, length; /* its folded text */
     uint32_t count, in_window;
     uint16_t bits, syllables;
@@ -14,7 +15,8 @@ typedef struct words {
     entry *distinct;
     uint32_t *order; /* for each word its place in `distinct` */
     uint32_t *slots; /* hash table of places + 1; 0 is empty */
-    uint8_t *folded;
+    uint64_t *bits;  /* of mr_ascii_fold */
+    uint8_t *folded; /* some bytes may be read behind what is in it */
     size_t count, distinct_count, slot_count, fill;
     mr_kept_word *kept;
 } words;
@@ -24,14 +26,15 @@ static bool words_open(words *w, mr_text *t, size_t bytes) {
     while (w->slot_count < bytes)
         w->slot_count *= 2; /* words are at most every second byte, but for rare scripts */
     if (w->slot_count < bytes * 5 / 4) w->slot_count *= 2;
-    size_t entries = bytes * sizeof(entry), order = bytes * sizeof(uint32_t),
-           slots = w->slot_count * sizeof(uint32_t);
-    uint8_t *p = mr_text_scratch(t, entries + order + slots + bytes * 3);
+    size_t entries = bytes * sizeof(entry), bits = MR_ASCII_BITS(bytes) * sizeof(uint64_t),
+           order = bytes * sizeof(uint32_t), slots = w->slot_count * sizeof(uint32_t);
+    uint8_t *p = mr_text_scratch(t, entries + bits + order + slots + bytes * 3 + MR_KEPT_WORD);
     if (!p) return false;
     w->distinct = (entry *)(void *)p;
-    w->order = (uint32_t *)(void *)(p + entries);
-    w->slots = (uint32_t *)(void *)(p + entries + order);
-    w->folded = p + entries + order + slots;
+    w->bits = (uint64_t *)(void *)(p + entries);
+    w->order = (uint32_t *)(void *)(p + entries + bits);
+    w->slots = (uint32_t *)(void *)(p + entries + bits + order);
+    w->folded = p + entries + bits + order + slots;
     memset(w->slots, 0, slots);
     return true;
 }
@@ -54,17 +57,21 @@ static size_t fold_word(words *w, mr_span s, const mr_piece *piece, size_t *leng
     return chars;
 }
 
+/* The first `n` of eight bytes, and zeros. */
+static uint64_t load(const uint8_t *p, size_t n) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return n >= 8 ? v : v & ((1ull << 8 * n) - 1);
+}
+
+/* Words without NUL of up to eight bytes have a hash each: every step can be undone. */
 static uint64_t hash_bytes(const uint8_t *p, size_t n) {
     uint64_t h = 0xcbf29ce484222325u ^ n;
-    for (; n >= 8; p += 8, n -= 8) {
-        uint64_t v;
-        memcpy(&v, p, 8);
-        h = (h ^ v) * 0x9e3779b97f4a7c15u;
+    for (; n > 8; p += 8, n -= 8) {
+        h = (h ^ load(p, 8)) * 0x9e3779b97f4a7c15u;
         h ^= h >> 32;
     }
-    uint64_t tail = 0;
-    for (size_t i = 0; i < n; i++) tail = tail << 8 | p[i];
-    h = (h ^ tail) * 0x9e3779b97f4a7c15u;
+    h = (h ^ load(p, n)) * 0x9e3779b97f4a7c15u;
     return h ^ h >> 32;
 }
 
@@ -75,37 +82,43 @@ static void look_up(mr_kept_word *w, mr_span text) {
     w->syllables = (uint16_t)(syllables ? syllables : 1); /* a number is read as one */
 }
 
-static mr_kept_word facts_of(mr_kept_word *kept, mr_span text, uint64_t hash) {
-    mr_kept_word fresh = {.bits = 0};
+/* In `fresh` when they are not kept. */
+static const mr_kept_word *facts_of(mr_kept_word *kept, mr_span text, uint64_t hash, mr_kept_word *fresh) {
+    *fresh = (mr_kept_word){.bits = 0};
     if (text.len > MR_KEPT_WORD) {
-        look_up(&fresh, text);
+        look_up(fresh, text);
         return fresh;
     }
-    memcpy(fresh.text, text.data, text.len);
+    for (size_t i = 0; i * 8 < text.len; i++) fresh->text[i] = load(text.data + i * 8, text.len - i * 8);
     mr_kept_word *place = &kept[(hash >> 40) % MR_KEPT_WORDS];
-    if (memcmp(place->text, fresh.text, MR_KEPT_WORD) == 0) return *place;
-    look_up(&fresh, text);
-    return *place = fresh;
+    if (place->text[0] != fresh->text[0] || place->text[1] != fresh->text[1] || place->text[2] != fresh->text[2]) {
+        look_up(fresh, text);
+        *place = *fresh;
+    }
+    return place;
 }
 
-static entry *new_entry(words *w, size_t slot, size_t length, uint64_t hash) {
-    entry *e = &w->distinct[w->distinct_count];
-    mr_kept_word facts = facts_of(w->kept, (mr_span){w->folded + w->fill, length}, hash);
-    *e = (entry){.start = (uint32_t)w->fill, .length = (uint32_t)length, .bits = facts.bits, .syllables = facts.syllables};
-    w->slots[slot] = (uint32_t)++w->distinct_count;
-    w->fill += length;
-    return e;
+static bool is_same(const words *w, const entry *e, mr_span text, uint64_t hash) {
+    return e->hash == hash && e->length == text.len &&
+           (text.len <= 8 || !memcmp(w->folded + e->start, text.data, text.len));
 }
 
-static entry *find_entry(words *w, size_t length) {
-    const uint8_t *text = w->folded + w->fill;
-    uint64_t hash = hash_bytes(text, length);
+/* The entry of the word that stands at `start` in the folded text. */
+static entry *find_entry(words *w, size_t start, size_t length) {
+    mr_span text = {w->folded + start, length};
+    uint64_t hash = hash_bytes(text.data, length);
     size_t i = (size_t)hash & (w->slot_count - 1);
     for (; w->slots[i]; i = (i + 1) & (w->slot_count - 1)) {
         entry *e = &w->distinct[w->slots[i] - 1];
-        if (e->length == length && !memcmp(w->folded + e->start, text, length)) return e;
+        if (is_same(w, e, text, hash)) return e;
     }
-    return new_entry(w, i, length, hash);
+    mr_kept_word fresh;
+    const mr_kept_word *facts = facts_of(w->kept, text, hash, &fresh);
+    entry *e = &w->distinct[w->distinct_count];
+    *e = (entry){.hash = hash, .start = (uint32_t)start, .length = (uint32_t)length, .bits = facts->bits,
+                 .syllables = facts->syllables};
+    w->slots[i] = (uint32_t)++w->distinct_count;
+    return e;
 }
 
 static void count_meaning(mr_word_counts *out, unsigned bits, unsigned before) {
@@ -131,28 +144,77 @@ static bool is_question(mr_span s, const mr_piece *sentence) {
     return false;
 }
 
-typedef struct sentence_walk {
-    mr_piece piece;
-    uint64_t words;
-} sentence_walk;
+/* What a walk over the words has come to. */
+typedef struct reading {
+    words w;
+    mr_word_counts *out;
+    mr_text *t; /* NULL for plain text */
+    mr_span s;
+    mr_piece sentence;
+    uint64_t sentence_words;
+    unsigned before; /* what the word before means */
+} reading;
 
-static void end_sentence(mr_word_counts *out, mr_span s, sentence_walk *walk) {
-    if (walk->words) {
+static void end_sentence(reading *r) {
+    mr_word_counts *out = r->out;
+    if (r->sentence_words) {
         out->sentences++;
-        out->questions += is_question(s, &walk->piece);
-        if (walk->words > out->longest) out->longest = walk->words;
+        out->questions += is_question(r->s, &r->sentence);
+        if (r->sentence_words > out->longest) out->longest = r->sentence_words;
     }
-    walk->words = 0;
+    r->sentence_words = 0;
+}
+
+static bool next_sentence(reading *r) {
+    size_t end = r->sentence.end;
+    if (r->t) return mr_text_next(r->t, MR_UNIT_SENTENCE, &r->sentence);
+    r->sentence = (mr_piece){.start = end, .end = mr_ascii_sentence_end(r->s, end)};
+    return true;
 }
 
 /* A word belongs to the sentence that it starts in. */
-static void count_in_sentence(mr_text *t, mr_word_counts *out, mr_span s, sentence_walk *walk,
-                              size_t word_start) {
-    while (word_start >= walk->piece.end) {
-        end_sentence(out, s, walk);
-        if (!mr_text_next(t, MR_UNIT_SENTENCE, &walk->piece)) break;
+static void count_in_sentence(reading *r, size_t word_start) {
+    while (word_start >= r->sentence.end) {
+        end_sentence(r);
+        if (!next_sentence(r)) break;
     }
-    walk->words++;
+    r->sentence_words++;
+}
+
+/* A word of the text at `at`, whose folded text is at `start`. */
+static void count_word(reading *r, size_t at, size_t start, size_t length) {
+    words *w = &r->w;
+    size_t known = w->distinct_count;
+    entry *e = find_entry(w, start, length);
+    if (w->distinct_count > known && start == w->fill) w->fill += length;
+    e->count++;
+    r->out->syllables += e->syllables;
+    w->order[w->count++] = (uint32_t)(e - w->distinct);
+    if (e->bits) count_meaning(r->out, e->bits, r->before);
+    r->before = e->bits;
+    count_in_sentence(r, at);
+}
+
+static mr_status read_walked(reading *r, mr_error *err) {
+    MR_TRY(mr_text_walk(r->t, MR_UNIT_WORD, r->s, err));
+    MR_TRY(mr_text_walk(r->t, MR_UNIT_SENTENCE, r->s, err));
+    for (mr_piece piece; mr_text_next(r->t, MR_UNIT_WORD, &piece);) {
+        if (!piece.is_word) continue;
+        size_t length;
+        r->out->chars += fold_word(&r->w, r->s, &piece, &length);
+        count_word(r, piece.start, r->w.fill, length);
+    }
+    return MR_OK;
+}
+
+/* Plain text is folded at once, and stays as long as it is. */
+static void read_plain(reading *r) {
+    mr_ascii_fold(r->s, r->w.folded, r->w.bits);
+    r->w.fill = r->s.len;
+    for (mr_piece piece = {.end = 0}; mr_ascii_next_word(r->s, r->w.bits, &piece);) {
+        r->out->chars += piece.end - piece.start;
+        count_word(r, piece.start, piece.start, piece.end - piece.start);
+    }
 }
 
 /* The first word is a verb of request, after any "please". */
@@ -192,27 +254,17 @@ static void sum_up(mr_feature_memory *m, words *w, mr_word_counts *out) {
 }
 
 mr_status mr_count_words(mr_text *t, mr_feature_memory *m, mr_span s, mr_word_counts *out, mr_error *err) {
-    words w;
+    reading r = {.out = out, .s = s};
     *out = (mr_word_counts){0};
-    if (!words_open(&w, t, s.len)) return mr_fail(err, MR_E_MEMORY, "out of memory while counting words");
-    w.kept = m->words;
-    MR_TRY(mr_text_walk(t, MR_UNIT_WORD, s, err));
-    MR_TRY(mr_text_walk(t, MR_UNIT_SENTENCE, s, err));
-    sentence_walk walk = {.words = 0};
-    unsigned before = 0;
-    for (mr_piece piece; mr_text_next(t, MR_UNIT_WORD, &piece);) {
-        if (!piece.is_word) continue;
-        size_t length;
-        out->chars += fold_word(&w, s, &piece, &length);
-        entry *e = find_entry(&w, length);
-        e->count++;
-        out->syllables += e->syllables;
-        w.order[w.count++] = (uint32_t)(e - w.distinct);
-        count_meaning(out, e->bits, before);
-        before = e->bits;
-        count_in_sentence(t, out, s, &walk, piece.start);
+    if (!words_open(&r.w, t, s.len)) return mr_fail(err, MR_E_MEMORY, "out of memory while counting words");
+    r.w.kept = m->words;
+    if (mr_text_is_plain(t, s)) {
+        read_plain(&r);
+    } else {
+        r.t = t;
+        MR_TRY(read_walked(&r, err));
     }
-    end_sentence(out, s, &walk);
-    sum_up(m, &w, out);
+    end_sentence(&r);
+    sum_up(m, &r.w, out);
     return MR_OK;
 }

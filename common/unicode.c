@@ -170,11 +170,13 @@ static mr_status check_text(mr_span s, mr_error *err) {
     return mr_fail(err, MR_E_INVALID, "not UTF-8 at byte %zu", bad + 1);
 }
 
+bool mr_text_is_plain(const mr_text *t, mr_span s) { return !t->slow && mr_ascii_only(s); }
+
 mr_status mr_text_walk(mr_text *t, mr_text_unit unit, mr_span s, mr_error *err) {
     walk *w = &t->walks[unit];
     w->s = s;
     w->at = 0;
-    w->ascii = !t->slow && mr_ascii_only(s);
+    w->ascii = mr_text_is_plain(t, s);
     if (w->ascii) return MR_OK;
     mr_status status = check_text(s, err);
     if (status != MR_OK) {

@@ -53,6 +53,8 @@ typedef struct mr_piece {
 mr_status mr_text_walk(mr_text *t, mr_text_unit unit, mr_span s, mr_error *err) MR_MUST_CHECK;
 /* The next segment; false at the end. Segments cover the text without gaps. */
 bool mr_text_next(mr_text *t, mr_text_unit unit, mr_piece *out);
+/* Plain ASCII, which needs no walk but for tests that want one: common/unicode_ascii.h knows it by itself. */
+bool mr_text_is_plain(const mr_text *t, mr_span s);
 /* For tests: false makes every walk go through ICU, also for ASCII (true at first). The answers are the same.
  */
 void mr_text_set_fast(mr_text *t, bool fast);

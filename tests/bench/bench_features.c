@@ -73,6 +73,7 @@ static mr_status read_rows(const input *in, mr_text *t, mr_arena *arena, mr_erro
         mr_status s = mr_prompt_from_json(line_at(in, i), NULL, NULL, arena, &p, NULL, err);
         if (s == MR_E_INVALID || s == MR_E_LIMIT) continue;
         if (s != MR_OK) return s;
+        mr_prompt_hash(&p);
         good++;
         if (!t) continue;
         MR_TRY(mr_features(t, p.prompt, f, err));

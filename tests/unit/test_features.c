@@ -1,6 +1,7 @@
 /* The features: what each counts, its range, and that the document says the same as the table. */
 #include "common/features.h"
 #include "common/features_parts.h"
+#include "common/rng.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -166,6 +167,37 @@ static void real_prompts_stay_in_range_and_equal_icu(void **state) {
     mr_text_free(&icu);
 }
 
+/* ASCII of which most stands at the edges of words and sentences, of lengths around those of 8 and 64 bytes. Each text ends
+ * where its memory ends, so that who reads behind it is found. */
+static void odd_ascii_has_the_same_features_by_icu(void **state) {
+    enum { TEXTS = 6000, LONGEST = 300 };
+    (void)state;
+    static const char *const alphabets[] = {"ab.", "aB1.,';_@ ", "Please at least 10. Is it?! \"No\"\r\n\t-(){}[]<>", "'.a1_@\r\n",
+                                            "word Word another_word user@host it's 3.14 1,000; \n"};
+    mr_text *fast, *icu;
+    mr_rng rng;
+    mr_rng_seed(&rng, 1);
+    assert_int_equal(mr_text_new(NULL, &fast, NULL), MR_OK);
+    assert_int_equal(mr_text_new(NULL, &icu, NULL), MR_OK);
+    mr_text_set_fast(icu, false);
+    for (int i = 0; i < TEXTS; i++) {
+        const char *letters = alphabets[mr_rng_below(&rng, sizeof alphabets / sizeof *alphabets)];
+        size_t n = mr_rng_below(&rng, i % 2 ? LONGEST : 70), kinds = strlen(letters);
+        uint8_t *text = malloc(n + 1);
+        assert_non_null(text);
+        for (size_t at = 0; at < n; at++) text[at] = (uint8_t)letters[mr_rng_below(&rng, kinds)];
+        text = realloc(text, n ? n : 1);
+        assert_non_null(text);
+        float a[MR_FEATURES], b[MR_FEATURES];
+        assert_int_equal(mr_features(fast, (mr_span){text, n}, a, NULL), MR_OK);
+        assert_int_equal(mr_features(icu, (mr_span){text, n}, b, NULL), MR_OK);
+        if (memcmp(a, b, sizeof a) != 0) fail_msg("other features by ICU: %.*s", (int)n, (const char *)text);
+        free(text);
+    }
+    mr_text_free(&fast);
+    mr_text_free(&icu);
+}
+
 static void the_lexicon_finds_its_own_words(void **state) {
     (void)state;
     static const char *const words[] = {"a",    "about",  "you",     "yourself", "write",
@@ -221,6 +253,7 @@ int main(void) {
         cmocka_unit_test(text_without_words_gives_defined_values),
         cmocka_unit_test(broken_utf8_is_refused),
         cmocka_unit_test(real_prompts_stay_in_range_and_equal_icu),
+        cmocka_unit_test(odd_ascii_has_the_same_features_by_icu),
         cmocka_unit_test(the_lexicon_finds_its_own_words),
         cmocka_unit_test(the_document_holds_the_table),
         cmocka_unit_test(a_failed_allocation_is_told),
