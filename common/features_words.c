@@ -1,6 +1,7 @@
 #include "common/features_parts.h"
 #include "common/unicode_ascii.h"
 
+#include <endian.h>
 #include <string.h>
 
 typedef struct entry {
@@ -61,6 +62,7 @@ static size_t fold_word(words *w, mr_span s, const mr_piece *piece, size_t *leng
 static uint64_t load(const uint8_t *p, size_t n) {
     uint64_t v;
     memcpy(&v, p, sizeof v);
+    v = le64toh(v);
     return n >= 8 ? v : v & ((1ull << 8 * n) - 1);
 }
 
@@ -184,9 +186,7 @@ static void count_in_sentence(reading *r, size_t word_start) {
 /* A word of the text at `at`, whose folded text is at `start`. */
 static void count_word(reading *r, size_t at, size_t start, size_t length) {
     words *w = &r->w;
-    size_t known = w->distinct_count;
     entry *e = find_entry(w, start, length);
-    if (w->distinct_count > known && start == w->fill) w->fill += length;
     e->count++;
     r->out->syllables += e->syllables;
     w->order[w->count++] = (uint32_t)(e - w->distinct);
@@ -200,17 +200,17 @@ static mr_status read_walked(reading *r, mr_error *err) {
     MR_TRY(mr_text_walk(r->t, MR_UNIT_SENTENCE, r->s, err));
     for (mr_piece piece; mr_text_next(r->t, MR_UNIT_WORD, &piece);) {
         if (!piece.is_word) continue;
-        size_t length;
+        size_t length, known = r->w.distinct_count;
         r->out->chars += fold_word(&r->w, r->s, &piece, &length);
         count_word(r, piece.start, r->w.fill, length);
+        if (r->w.distinct_count > known) r->w.fill += length; /* else the next word is written over it */
     }
     return MR_OK;
 }
 
-/* Plain text is folded at once, and stays as long as it is. */
+/* Plain text is folded as a whole and stays as long as it is, so a word stands at the same place in both. */
 static void read_plain(reading *r) {
     mr_ascii_fold(r->s, r->w.folded, r->w.bits);
-    r->w.fill = r->s.len;
     for (mr_piece piece = {.end = 0}; mr_ascii_next_word(r->s, r->w.bits, &piece);) {
         r->out->chars += piece.end - piece.start;
         count_word(r, piece.start, piece.start, piece.end - piece.start);

@@ -1,5 +1,6 @@
 #include "common/unicode_ascii.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum { UPPER = MR_CHAR_LETTER | MR_CHAR_UPPER, DIGIT = MR_CHAR_DIGIT | MR_CHAR_NUMBER };
@@ -89,7 +90,7 @@ void mr_ascii_fold(mr_span s, uint8_t *folded, uint64_t *in_word) {
         uint64_t w = 0;
         if (s.len - at >= 8) memcpy(&w, s.data + at, 8);
         else memcpy(&w, s.data + at, s.len - at);
-        in_word[at / 64] |= words_of_eight(w) << at % 64;
+        in_word[at / 64] |= words_of_eight(le64toh(w)) << at % 64;
         w = fold_eight(w);
         memcpy(folded + at, &w, 8);
     }

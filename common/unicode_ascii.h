@@ -13,9 +13,10 @@ bool mr_ascii_only(mr_span s);
 size_t mr_ascii_word_end(mr_span s, size_t at);
 size_t mr_ascii_sentence_end(mr_span s, size_t at);
 size_t mr_ascii_grapheme_end(mr_span s, size_t at);
-/* The text in lower case (room for 8 bytes more), and a bit for each of its bytes that may stand in a word: MR_ASCII_BITS. */
-void mr_ascii_fold(mr_span s, uint8_t *folded, uint64_t *in_word);
+/* Writes the text in lower case to `folded`, which has room for 8 bytes more, and to `in_word`, of MR_ASCII_BITS(s.len) items, a
+ * bit for each byte: it may stand in a word. */
 #define MR_ASCII_BITS(bytes) ((bytes) / 64 + 2)
+void mr_ascii_fold(mr_span s, uint8_t *folded, uint64_t *in_word);
 /* The next segment that holds a letter or a number, from *piece's end on; false when there is none. */
 bool mr_ascii_next_word(mr_span s, const uint64_t *in_word, mr_piece *piece);
 
