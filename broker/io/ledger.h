@@ -83,8 +83,8 @@ void mr_run_cancel_work(mr_desk *desk, mr_job *job);
 mr_status mr_ledger_start(mr_desk *desk, mr_lease *lease, mr_error *err) MR_MUST_CHECK;
 /* Writes one result in the transaction that is open; sets its verdict. */
 mr_status mr_ledger_write_one(mr_pg *pg, mr_commit_job *job, mr_error *err) MR_MUST_CHECK;
-/* A result's row in another desk's transaction: its statement and parameters; its verdict from what the statement
- * gave; and, after COMMIT, whether a row that was there before is its own, from a commit whose answer was lost. */
+/* A result's row in another desk's transaction: its statement and parameters, which borrow the body; its verdict from what
+ * the statement gave; and, after COMMIT, whether a row that was there before is its own, from a commit whose answer was lost. */
 extern const mr_pg_statement mr_ledger_insert_one;
 void mr_ledger_put_one(mr_pg_params *p, const mr_commit_job *job);
 void mr_ledger_take_one(mr_commit_job *job, const mr_pg_result *inserted);

@@ -32,7 +32,7 @@ void mr_ledger_put_one(mr_pg_params *p, const mr_commit_job *job) {
     mr_pg_put_text(p, job->worker);
     mr_pg_put_int8(p, (int64_t)job->compute_us);
     mr_pg_put_bytea(p, mr_hash_span(&job->hash));
-    mr_pg_put_bytea(p, job->body);
+    mr_pg_lend_bytea(p, job->body);
 }
 
 void mr_ledger_take_one(mr_commit_job *job, const mr_pg_result *inserted) {

@@ -148,6 +148,26 @@ static void a_second_result_of_a_task_is_stale_and_the_same_one_is_committed(voi
     mr_desk_stop(&d.desk);
 }
 
+static void a_large_result_goes_with_its_task_too(void **state) {
+    enum { LARGE = 12 << 20 };
+    desk_of d;
+    start_desk(&d, state);
+    uint8_t *large = mr_new(NULL, LARGE, 1);
+    assert_non_null(large);
+    memset(large, 7, LARGE);
+    mr_submit_job *task = packet_new(&d, 0, true);
+    mr_commit_job *result = result_new(&d, 0, 11);
+    result->body = (mr_span){large, LARGE};
+    result->hash = mr_hash_of(result->body);
+    task->head.next = &result->head;
+    mr_desk_give_all(&d.desk, &task->head);
+    assert_int_equal(next_status(&d), MR_OK);
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(rig_number(d.r, "select length(body) from millrace.result where run_id = %d", RUN), LARGE);
+    mr_free(NULL, large, LARGE, 1);
+    mr_desk_stop(&d.desk);
+}
+
 static void a_task_and_its_result_wait_for_a_database_that_is_away(void **state) {
     desk_of d;
     start_desk(&d, state);
@@ -199,6 +219,7 @@ int main(void) {
         cmocka_unit_test(a_result_that_comes_while_its_task_is_being_stored_goes_with_it),
         cmocka_unit_test(what_comes_instead_of_a_result_is_stored_behind_the_task),
         cmocka_unit_test(a_second_result_of_a_task_is_stale_and_the_same_one_is_committed),
+        cmocka_unit_test(a_large_result_goes_with_its_task_too),
         cmocka_unit_test(a_task_and_its_result_wait_for_a_database_that_is_away),
         cmocka_unit_test(a_result_of_a_partition_that_is_lost_stays_with_its_worker),
         cmocka_unit_test(under_a_lease_that_another_took_nothing_is_written),
