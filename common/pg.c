@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { PREPARED_MAX = 256, URL_MAX = 1024 };
 
@@ -151,6 +152,16 @@ static void ignore_notice(void *self, const PGresult *r) {
     (void)r;
 }
 
+/* To a server on the same machine: what a COPY sends may wait in the socket, so that the server goes on while the sender has not
+ * been woken yet. The kernel gives as much as it allows; over TCP it chooses by itself. */
+static void widen(const mr_pg *pg) {
+    struct sockaddr_storage here;
+    socklen_t len = sizeof here;
+    const int ahead = 1 << 20;
+    if (!getsockname(PQsocket(pg->conn), (struct sockaddr *)&here, &len) && here.ss_family == AF_UNIX)
+        setsockopt(PQsocket(pg->conn), SOL_SOCKET, SO_SNDBUF, &ahead, sizeof ahead);
+}
+
 static mr_status open_connection(mr_pg *pg, mr_error *err) {
     char timeout[16];
     unsigned ms = pg->options.connect_timeout_ms ? pg->options.connect_timeout_ms : 5000;
@@ -164,6 +175,7 @@ static mr_status open_connection(mr_pg *pg, mr_error *err) {
     pg->conn = PQconnectdbParams(keys, values, 1);
     if (!pg->conn) return mr_fail(err, MR_E_MEMORY, "no memory for a database connection");
     if (PQstatus(pg->conn) != CONNECTION_OK) return refused(pg->place, pg->conn, err);
+    widen(pg);
     PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
     char sql[256];
     snprintf(sql, sizeof sql,
