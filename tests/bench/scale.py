@@ -31,7 +31,8 @@ def scale(b):
     """One run of many batches of a row each planned, waiting, drained for a while, and listed. The cache of inputs is as
     small as it can be: it fills up with what was drained, and is not what is measured."""
     counts, out = (100_000, 1_000_000, b.size.wide), {}
-    b.version_of(b.size.wide)
+    for count in counts:  # from small to large, as each is made from the one before
+        b.version_of(count)
     b.cluster.restart_broker(MILLRACE_SEGMENT_CACHE_MB="1")
     ends(b, [submit(b, b.version_of(counts[0]), 1, "column_means")])  # what a drain needs is there now
     b.cluster.call("pause", "component", "column_means")
