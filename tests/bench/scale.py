@@ -30,7 +30,7 @@ def waiting(b, count):
 def scale(b):
     """One run of many batches of a row each planned, waiting, drained for a while, and listed. The cache of inputs is as
     small as it can be: it fills up with what was drained, and is not what is measured."""
-    counts, out = (100_000, 1_000_000, b.size.wide), {}
+    counts, out = (100_000, b.size.wide // 5, b.size.wide), {}
     for count in counts:  # from small to large, as each is made from the one before
         b.version_of(count)
     b.cluster.restart_broker(MILLRACE_SEGMENT_CACHE_MB="1")
