@@ -193,6 +193,11 @@ mr_status mr_pg_pipeline_sync(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
 mr_status mr_pg_pipeline_next(mr_pg *pg, mr_pg_result **out, bool *synced, mr_error *err) MR_MUST_CHECK;
 /* All results must have been read; else the connection is given up. */
 mr_status mr_pg_pipeline_end(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
+/* Takes the result of a pipeline's n-th statement, from 0, which is freed behind it. */
+typedef void mr_pg_take(void *context, size_t n, const mr_pg_result *result);
+/* Reads what one group answers and ends the pipeline; `take` (NULL: nobody) gets the results of statements that succeeded. The
+ * first error is that of all. When sending it failed, which `sent` says, nothing is read and that is the error. */
+mr_status mr_pg_pipeline_finish(mr_pg *pg, mr_status sent, mr_pg_take *take, void *context, mr_error *err) MR_MUST_CHECK;
 
 /* ---- COPY IN, binary ---- */
 /* `sql` is "COPY table (columns) FROM STDIN (FORMAT binary)". */

@@ -188,42 +188,24 @@ static bool is_of(const mr_commit_job *job, const mr_work_key *key) {
     return job->key.run == key->run && job->key.step == key->step && job->key.level == key->level && job->key.index == key->index;
 }
 
-/* RETURNING gives the inserted keys, nearly always in the order they were sent: so the search starts at `at`, where the last
- * one was found, and goes once round. */
-static size_t mark_inserted(const mr_group *g, size_t at, const mr_pg_result *inserted) {
-    for (uint32_t i = 0; i < mr_pg_rows(inserted); i++) {
-        mr_pg_row row = mr_pg_row_at(inserted, i);
+typedef struct marking {
+    const mr_group *group;
+    size_t inserts, at; /* at: where the last one was found */
+} marking;
+
+/* The answers behind the fence's are of inserted results, so many as there are inserts. RETURNING gives the inserted keys, nearly
+ * always in the order they were sent: so each search starts where the last one ended, and goes once round. */
+static void mark_inserted(void *context, size_t n, const mr_pg_result *r) {
+    marking *m = context;
+    const mr_group *g = m->group;
+    if (n < 1 || n > m->inserts) return;
+    for (uint32_t i = 0; i < mr_pg_rows(r); i++) {
+        mr_pg_row row = mr_pg_row_at(r, i);
         mr_work_key key = {.run = (uint64_t)mr_pg_int(&row, 0), .step = (uint32_t)mr_pg_int(&row, 1),
                            .level = (uint32_t)mr_pg_int(&row, 2), .index = (uint32_t)mr_pg_int(&row, 3)};
-        for (size_t tried = 0; tried < g->n && !is_of(g->job[at], &key); tried++) at = (at + 1) % g->n;
-        g->job[at]->verdict = MR_COMMITTED;
+        for (size_t tried = 0; tried < g->n && !is_of(g->job[m->at], &key); tried++) m->at = (m->at + 1) % g->n;
+        g->job[m->at]->verdict = MR_COMMITTED;
     }
-    return at;
-}
-
-/* Reads every answer; the first error is that of all. `inserts`: so many, from the second on, are of inserted results. */
-static mr_status receive(mr_pg *pg, const mr_group *g, size_t inserts, mr_error *err) {
-    mr_status first = MR_OK;
-    size_t at = 0;
-    for (size_t n = 0;; n++) {
-        mr_pg_result *r = NULL;
-        bool synced = false;
-        mr_error why;
-        mr_status s = mr_pg_pipeline_next(pg, &r, &synced, &why);
-        if (s == MR_OK && !synced && n > 0 && n <= inserts && r) at = mark_inserted(g, at, r);
-        mr_pg_result_free(&r);
-        if (s != MR_OK && first == MR_OK) {
-            first = s;
-            *err = why;
-        }
-        if (synced || !mr_pg_alive(pg)) return first;
-    }
-}
-
-static mr_status end_pipeline(mr_pg *pg, mr_status status, mr_error *err) {
-    mr_error ignored;
-    mr_status ended = mr_pg_pipeline_end(pg, status == MR_OK ? err : &ignored);
-    return status == MR_OK ? ended : status;
 }
 
 static mr_status insert_group(mr_group_writer *w, mr_pg *pg, const mr_lease *lease, const mr_group *g, mr_error *err) {
@@ -232,9 +214,9 @@ static mr_status insert_group(mr_group_writer *w, mr_pg *pg, const mr_lease *lea
     MR_TRY(mr_pg_prepare(pg, &insert_artifacts, err));
     MR_TRY(mr_pg_prepare(pg, &insert_names, err));
     MR_TRY(mr_pg_pipeline_begin(pg, err));
-    mr_status s = send_group(w, pg, lease, g, err);
-    if (s == MR_OK) s = receive(pg, g, (g->n + COLUMNS - 1) / COLUMNS, err);
-    return end_pipeline(pg, s, err);
+    marking m = {.group = g, .inserts = (g->n + COLUMNS - 1) / COLUMNS};
+    mr_status sent = send_group(w, pg, lease, g, err);
+    return mr_pg_pipeline_finish(pg, sent, mark_inserted, &m, err);
 }
 
 /* ---- many go by COPY ---- */
@@ -270,8 +252,7 @@ static mr_status begin_fenced(mr_group_writer *w, mr_pg *pg, const mr_lease *lea
     mr_status s = mr_pg_pipeline_send(pg, &begin, NULL, err);
     if (s == MR_OK) s = mr_pg_pipeline_send(pg, &mr_lease_fence_statement, &w->fence, err);
     if (s == MR_OK) s = mr_pg_pipeline_sync(pg, err);
-    if (s == MR_OK) s = receive(pg, g, 0, err);
-    return end_pipeline(pg, s, err);
+    return mr_pg_pipeline_finish(pg, s, NULL, NULL, err);
 }
 
 /* In parts, so that the database takes one in while the next is written. */
@@ -310,8 +291,7 @@ mr_status mr_group_write(mr_group_writer *w, mr_pg *pg, const mr_lease *lease, m
     for (size_t i = 0; i < g->n; i++) g->job[i]->verdict = MR_STALE;
     mr_status s = g->n >= COPY_FROM && !g->artifacts ? copy_group(w, pg, lease, g, err) : MR_E_EXISTS;
     if (s == MR_E_EXISTS) s = insert_group(w, pg, lease, g, err);
-    for (size_t i = 0; i < g->n && s == MR_OK; i++)
-        s = mr_ledger_settle(pg, &w->results, g->job[i], err);
+    for (size_t i = 0; i < g->n && s == MR_OK; i++) s = mr_ledger_settle(pg, &w->results, g->job[i], err);
     return s;
 }
 

@@ -111,7 +111,9 @@ static mr_status finish(mr_desk *desk, mr_buf *buf, mr_bytes **out, mr_error *er
 
 /* ---- segments ---- */
 
-/* Segments that a job had built, one behind the other in one buffer, so that they go in one message without a copy. */
+/* Segments that a job had built, one behind the other in one buffer, so that they go in one message without a copy. Small ones
+ * alone: whoever keeps one keeps the buffer, which is 1 MiB at most. */
+enum { TOGETHER_MAX = 16 * 1024 };
 typedef struct stretch {
     mr_arena *arena; /* of the rows of one */
     mr_buf buf;
@@ -141,7 +143,7 @@ static mr_status build_segment(loader *l, mr_pg *pg, const mr_run_info *info, co
 }
 
 /* Takes what was built last, from `begin` on, out of the stretch. */
-static mr_status take_large(mr_desk *desk, stretch *built, size_t begin, mr_bytes **out, mr_error *err) {
+static mr_status take_apart(mr_desk *desk, stretch *built, size_t begin, mr_bytes **out, mr_error *err) {
     mr_buf own;
     if (!begin) return finish(desk, &built->buf, out, err);
     mr_buf_init(&own, NULL, input_max);
@@ -159,8 +161,8 @@ static mr_status load_segment(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32
     job->bytes[place] = cache_find(l, want);
     if (job->bytes[place]) return MR_OK;
     MR_TRY(build_segment(l, pg, job->info, want, built, err));
-    if (built->buf.len - begin > l->options.inline_max) {
-        MR_TRY(take_large(desk, built, begin, &job->bytes[place], err));
+    if (built->buf.len - begin > TOGETHER_MAX || built->buf.len - begin > l->options.inline_max) {
+        MR_TRY(take_apart(desk, built, begin, &job->bytes[place], err));
         cache_keep(l, want, job->bytes[place]);
         return MR_OK;
     }
@@ -178,25 +180,21 @@ static void keep_first(mr_load_job *job, uint32_t n) {
     job->loaded = n;
 }
 
-/* What was built goes into the job, and into the cache. */
-static mr_status cut(loader *l, mr_load_job *job, segment_key *key, stretch *built, mr_error *err) {
-    if (!built->count) return MR_OK;
+/* What was built goes into the job, and into the cache. False without memory; then the job ends before it. */
+static bool cut(loader *l, mr_load_job *job, segment_key *key, stretch *built) {
     mr_buf_trim(&built->buf);
-    mr_bytes *whole = mr_bytes_of_buf(&built->buf);
-    size_t begin = 0;
-    bool enough = whole != NULL;
-    for (uint32_t i = 0; enough && i < built->count; begin = built->end[i++]) {
-        mr_bytes **out = &job->bytes[built->place[i]];
-        *out = mr_bytes_part(whole, (mr_span){mr_bytes_span(whole).data + begin, built->end[i] - begin});
-        enough = *out != NULL;
-        if (!enough) break;
-        set_range(key, job, built->place[i]);
+    mr_bytes *whole = built->count ? mr_bytes_of_buf(&built->buf) : NULL;
+    uint32_t done = 0;
+    for (size_t begin = 0; whole && done < built->count; begin = built->end[done++]) {
+        mr_bytes **out = &job->bytes[built->place[done]];
+        *out = mr_bytes_part(whole, (mr_span){mr_bytes_span(whole).data + begin, built->end[done] - begin});
+        if (!*out) break;
+        set_range(key, job, built->place[done]);
         cache_keep(l, key, *out);
     }
     mr_bytes_drop(whole);
-    if (enough) return MR_OK;
-    keep_first(job, built->place[0]);
-    return mr_fail(err, MR_E_MEMORY, "no memory for an input");
+    if (done < built->count) keep_first(job, built->place[done]);
+    return done == built->count;
 }
 
 static mr_status load_segments(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_error *err) {
@@ -211,12 +209,10 @@ static mr_status load_segments(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_er
         s = load_segment(desk, pg, job, job->loaded, &key, &built, err);
         job->loaded += s == MR_OK;
     }
-    mr_error other;
-    mr_status kept = cut(desk->state, job, &key, &built, s == MR_OK ? err : &other);
-    if (kept != MR_OK && s != MR_OK) *err = other;
+    if (!cut(desk->state, job, &key, &built)) s = mr_fail(err, MR_E_MEMORY, "no memory for an input");
     mr_buf_free(&built.buf);
     mr_arena_free(&built.arena);
-    return kept == MR_OK ? s : kept;
+    return s;
 }
 
 /* ---- partials ---- */

@@ -193,29 +193,14 @@ static void take_found(mr_submit_job *j, const mr_pg_result *r) {
                                                   (unsigned long long)j->run);
 }
 
-static void take_answer(group *g, size_t i, const mr_pg_result *r) {
-    mr_submit_job *j = as_submit(g->job[i]);
-    if (!j) mr_ledger_take_one(as_result(g->job[i]), r);
+/* The first answer is the fence's. */
+static void take_answer(void *context, size_t n, const mr_pg_result *r) {
+    group *g = context;
+    if (n < 1 || n > g->n) return;
+    mr_submit_job *j = as_submit(g->job[n - 1]);
+    if (!j) mr_ledger_take_one(as_result(g->job[n - 1]), r);
     else if (j->kind == MR_SUBMIT_AGAIN) take_found(j, r);
-    g->again[i] = j && j->kind == MR_SUBMIT_PACKET && mr_pg_changed(r) == 0;
-}
-
-/* Reads every answer of the group; the first error is the group's. */
-static mr_status receive_group(mr_pg *pg, group *g, mr_error *err) {
-    mr_status first = MR_OK;
-    for (size_t n = 0;; n++) {
-        mr_pg_result *r = NULL;
-        bool synced = false;
-        mr_error why;
-        mr_status s = mr_pg_pipeline_next(pg, &r, &synced, &why);
-        if (s == MR_OK && !synced && n > 0 && n <= g->n && r) take_answer(g, n - 1, r);
-        mr_pg_result_free(&r);
-        if (s != MR_OK && first == MR_OK) {
-            first = s;
-            *err = why;
-        }
-        if (synced || !mr_pg_alive(pg)) return first;
-    }
+    g->again[n - 1] = j && j->kind == MR_SUBMIT_PACKET && mr_pg_changed(r) == 0;
 }
 
 static mr_status write_group(mr_desk *desk, submits *s, mr_pg *pg, group *g, mr_error *err) {
@@ -226,10 +211,7 @@ static mr_status write_group(mr_desk *desk, submits *s, mr_pg *pg, group *g, mr_
     MR_TRY(mr_pg_prepare(pg, &mr_ledger_insert_one, err));
     MR_TRY(mr_pg_pipeline_begin(pg, err));
     mr_status sent = send_group(desk, s, pg, g, err);
-    mr_status status = sent == MR_OK ? receive_group(pg, g, err) : sent;
-    mr_error ignored;
-    mr_status ended = mr_pg_pipeline_end(pg, status == MR_OK ? err : &ignored);
-    return status == MR_OK ? ended : status;
+    return mr_pg_pipeline_finish(pg, sent, take_answer, g, err);
 }
 
 /* What was there before must be what is to be written: another broker's rows would mean that the fence does not hold. */

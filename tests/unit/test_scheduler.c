@@ -3,14 +3,17 @@
 
 static const char *const both[] = {"a", "b"};
 
-static rig *open_rig(uint32_t load_ahead) {
+static rig *open_rig_of_turns(uint32_t load_ahead, uint32_t turn) {
     rig *r = calloc(1, sizeof *r);
     mr_core_config config = rig_config();
     config.load_ahead = load_ahead;
     config.max_loads = 1000;
+    config.turn = turn;
     rig_open(r, &config);
     return r;
 }
+
+static rig *open_rig(uint32_t load_ahead) { return open_rig_of_turns(load_ahead, 0); }
 
 static void close_rig(rig *r) {
     rig_close(r);
@@ -95,12 +98,7 @@ static void a_large_step_does_not_hold_up_a_small_one(void **state) {
 /* Two steps that are both quick: what goes in a turn goes together, and both get the same. */
 static void a_turn_may_have_several_batches(void **state) {
     (void)state;
-    rig *r = calloc(1, sizeof *r);
-    mr_core_config config = rig_config();
-    config.load_ahead = 8;
-    config.max_loads = 1000;
-    config.turn = 4;
-    rig_open(r, &config);
+    rig *r = open_rig_of_turns(8, 4);
     mr_step_plan a = rig_step("a", MR_STEP_MAP, 1000, 1), b = rig_step("b", MR_STEP_MAP, 1000, 1);
     rig_run(r, 1, 1000, &a, 1);
     rig_run(r, 2, 1000, &b, 1);
@@ -136,12 +134,7 @@ static size_t first_piece(rig *r, uint32_t credit) {
  * other. */
 static void ready_work_is_dealt_out_evenly_but_not_in_small_pieces_to_the_busy(void **state) {
     (void)state;
-    rig *r = calloc(1, sizeof *r);
-    mr_core_config config = rig_config();
-    config.load_ahead = 8;
-    config.max_loads = 1000;
-    config.turn = 8;
-    rig_open(r, &config);
+    rig *r = open_rig_of_turns(8, 8);
     rig_join(r, 1, both, 1);
     rig_join(r, 2, both, 1);
     mr_step_plan a = rig_step("a", MR_STEP_MAP, 1000, 1);
