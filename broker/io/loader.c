@@ -35,7 +35,7 @@ typedef struct loader {
     mr_redis *redis;
     mr_window window;
     mr_task_blocks tasks;
-    cached *by_key, *oldest;
+    cached *by_key, *oldest, *found; /* found: by the last search */
     size_t kept; /* bytes */
     mr_chain_cache given;
 } loader;
@@ -57,13 +57,18 @@ void mr_blob_key(const mr_hash *hash, char out[MR_BLOB_KEY]) {
 /* What an entry takes: a small segment is not free of its surroundings. */
 static size_t weight(const mr_bytes *bytes) { return sizeof(cached) + sizeof *bytes + mr_bytes_span(bytes).len; }
 
+static bool is_of(const cached *c, const segment_key *key) { return c && !memcmp(&c->key, key, sizeof *key); }
+
+/* What was built one behind the other is mostly asked for in that order. */
 static mr_bytes *cache_find(loader *l, const segment_key *key) {
-    cached *c = NULL;
-    HASH_FIND(hh, l->by_key, key, sizeof *key, c);
+    cached *c = l->found ? l->found->next : NULL;
+    if (!is_of(c, key)) HASH_FIND(hh, l->by_key, key, sizeof *key, c);
+    l->found = c;
     return c ? mr_bytes_share(c->bytes) : NULL;
 }
 
 static void cache_forget(loader *l, cached *c) {
+    if (l->found == c) l->found = NULL;
     HASH_DELETE(hh, l->by_key, c);
     DL_DELETE(l->oldest, c);
     l->kept -= weight(c->bytes);

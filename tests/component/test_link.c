@@ -173,6 +173,7 @@ static void finish(rig *r, uint64_t now, uint64_t attempt, const char *bytes) {
     mr_buf_text(&body, bytes);
     r->busy--;
     mr_link_done(r->link, now, &done, &body);
+    mr_buf_free(&body);
     mr_link_tick(r->link, now);
 }
 
@@ -261,6 +262,7 @@ static void check_span(bool sums) {
         mr_buf_init(&body, &r.mem.mem, 100);
         mr_buf_printf(&body, "r%llu!", (unsigned long long)a);
         mr_link_done(r.link, 30, &done, &body);
+        mr_buf_free(&body);
     }
     mr_link_tick(r.link, 30);
     const sent *s = must(&r, MR_MSG_RESULT);
@@ -359,6 +361,7 @@ static void what_came_back_unbegun_is_released(void **state) {
     mr_buf body;
     mr_buf_init(&body, &r.mem.mem, 100);
     mr_link_done(r.link, 30, &back, &body);
+    mr_buf_free(&body);
     mr_link_tick(r.link, 30);
     const sent *s = must(&r, MR_MSG_RELEASE);
     assert_int_equal(s->m.as.release.attempt_count, 1);
@@ -615,6 +618,7 @@ static void every_failing_allocation_is_survived(void **state) {
             mr_buf body;
             mr_buf_init(&body, &r.mem.mem, 100);
             mr_link_done(r.link, 30, &done, &body);
+            mr_buf_free(&body);
             mr_link_tick(r.link, 40);
             mr_link_close(r.link, "done");
         }

@@ -14,7 +14,7 @@
 enum { MR_SLOT_SOCKET = 3, MR_SLOT_GIVEN = 4, MR_SLOT_ANSWERED = 5 };
 
 /* Jobs a slot may hold, and the bytes of their inputs and of their outcomes; a piece of one is at most a quarter. */
-enum { MR_BOX_JOBS = 256, MR_BOX_INPUT = 4 << 20, MR_BOX_OUTPUT = 2 << 20 };
+enum { MR_BOX_JOBS = 512, MR_BOX_INPUT = 4 << 20, MR_BOX_OUTPUT = 2 << 20 };
 
 /* `options_len` bytes of options (msgpack map of name to text), then `input_len` bytes of input: a segment at level 0,
  * else a msgpack array of partials, each a binary. They lie in the box from `at` on, or, when `apart`, in a memfd that

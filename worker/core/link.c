@@ -209,11 +209,10 @@ void mr_link_done(mr_link *l, uint64_t now_ms, const mr_slot_done *done, mr_buf 
     if (item && done->unbegun) {
         mr_link_give_back(l, &item->work.attempt, 1);
         mr_link_item_remove(l, item);
-        mr_buf_free(body);
-    } else if (item)
+    } else if (item) { /* else it was released */
         mr_link_hold(l, item, done, body);
-    else
-        mr_buf_free(body); /* it was released */
+    }
+    if (body) mr_buf_clear(body);
 }
 
 void mr_link_tick(mr_link *l, uint64_t now_ms) {

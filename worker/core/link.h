@@ -53,7 +53,8 @@ void mr_link_free(mr_link **link);
 
 /* A message came from the broker. */
 void mr_link_message(mr_link *link, uint64_t now_ms, mr_span envelope, mr_span body);
-/* A job ended; `body` holds its bytes and is taken. One that was not begun goes back to the broker. */
+/* A job ended; `body` holds its bytes, which are taken: another buffer, empty but maybe with memory for the next, comes back, and
+ * stays the caller's. One that was not begun goes back to the broker. */
 void mr_link_done(mr_link *link, uint64_t now_ms, const mr_slot_done *done, mr_buf *body);
 /* Time passes; to be called at least every 100 ms, and after the calls above. */
 void mr_link_tick(mr_link *link, uint64_t now_ms);

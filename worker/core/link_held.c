@@ -36,6 +36,7 @@ static bool describe(mr_link *l, link_held *h, const mr_slot_done *done) {
 static bool append(mr_link *l, link_held *h) {
     HASH_ADD(hh, l->held_of, result.attempt, sizeof h->result.attempt, h);
     if (!h->hh.tbl) return false;
+    if (h->result.attempt > l->newest) l->newest = h->result.attempt;
     DL_APPEND(l->fresh, h);
     l->held_count++;
     l->held_bytes += h->body.cap;
@@ -47,14 +48,17 @@ static link_held *new_held(mr_link *l) {
     if (!h) return mr_new(l->config.mem, 1, sizeof *h);
     l->spare_held = h->next;
     l->spares--;
-    *h = (link_held){0};
+    *h = (link_held){.body = h->body};
+    mr_buf_clear(&h->body);
     return h;
 }
 
+/* To be used again with the memory of a small body. */
 static void free_held(mr_link *l, link_held *h) {
-    mr_buf_free(&h->body);
+    bool spare = l->spares < LINK_SPARES_MAX;
     mr_free(l->config.mem, h->more, 1, sizeof *h->more);
-    if (l->spares >= LINK_SPARES_MAX) {
+    if (!spare || h->body.cap > LINK_SPARE_BYTES) mr_buf_free(&h->body);
+    if (!spare) {
         mr_free(l->config.mem, h, 1, sizeof *h);
         return;
     }
@@ -70,18 +74,23 @@ void mr_link_free_spares(mr_link *l) {
     }
     for (link_held *h; (h = l->spare_held);) {
         l->spare_held = h->next;
+        mr_buf_free(&h->body);
         mr_free(l->config.mem, h, 1, sizeof *h);
     }
+}
+
+/* The bytes go over, and what was the memory of an earlier result comes back for the next. */
+static void take_body(link_held *h, mr_buf *body) {
+    mr_buf spare = h->body;
+    h->body = *body;
+    if (!spare.data) mr_buf_init(&spare, body->mem, body->max);
+    *body = spare;
 }
 
 static link_held *held_of(mr_link *l, const mr_wire_work_item *w, const mr_slot_done *done, mr_buf *body) {
     link_held *h = new_held(l);
     if (!h) return NULL;
-    mr_buf_init(&h->body, l->config.mem, 0);
-    if (body) {
-        h->body = *body;
-        mr_buf_init(body, l->config.mem, body->max);
-    }
+    if (body) take_body(h, body);
     h->result = (mr_wire_result_item){.attempt = w->attempt,
                                       .run = w->run,
                                       .step = w->step,
@@ -99,7 +108,6 @@ static link_held *held_of(mr_link *l, const mr_wire_work_item *w, const mr_slot_
 
 void mr_link_hold(mr_link *l, link_item *item, const mr_slot_done *done, mr_buf *body) {
     link_held *h = held_of(l, &item->work, done, body);
-    if (body) mr_buf_free(body);
     if (!h || !append(l, h)) { /* then the attempt goes back, and the broker makes another */
         if (h) free_held(l, h);
         mr_link_give_back(l, &item->work.attempt, 1);

@@ -70,7 +70,7 @@ typedef struct link_held {
     UT_hash_handle hh; /* by result.attempt */
 } link_held;
 
-enum { LINK_SPARES_MAX = 2048 };
+enum { LINK_SPARES_MAX = 2048, LINK_SPARE_BYTES = 4096 };
 
 enum { LINK_OUT_MAX = MR_MAX_RESULT_ITEMS, LINK_OUT_BYTES = 1024 * 1024 };
 
@@ -114,6 +114,7 @@ struct mr_link {
     link_held *held, *held_of;  /* those that were, in the order of sending; and all of them by attempt */
     link_item *spare_items;     /* to be used again: attempts come and go by the thousand */
     link_held *spare_held;
+    uint64_t newest; /* the highest attempt of all that were taken: numbers rise, so most are new without a search */
     uint32_t item_count, held_count, ready, running, spares;
     size_t held_bytes;
     uint64_t due_ms; /* nothing of `held` is to be sent again before */
@@ -146,7 +147,7 @@ void mr_link_item_remove(mr_link *l, link_item *item);
 void mr_link_free_spares(mr_link *l);
 
 /* link_held.c */
-/* The outcome of an item, which is removed. `body` is taken and may be NULL. */
+/* The outcome of an item, which is removed. `body` as of mr_link_done; NULL for none. */
 void mr_link_hold(mr_link *l, link_item *item, const mr_slot_done *done, mr_buf *body);
 void mr_link_answer(mr_link *l, link_item *item, mr_status status, const char *text);
 bool mr_link_holds(const mr_link *l, uint64_t attempt);

@@ -230,15 +230,16 @@ static void collect(server *s) {
     mr_slot_done done;
     mr_buf body;
     mr_buf_init(&body, NULL, BODY_MAX);
-    while (mr_slots_next(s->slots, mr_clock_monotonic_ns(), &done, &body)) {
+    uint64_t now_ns = mr_clock_monotonic_ns();
+    while (mr_slots_next(s->slots, now_ns, &done, &body)) {
         bool fine = done.status == MR_OK || done.unbegun;
         MR_LOG(&s->log, fine ? MR_LOG_DEBUG : MR_LOG_WARN, "worker", "attempt_ended",
                MR_LOG_INT("attempt", done.attempt),
                MR_LOG_TEXT("status", mr_status_of((int)done.status)->name),
                MR_LOG_INT("compute_us", done.compute_us), MR_LOG_TEXT("reason", done.text));
-        mr_link_done(link_of(s, done.attempt), now_ms(), &done, &body);
-        mr_buf_init(&body, NULL, BODY_MAX);
+        mr_link_done(link_of(s, done.attempt), now_ns / 1000000, &done, &body);
     }
+    mr_buf_free(&body);
 }
 
 static void tell_progress(void *self, uint64_t attempt, double done) {
@@ -290,6 +291,7 @@ static bool wait_for_events(server *s) {
     size_t n = 2;
     for (size_t i = 0; i < s->sides; i++)
         if (s->side[i].socket) items[n++].socket = s->side[i].socket;
+    mr_slots_wake(s->slots);
     mr_status status = mr_net_poll(items, n, POLL_MS, &err);
     if (status != MR_OK && status != MR_E_INTERRUPTED)
         MR_LOG(&s->log, MR_LOG_ERROR, "worker", "poll_failed", MR_LOG_TEXT("reason", err.text));

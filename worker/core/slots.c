@@ -40,6 +40,7 @@ typedef struct slot {
     uint32_t put;           /* in the box's input */
     boxed job[MR_BOX_JOBS];
     bool killed, has_told;
+    bool unwoken;           /* jobs were given since its process was last woken */
     uint32_t killed_job;    /* which one was meant */
     mr_status why;          /* of the kill */
     uint32_t back;          /* of the jobs in the box, the last so many were taken back and are to be told */
@@ -307,8 +308,21 @@ static void give(mr_slots *s, slot *k, uint64_t now_ns, const mr_slot_job *job) 
     atomic_store_explicit(&k->given->stop[n], 0, memory_order_relaxed);
     if (!boxed_jobs(k)) k->since_ns = now_ns;
     k->expected_us += pace;
-    atomic_store(&k->given->jobs, ++k->jobs);
-    if (atomic_exchange(&k->answered->asleep, 0)) (void)!mr_slot_wake(k->socket);
+    k->unwoken = true;
+    atomic_store_explicit(&k->given->jobs, ++k->jobs, memory_order_release);
+}
+
+/* Once for many jobs: the count is stored again so that it is seen before the question whether the process sleeps is asked, and
+ * that waits until all inputs are written. */
+static void wake(slot *k) {
+    if (!k->unwoken) return;
+    k->unwoken = false;
+    atomic_store(&k->given->jobs, k->jobs);
+    if (atomic_load(&k->answered->asleep) && atomic_exchange(&k->answered->asleep, 0)) (void)!mr_slot_wake(k->socket);
+}
+
+void mr_slots_wake(mr_slots *s) {
+    for (uint32_t i = 0; i < s->config.count; i++) wake(&s->slots[i]);
 }
 
 mr_status mr_slots_start(mr_slots *s, uint64_t now_ns, const mr_slot_job *job, mr_span options, mr_span input,
@@ -368,7 +382,7 @@ static void take_out(slot *k) {
     k->expected_us -= k->job[k->taken % MR_BOX_JOBS].expected_us;
     k->taken++;
     k->late_us = 0;
-    atomic_store(&k->given->taken, k->taken);
+    atomic_store_explicit(&k->given->taken, k->taken, memory_order_release); /* nobody sleeps for it */
     mr_slot_log_clear(&k->log);
 }
 
@@ -583,6 +597,7 @@ static void enforce(const mr_slots *s, slot *k, uint64_t now_ns) {
 bool mr_slots_next(mr_slots *s, uint64_t now_ns, mr_slot_done *done, mr_buf *body) {
     for (uint32_t i = 0; i < s->config.count; i++) {
         slot *k = &s->slots[i];
+        wake(k);
         if (tell_back(k, done)) return true;
         if (k->pid && hear(s, k, now_ns, done, body)) return true;
         if (k->pid) enforce(s, k, now_ns);

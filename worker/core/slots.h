@@ -30,10 +30,12 @@ int mr_slots_fd(const mr_slots *slots);
 uint32_t mr_slots_idle(const mr_slots *slots);
 uint32_t mr_slots_busy(const mr_slots *slots);
 
-/* Gives a job to an idle slot; the bytes are copied. Errors: E_FULL no slot is idle or no descriptor is left,
+/* Gives a job to a slot that is idle or soon will be; the bytes are copied. A process that sleeps begins with it after
+ * mr_slots_wake or mr_slots_next. Errors: E_FULL no slot is idle or no descriptor is left,
  * E_MEMORY, E_IO. */
 mr_status mr_slots_start(mr_slots *slots, uint64_t now_ns, const mr_slot_job *job, mr_span options,
                          mr_span input, mr_error *err) MR_MUST_CHECK;
+void mr_slots_wake(mr_slots *slots);
 /* The running job with that attempt is to end with `why`; by itself, or after the grace by being killed. */
 void mr_slots_stop(mr_slots *slots, uint64_t now_ns, uint64_t attempt, mr_status why);
 
