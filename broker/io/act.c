@@ -63,17 +63,17 @@ void mr_broker_peer_gone(mr_broker *b, mr_peer *peer, const char *why) {
 
 /* ---- work ---- */
 
-/* The inline inputs, one behind the other; those that lie so already go without a copy. */
-static mr_net_body joined(const mr_out_work *out) {
+/* The inline inputs, one behind the other; those that lie so already go without a copy. Empty without memory. */
+static mr_net_body joined(mr_out_work *out) {
     mr_net_body body = {0};
     mr_buf buf;
-    if (mr_bytes_adjoin(out->bytes, out->batches, &body)) return body;
+    if (out->pieces == 1) return out->piece[0];
     mr_buf_init(&buf, NULL, MR_WIRE_BODY_MAX);
     uint8_t *to = mr_buf_extend(&buf, out->size);
-    for (uint32_t i = 0; to && i < out->batches; i++) {
-        if (!out->bytes[i]) continue;
-        memcpy(to, mr_bytes_span(out->bytes[i]).data, out->sizes[i]);
-        to += out->sizes[i];
+    for (uint32_t i = 0; i < out->pieces; i++) {
+        if (to) memcpy(to, out->piece[i].data, out->piece[i].len);
+        if (to) to += out->piece[i].len;
+        mr_net_body_free(&out->piece[i]);
     }
     if (mr_buf_status(&buf) != MR_OK || mr_net_body_of_buf(&buf, &body) != MR_OK) mr_buf_free(&buf);
     return body;
@@ -86,9 +86,8 @@ static void flush_work(mr_broker *b) {
     mr_wire m = {.type = MR_MSG_WORK};
     m.as.work = (mr_wire_work){.items = out->item, .item_count = out->items};
     mr_net_body body = out->size ? joined(out) : (mr_net_body){0};
-    for (uint32_t i = 0; i < out->batches; i++) mr_bytes_drop(out->bytes[i]);
     bool lacks = out->size && !body.data;
-    out->items = out->batches = 0;
+    out->items = out->batches = out->pieces = 0;
     out->size = 0;
     if (peer && lacks) mr_broker_peer_gone(b, peer, "there is no memory for its work");
     else if (peer) mr_broker_send(b, peer, &m, body.data ? &body : NULL);
@@ -134,8 +133,8 @@ static void send_work(mr_broker *b, const mr_action *a) {
     if (!out->items) begin_work(b, a->peer);
     if (!inlined || !out->span) may_be_fetched(b, input, a->attempt);
     uint32_t at = out->batches++;
-    out->bytes[at] = inlined ? mr_bytes_share(input->bytes) : NULL;
     out->sizes[at] = size;
+    if (inlined && size) out->pieces = mr_bytes_append(input->bytes, out->piece, out->pieces);
     if (inlined) out->size += size;
     if (inlined && goes_with_last(out, a, size)) return;
     mr_hash hash = input->bytes->hash;

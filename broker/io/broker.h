@@ -42,10 +42,10 @@ enum { MR_OUT_BATCHES = 256, MR_OUT_ACKS = 1024, MR_SPAN_MAX = MR_MAX_WORK_ITEM_
  * follow one another as one item. */
 typedef struct mr_out_work {
     uint32_t peer, span;     /* span: most batches of an item that the peer takes */
-    uint32_t items, batches;
+    uint32_t items, batches, pieces;
     size_t size;             /* of the inline inputs */
     mr_wire_work_item item[MR_OUT_BATCHES];
-    mr_bytes *bytes[MR_OUT_BATCHES]; /* the inline inputs; NULL for the others */
+    mr_net_body piece[MR_OUT_BATCHES]; /* the inline inputs */
     uint64_t sizes[MR_OUT_BATCHES];
 } mr_out_work;
 

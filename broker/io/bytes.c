@@ -50,17 +50,14 @@ mr_bytes *mr_bytes_part(mr_bytes *b, mr_span part) {
 
 static mr_bytes *whole_of(mr_bytes *b) { return b->body.release == release ? b->body.hint : b; }
 
-bool mr_bytes_adjoin(mr_bytes *const *bytes, size_t n, mr_net_body *out) {
-    mr_bytes *first = NULL;
-    const uint8_t *end = NULL;
-    for (size_t i = 0; i < n; i++) {
-        if (!bytes[i]) continue;
-        mr_span span = mr_bytes_span(bytes[i]);
-        if (!first) first = bytes[i];
-        else if (span.data != end || whole_of(bytes[i]) != whole_of(first)) return false;
-        end = span.data + span.len;
+uint32_t mr_bytes_append(mr_bytes *b, mr_net_body *piece, uint32_t pieces) {
+    mr_bytes *whole = whole_of(b);
+    mr_span span = mr_bytes_span(b);
+    mr_net_body *last = pieces ? &piece[pieces - 1] : NULL;
+    if (last && last->hint == whole && last->data + last->len == span.data) {
+        last->len += span.len;
+        return pieces;
     }
-    const uint8_t *begin = first->body.data;
-    *out = (mr_net_body){.data = begin, .len = (size_t)(end - begin), .release = release, .hint = mr_bytes_share(whole_of(first))};
-    return true;
+    piece[pieces] = (mr_net_body){.data = span.data, .len = span.len, .release = release, .hint = mr_bytes_share(whole)};
+    return pieces + 1;
 }

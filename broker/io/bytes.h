@@ -24,8 +24,9 @@ void mr_bytes_drop(mr_bytes *b);
 mr_span mr_bytes_span(const mr_bytes *b);
 /* A body to send, which is one more owner until it is sent. */
 mr_net_body mr_bytes_body(mr_bytes *b);
-/* All of them as one body, without a copy, when they are parts of the same whole and lie one behind the other; false when they
- * are not. NULLs are passed over; there is at least one that is none. */
-bool mr_bytes_adjoin(mr_bytes *const *bytes, size_t n, mr_net_body *out);
+/* Puts them behind what is in `piece` already, to be sent together: as more of the last piece, when both are parts of the same
+ * whole and lie one behind the other, else as one more, for which there is room. Gives how many pieces there are then; each is
+ * one more owner of its whole. */
+uint32_t mr_bytes_append(mr_bytes *b, mr_net_body *piece, uint32_t pieces);
 
 #endif

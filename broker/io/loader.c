@@ -30,6 +30,15 @@ typedef struct cached {
     UT_hash_handle hh;
 } cached;
 
+/* Where small segments lie one behind the other, also those of several jobs, so that they go in one message without a copy.
+ * Whoever keeps one keeps it all, so it is no larger than the largest job. */
+enum { TOGETHER_MAX = 16 * 1024, ROOM = MR_LOAD_MAX * TOGETHER_MAX };
+typedef struct room {
+    mr_bytes *whole;
+    uint8_t *free;
+    size_t left;
+} room;
+
 typedef struct loader {
     mr_loader_options options;
     mr_redis *redis;
@@ -37,6 +46,7 @@ typedef struct loader {
     mr_task_blocks tasks;
     cached *by_key, *oldest, *found; /* found: by the last search */
     size_t kept; /* bytes */
+    room room;
     mr_chain_cache given;
 } loader;
 
@@ -116,9 +126,7 @@ static mr_status finish(mr_desk *desk, mr_buf *buf, mr_bytes **out, mr_error *er
 
 /* ---- segments ---- */
 
-/* Segments that a job had built, one behind the other in one buffer, so that they go in one message without a copy. Small ones
- * alone: whoever keeps one keeps the buffer, which is 1 MiB at most. */
-enum { TOGETHER_MAX = 16 * 1024 };
+/* Small segments that a job had built. */
 typedef struct stretch {
     mr_arena *arena; /* of the rows of one */
     mr_buf buf;
@@ -185,19 +193,37 @@ static void keep_first(mr_load_job *job, uint32_t n) {
     job->loaded = n;
 }
 
+/* NULL without memory. `size` is at most ROOM. */
+static uint8_t *take_room(room *r, size_t size) {
+    if (size > r->left) {
+        mr_buf fresh;
+        mr_buf_init(&fresh, NULL, ROOM);
+        uint8_t *data = mr_buf_extend(&fresh, ROOM);
+        mr_bytes *whole = data ? mr_bytes_of_buf(&fresh) : NULL;
+        mr_buf_free(&fresh);
+        if (!whole) return NULL;
+        mr_bytes_drop(r->whole);
+        *r = (room){whole, data, ROOM};
+    }
+    uint8_t *at = r->free;
+    r->free += size;
+    r->left -= size;
+    return at;
+}
+
 /* What was built goes into the job, and into the cache. False without memory; then the job ends before it. */
-static bool cut(loader *l, mr_load_job *job, segment_key *key, stretch *built) {
-    mr_buf_trim(&built->buf);
-    mr_bytes *whole = built->count ? mr_bytes_of_buf(&built->buf) : NULL;
+static bool cut(loader *l, mr_load_job *job, segment_key *key, const stretch *built) {
+    size_t size = built->buf.len;
+    uint8_t *at = built->count ? take_room(&l->room, size) : NULL;
+    if (at) memcpy(at, built->buf.data, size);
     uint32_t done = 0;
-    for (size_t begin = 0; whole && done < built->count; begin = built->end[done++]) {
+    for (size_t begin = 0; at && done < built->count; begin = built->end[done++]) {
         mr_bytes **out = &job->bytes[built->place[done]];
-        *out = mr_bytes_part(whole, (mr_span){mr_bytes_span(whole).data + begin, built->end[done] - begin});
+        *out = mr_bytes_part(l->room.whole, (mr_span){at + begin, built->end[done] - begin});
         if (!*out) break;
         set_range(key, job, built->place[done]);
         cache_keep(l, key, *out);
     }
-    mr_bytes_drop(whole);
     if (done < built->count) keep_first(job, built->place[done]);
     return done == built->count;
 }
@@ -337,6 +363,7 @@ static void stop(mr_desk *desk) {
     loader *l = desk->state;
     while (l->oldest) cache_forget(l, l->oldest);
     mr_chain_cache_free(&l->given);
+    mr_bytes_drop(l->room.whole);
     mr_window_free(&l->window);
     mr_task_blocks_free(&l->tasks);
     mr_redis_free(&l->redis);

@@ -10,8 +10,8 @@
 enum { MR_LOAD_MAX = 64 };
 
 /* The inputs of `count` works whose batches follow one another, from `key` on; of merges one at a time. They are brought
- * in order until one fails: the status and error of the job are about that one. Small segments that are built for the same job
- * lie one behind the other (mr_bytes_adjoin). */
+ * in order until one fails: the status and error of the job are about that one. Small segments lie one behind the other in
+ * the order they were built, for as long as there is room (mr_bytes_append). */
 typedef struct mr_load_job {
     mr_job head;
     mr_run_info *info; /* an owner */
