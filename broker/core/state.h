@@ -7,7 +7,7 @@
 
 #include "broker/core/bits.h"
 #include "broker/core/core.h"
-#include "broker/core/map.h"
+#include "common/map.h"
 #include "common/rng.h"
 
 typedef struct mr_link {

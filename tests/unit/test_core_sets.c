@@ -1,6 +1,6 @@
 /* The set of numbers and the map of the broker's core, each against a plain array. */
 #include "broker/core/bits.h"
-#include "broker/core/map.h"
+#include "common/map.h"
 #include "common/rng.h"
 
 #include <setjmp.h>

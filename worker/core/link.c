@@ -28,6 +28,8 @@ void mr_link_free(mr_link **link) {
     mr_link_forget_held(l);
     mr_link_forget_steps(l);
     mr_link_free_spares(l);
+    mr_map_free(&l->item_of, l->config.mem);
+    mr_map_free(&l->held_of, l->config.mem);
     mr_free(l->config.mem, l->steps, l->step_cap, sizeof *l->steps);
     mr_arena_free(&l->arena);
     if (l->out) mr_buf_free(&l->out->body);

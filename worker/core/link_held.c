@@ -33,9 +33,10 @@ static bool describe(mr_link *l, link_held *h, const mr_slot_done *done) {
     return true;
 }
 
+/* False without memory, or when another broker's attempt has the number. */
 static bool append(mr_link *l, link_held *h) {
-    HASH_ADD(hh, l->held_of, result.attempt, sizeof h->result.attempt, h);
-    if (!h->hh.tbl) return false;
+    if (mr_link_holds(l, h->result.attempt) || mr_map_reserve(&l->held_of, l->config.mem, 1) != MR_OK) return false;
+    mr_map_put(&l->held_of, h->result.attempt, h);
     if (h->result.attempt > l->newest) l->newest = h->result.attempt;
     DL_APPEND(l->fresh, h);
     l->held_count++;
@@ -126,16 +127,14 @@ void mr_link_answer(mr_link *l, link_item *item, mr_status status, const char *t
 
 /* Acknowledgements mostly come in the order of sending. */
 static link_held *held_find(const mr_link *l, uint64_t attempt) {
-    link_held *h = NULL;
     if (l->held && l->held->result.attempt == attempt) return l->held;
-    HASH_FIND(hh, l->held_of, &attempt, sizeof attempt, h);
-    return h;
+    return mr_map_get(&l->held_of, attempt);
 }
 
 bool mr_link_holds(const mr_link *l, uint64_t attempt) { return held_find(l, attempt) != NULL; }
 
 static void drop(mr_link *l, link_held *h) {
-    HASH_DELETE(hh, l->held_of, h);
+    mr_map_remove(&l->held_of, h->result.attempt);
     if (h->sent) DL_DELETE(l->held, h);
     else DL_DELETE(l->fresh, h);
     l->held_count--;
@@ -317,7 +316,7 @@ void mr_link_on_ack(mr_link *l, uint64_t now_ms, const mr_wire_ack *ack) {
 /* One that is to be sent. Without memory it stays where it was; without memory for that either it is given up, as if this
  * worker had ended. */
 static bool move(mr_link *from, mr_link *to, link_held *h) {
-    HASH_DELETE(hh, from->held_of, h);
+    mr_map_remove(&from->held_of, h->result.attempt);
     DL_DELETE(from->fresh, h);
     from->held_count--;
     from->held_bytes -= h->body.cap;

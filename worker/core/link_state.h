@@ -3,14 +3,9 @@
 #ifndef MR_WORKER_CORE_LINK_STATE_H
 #define MR_WORKER_CORE_LINK_STATE_H
 
+#include "common/map.h"
 #include "common/rng.h"
 #include "worker/core/link.h"
-
-#define HASH_NONFATAL_OOM 1 /* hh.tbl is NULL when there was no memory */
-/* All keys are attempt numbers, which mostly follow one another. */
-#define HASH_FUNCTION(key, length, out) ((out) = mr_link_spread((key), (length)))
-#include <string.h>
-#include <uthash.h>
 
 enum { LINK_STEPS_MAX = 65536, LINK_FETCH_CHUNK = 4 * 1024 * 1024 };
 
@@ -28,12 +23,6 @@ typedef struct link_step {
     mr_buf options;
 } link_step;
 
-static inline unsigned mr_link_spread(const void *attempt, size_t length) {
-    uint64_t v = 0;
-    memcpy(&v, attempt, length < sizeof v ? length : sizeof v);
-    return (unsigned)(v * UINT64_C(0x9e3779b97f4a7c15) >> 32);
-}
-
 typedef enum link_item_state {
     ITEM_FETCHING, /* its input is on the way, in pieces */
     ITEM_READY,    /* waits for a slot */
@@ -48,7 +37,6 @@ typedef struct link_item {
     mr_buf input;     /* empty when it went into its slot at once */
     uint32_t request; /* of the fetch that is under way */
     uint64_t asked_ms;
-    UT_hash_handle hh; /* by work.attempt */
 } link_item;
 
 /* What few results have. */
@@ -67,7 +55,6 @@ typedef struct link_held {
     bool sent;                  /* on l->held; else on l->fresh */
     bool named;                 /* result.hash is set */
     uint64_t send_at_ms;
-    UT_hash_handle hh; /* by result.attempt */
 } link_held;
 
 enum { LINK_SPARES_MAX = 2048, LINK_SPARE_BYTES = 4096 };
@@ -109,9 +96,10 @@ struct mr_link {
     char redis[MR_MAX_WELCOME_REDIS + 1];
     link_step *steps;
     uint32_t step_count, step_cap, step_oldest;
-    link_item *items, *item_of; /* in the order they came; by attempt */
+    link_item *items;           /* in the order they came */
     link_held *fresh;           /* results that were not sent in this session, in the order they ended */
-    link_held *held, *held_of;  /* those that were, in the order of sending; and all of them by attempt */
+    link_held *held;            /* those that were, in the order of sending */
+    mr_map item_of, held_of;    /* items, and both kinds of results, by attempt */
     link_item *spare_items;     /* to be used again: attempts come and go by the thousand */
     link_held *spare_held;
     uint64_t newest; /* the highest attempt of all that were taken: numbers rise, so most are new without a search */

@@ -81,10 +81,8 @@ static mr_status step_check(mr_link *l, const mr_wire_work_item *w, char *text, 
 
 /* Work mostly ends in the order it came. */
 link_item *mr_link_item_find(mr_link *l, uint64_t attempt) {
-    link_item *i = NULL;
     if (l->items && l->items->work.attempt == attempt) return l->items;
-    HASH_FIND(hh, l->item_of, &attempt, sizeof attempt, i);
-    return i;
+    return mr_map_get(&l->item_of, attempt);
 }
 
 /* Counts what is ready and what runs. */
@@ -115,7 +113,7 @@ static void item_free(mr_link *l, link_item *item) {
 
 void mr_link_item_remove(mr_link *l, link_item *item) {
     mr_link_item_state(l, item, ITEM_FETCHING);
-    HASH_DELETE(hh, l->item_of, item);
+    mr_map_remove(&l->item_of, item->work.attempt);
     DL_DELETE(l->items, item);
     l->item_count--;
     mr_buf_free(&item->input);
@@ -123,15 +121,12 @@ void mr_link_item_remove(mr_link *l, link_item *item) {
 }
 
 static link_item *item_add(mr_link *l, const mr_wire_work_item *w) {
+    if (mr_map_reserve(&l->item_of, l->config.mem, 1) != MR_OK) return NULL;
     link_item *item = item_new(l);
     if (!item) return NULL;
     item->work = *w;
     mr_buf_init(&item->input, l->config.mem, w->size);
-    HASH_ADD(hh, l->item_of, work.attempt, sizeof item->work.attempt, item);
-    if (!item->hh.tbl) {
-        item_free(l, item);
-        return NULL;
-    }
+    mr_map_put(&l->item_of, w->attempt, item);
     DL_APPEND(l->items, item);
     l->item_count++;
     if (w->attempt > l->newest) l->newest = w->attempt;

@@ -1,4 +1,4 @@
-#include "broker/core/map.h"
+#include "common/map.h"
 #include "common/rng.h"
 
 /* Keys that follow one another, as works and attempts do, lie side by side: eight of them in two cache lines. Longer rows

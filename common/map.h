@@ -1,7 +1,7 @@
 /* map.h: numbers to pointers: open addressing with linear probing; a removal shifts back what follows (Knuth,
  * TAOCP 3, 6.4, algorithm R), so there are no tombstones and a map that is used for ever does not degrade. */
-#ifndef MR_BROKER_CORE_MAP_H
-#define MR_BROKER_CORE_MAP_H
+#ifndef MR_COMMON_MAP_H
+#define MR_COMMON_MAP_H
 
 #include "common/mem.h"
 #include "common/status.h"
