@@ -118,6 +118,7 @@ static const mr_option settings_of_others[] = {
     {.name = "segment_cache_mb"},
     {.name = "task_cache_mb"},
     {.name = "lease_s"},
+    {.name = "wake_us"},
     {.name = "grace_s"},
     {.name = "max_chars"},
     {.name = "log_level"},

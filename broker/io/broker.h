@@ -13,6 +13,7 @@
 #include "broker/io/plan.h"
 #include "broker/io/settings.h"
 #include "broker/io/stream.h"
+#include "common/wakes.h"
 #include "proto/gen/wire.h"
 
 /* A run that the core knows. */
@@ -116,6 +117,7 @@ typedef struct mr_broker {
     mr_buf envelope;  /* of the message that is being sent */
     mr_out_work out_work;
     uint64_t work_messages; /* that carried work */
+    mr_wakes wakes;
     mr_out_acks out_acks;
     mr_out_jobs out_loads, out_commits, out_submits;
     mr_commit_job *spare_commits; /* used ones, by head.next */

@@ -57,6 +57,8 @@ const mr_option mr_broker_options[] = {
      .help = "how long the work stays this broker's when it stops answering"},
     {.name = "grace_s", .type = MR_OPT_INT, .offset = AT(grace_s), .def = "10", .min = 0, .max = 3600, .unit = "s",
      .help = "time that SIGTERM leaves for work that is out"},
+    {.name = "wake_us", .type = MR_OPT_INT, .offset = AT(wake_us), .def = "-1", .min = -1, .max = 1000000, .unit = "us",
+     .help = "processors wake within so long while work comes and goes: 0 answers soonest and costs power; -1: as the system likes"},
     {.name = "max_chars", .type = MR_OPT_INT, .offset = AT(max_chars), .def = "4194304", .min = 1, .max = 4194304,
      .unit = "characters", .help = "longest prompt that is taken from any client"},
     {.name = "log_level", .type = MR_OPT_CHOICE, .offset = AT(log_level), .def = "info", .choices = levels,

@@ -11,7 +11,7 @@ typedef struct mr_broker_settings {
     char server_key_file[MR_OPTION_TEXT], allow_file[MR_OPTION_TEXT];
     int64_t age_ms, watchdog_s, max_runs;
     int64_t heartbeat_ms, lost_after_ms, turn, load_ahead, max_errors, max_crashes, max_timeouts, retry_base_ms, retry_max_ms;
-    int64_t inline_max, cache_ttl_s, segment_cache_mb, task_cache_mb, lease_s, grace_s, max_chars, log_level;
+    int64_t inline_max, cache_ttl_s, segment_cache_mb, task_cache_mb, lease_s, grace_s, wake_us, max_chars, log_level;
     bool log_json;
 } mr_broker_settings;
 

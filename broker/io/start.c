@@ -186,12 +186,13 @@ static mr_status start_desks(mr_broker *b, mr_error *err) {
 }
 
 mr_status mr_broker_start(mr_broker *b, mr_error *err) {
-    b->signals = b->waker.fd = -1;
+    b->signals = b->waker.fd = b->wakes.fd = -1;
     mr_queue_init(&b->outbox);
     mr_buf_init(&b->envelope, NULL, MR_WIRE_ENVELOPE_MAX);
     mr_random_bytes(&b->session, sizeof b->session);
     b->started_ms = mr_broker_now_ms();
     MR_TRY(open_signals(b, err));
+    MR_TRY(mr_wakes_open(MR_WAKES_FILE, b->settings.wake_us, &b->wakes, err));
     MR_TRY(mr_waker_init(&b->waker, err));
     MR_TRY(open_sockets(b, err));
     name_broker(b);
@@ -321,6 +322,7 @@ mr_status mr_broker_serve(mr_broker *b, mr_error *err) {
         if (items[2].readable) take_signal(b);
         tick(b, now);
         mr_broker_act(b);
+        mr_wakes_follow(&b->wakes, b->work_messages, now);
         b->round_ms = 0;
         if (drained(b, now)) break;
     }
@@ -390,6 +392,7 @@ void mr_broker_stop(mr_broker *b) {
     mr_net_free(&b->net);
     mr_access_close(&b->access);
     mr_waker_close(&b->waker);
+    mr_wakes_close(&b->wakes);
     if (b->signals >= 0) close(b->signals);
     if (served) MR_LOG(&b->log, MR_LOG_INFO, "broker", "stopped");
 }

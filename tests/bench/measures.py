@@ -1,6 +1,7 @@
 """What tests/bench/run measures. A measure is a function of a Bench that gives {figure: value}; the driver calls all of
 them in turn, several times. Answers are checked here: a wrong one ends the bench."""
 import collections
+import os
 import resource
 import struct
 import time
@@ -102,6 +103,8 @@ FIGURES = {name: Figure(*row) for name, row in {
     "submit_drain_us": ("us", "  processor time a task", ("queue_500_us",), False),
     "single_p50": ("ms", "one at a time, submit to committed result: p50", (), False),
     "single_p99": ("ms", "  p99", (), False),
+    "awake_p50": ("ms", "the same with wake_us = 0, idle processors do not sleep: p50", ("single_p50",), False),
+    "awake_p99": ("ms", "  p99", ("single_p99",), False),
 }.items()}
 
 
@@ -352,13 +355,28 @@ def tasks(b):
     return out | {"submit_drain": count / (end - start), "submit_drain_us": use.each(count)["total_us"]}
 
 
-@measure("submit", needs_rows=False)
-def single(b):
-    """One task at a time, from submit to its committed result; every answer is checked."""
+def one_at_a_time(b):
     run = open_stream(b)
     took = b.cluster.tool("submit", b.cluster.env["MILLRACE_BROKER"], run, b.size.single, "single")
     b.cluster.call("stream", "close", run)
-    return {"single_p50": took["p50"], "single_p99": took["p99"]}
+    return took["p50"], took["p99"]
+
+
+@measure("submit", needs_rows=False)
+def single(b):
+    """One task at a time, from submit to its committed result; every answer is checked."""
+    return dict(zip(("single_p50", "single_p99"), one_at_a_time(b)))
+
+
+@measure("submit", needs_rows=False)
+def awake(b):
+    """The same while idle processors do not sleep (wake_us), where this user may ask for that."""
+    if not os.access("/dev/cpu_dma_latency", os.W_OK):
+        return {}
+    b.cluster.restart_broker(MILLRACE_WAKE_US="0")
+    took = one_at_a_time(b)
+    b.cluster.restart_broker()
+    return dict(zip(("awake_p50", "awake_p99"), took))
 
 
 # ---- planning ----

@@ -598,6 +598,7 @@ static pid_t start_worker(const char *address) {
                             .grace_s = 20,
                             .held_max = 16,
                             .input_max_mb = 64,
+                            .wake_us = -1,
                             .log_level = MR_LOG_OFF};
     mr_error err;
     snprintf(s.broker.items[0], sizeof s.broker.items[0], "%s", address);

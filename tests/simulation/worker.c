@@ -35,7 +35,7 @@ void *sim_worker_main(void *arg) {
     sim_worker *me = &w->worker[p->index];
     const mr_component *table[SIM_COMPONENTS + 1] = {NULL};
     mr_worker_settings settings = {.threads = me->slots, .credit = (int64_t)sim_between(w, 1, 3), .grace_s = 2,
-                                   .held_max = 32, .input_max_mb = 64,
+                                   .held_max = 32, .input_max_mb = 64, .wake_us = -1,
                                    .log_level = levels(w)[0] == 'i' ? MR_LOG_INFO : MR_LOG_OFF};
     mr_error err = {0};
     uint32_t n = 0;

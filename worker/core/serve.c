@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/net.h"
 #include "common/redis.h"
+#include "common/wakes.h"
 #include "worker/core/catalogue.h"
 #include "worker/core/link.h"
 #include "worker/core/slots.h"
@@ -50,7 +51,9 @@ struct server {
     mr_slots *slots;
     mr_redis *redis;
     char redis_told[MR_MAX_WELCOME_REDIS + 1]; /* the address that `redis` was made for */
+    mr_wakes wakes;
     int signals;
+    uint64_t jobs; /* that were to be started, so far */
     uint64_t drain_until_ms, progress_at_ms; /* 0: not draining */
 };
 
@@ -90,7 +93,9 @@ static void reconnect(void *self) {
 
 static mr_status start_job(void *self, const mr_slot_job *job, mr_span options, mr_span input,
                            mr_error *err) {
-    return mr_slots_start(((side *)self)->server->slots, mr_clock_monotonic_ns(), job, options, input, err);
+    server *s = ((side *)self)->server;
+    s->jobs++;
+    return mr_slots_start(s->slots, mr_clock_monotonic_ns(), job, options, input, err);
 }
 
 static void stop_job(void *self, uint64_t attempt, mr_status why) {
@@ -181,6 +186,7 @@ static mr_status open_all(server *s, const mr_component *const *table, const cha
     MR_TRY(name_sides(s, err));
     MR_TRY(mr_catalogue_json(table, catalogue, err));
     MR_TRY(open_signals(s, err));
+    MR_TRY(mr_wakes_open(MR_WAKES_FILE, s->settings->wake_us, &s->wakes, err));
     MR_TRY(mr_slots_new(&slots, &s->slots, err));
     MR_TRY(mr_net_new(NULL, &s->net, err));
     if (s->settings->redis_url[0])
@@ -195,6 +201,7 @@ static void close_all(server *s) {
     for (size_t i = 0; i < s->sides; i++) mr_socket_close(&s->side[i].socket);
     if (s->net) mr_net_free(&s->net);
     if (s->redis) mr_redis_free(&s->redis);
+    mr_wakes_close(&s->wakes);
     if (s->signals >= 0) close(s->signals);
     explicit_bzero(&s->keys, sizeof s->keys);
 }
@@ -304,6 +311,7 @@ static const char *run_until_ended(server *s) {
         for (size_t i = 0; i < s->sides; i++) receive(&s->side[i]);
         collect(s);
         tick(s);
+        mr_wakes_follow(&s->wakes, s->jobs, now_ms());
         follow_cache(s);
         if (now_ms() >= s->progress_at_ms) {
             mr_slots_progress(s->slots, tell_progress, s);
@@ -316,7 +324,7 @@ static const char *run_until_ended(server *s) {
 
 mr_status mr_serve(const mr_worker_settings *settings, const mr_component *const *table, const char *program,
                    mr_error *err) {
-    server s = {.settings = settings, .signals = -1};
+    server s = {.settings = settings, .signals = -1, .wakes.fd = -1};
     mr_buf catalogue;
     mr_heap_keep();
     mr_log_init(&s.log, STDERR_FILENO, (mr_log_level)settings->log_level, settings->log_json);

@@ -10,7 +10,7 @@ typedef struct mr_worker_settings {
     mr_option_list broker;
     char redis_url[MR_OPTION_TEXT], name[MR_OPTION_TEXT], config[MR_OPTION_TEXT];
     char key_file[MR_OPTION_TEXT], server_key[MR_OPTION_TEXT];
-    int64_t threads, credit, grace_s, held_max, input_max_mb, log_level;
+    int64_t threads, credit, grace_s, held_max, input_max_mb, wake_us, log_level;
     bool log_json, components, json;
 } mr_worker_settings;
 
