@@ -14,6 +14,7 @@ enum { FD_MAX = 1 << 20, ALLOWANCE = 128 /* bytes a second of heartbeats of the 
 
 typedef struct conn {
     bool open, heard, fresh, ended; /* heard: since the last check, also while it is not open */
+    bool whole;                    /* it completed a message since it was last measured */
     uint64_t since_ms, drop_at_ms; /* drop_at_ms: 0 for never */
     uint64_t base;                 /* bytes received when it last completed a message */
     uint64_t base_ms;
@@ -26,7 +27,7 @@ struct mr_conns {
     char path[sizeof((struct sockaddr_un *)0)->sun_path]; /* of ipc */
     conn *at;                                             /* by descriptor */
     size_t cap;
-    unsigned count, fresh;
+    unsigned count, fresh, checks;
 };
 
 mr_status mr_conns_new(const mr_mem *mem, const mr_conns_limits *limits, const char *address, mr_conns **out, mr_error *err) {
@@ -151,15 +152,15 @@ void mr_conns_drop_all(mr_conns *c) {
 
 /* ---- the check ---- */
 
-/* Bytes that came since it last completed a message. One that completed some since the last check begins anew: its next
+/* Bytes that came since it last completed a message. One that completed some since it was last measured begins anew: its next
  * message began after that one. */
 static uint64_t partial(const mr_conns *c, int fd, uint64_t now_ms) {
     conn *k = &c->at[fd];
     uint64_t all = received(c, fd);
-    if (k->heard) {
+    if (k->whole) {
         k->base = all;
         k->base_ms = now_ms;
-        k->heard = false;
+        k->whole = false;
     }
     uint64_t allowed = k->base + (now_ms - k->base_ms) * ALLOWANCE / 1000;
     return all > allowed ? all - allowed : 0;
@@ -175,14 +176,25 @@ static size_t resident(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Who has said something whole is looked at each TURNS checks, as it costs two system calls; strangers, who is to go and, when
+ * memory is short, all are looked at each time. */
+static bool has_turn(const mr_conns *c, size_t fd, bool all) {
+    enum { TURNS = 8 };
+    const conn *k = &c->at[fd];
+    return all || k->fresh || k->drop_at_ms || (fd + c->checks) % TURNS == 0;
+}
+
 unsigned mr_conns_check(mr_conns *c, uint64_t now_ms) {
     unsigned ended = 0;
     int most_fd = -1;
     uint64_t most = LEAST_SHED;
+    bool short_of_memory = c->limits.memory_max && resident() > c->limits.memory_max;
+    c->checks++;
     for (size_t i = 0; i < c->cap; i++) {
         conn *k = &c->at[i];
-        if (!k->open) k->heard = false;
-        if (!k->open || k->ended) continue;
+        k->whole |= k->heard;
+        k->heard = false;
+        if (!k->open || k->ended || !has_turn(c, i, short_of_memory)) continue;
         uint64_t held = partial(c, (int)i, now_ms);
         if ((k->drop_at_ms && now_ms >= k->drop_at_ms) || held > (k->fresh ? c->limits.fresh_bytes : c->limits.partial_max)) {
             end(c, (int)i);
@@ -192,7 +204,7 @@ unsigned mr_conns_check(mr_conns *c, uint64_t now_ms) {
             most_fd = (int)i;
         }
     }
-    if (most_fd >= 0 && c->limits.memory_max && resident() > c->limits.memory_max) {
+    if (most_fd >= 0 && short_of_memory) {
         end(c, most_fd);
         ended++;
     }

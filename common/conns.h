@@ -34,7 +34,8 @@ bool mr_conns_heard(mr_conns *c, int fd);
 /* Ends it at the first check from `at_ms` on, so that a last message can reach it. */
 void mr_conns_drop(mr_conns *c, int fd, uint64_t at_ms);
 void mr_conns_drop_all(mr_conns *c);
-/* Ends those over a limit; how many. To be called every 100 ms or so. */
+/* Ends those over a limit; how many. To be called every 100 ms or so. One that has completed a message before is measured at each
+ * eighth call. */
 unsigned mr_conns_check(mr_conns *c, uint64_t now_ms);
 unsigned mr_conns_count(const mr_conns *c);
 

@@ -1,4 +1,4 @@
-/* Which connections the check of mr_conns ends, when their descriptors are given out again. */
+/* Which connections the check of mr_conns ends, also when their descriptors are given out again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 #include "common/conns.h"
 
-enum { FRESH_BYTES = 1000, MUCH = 2000 };
+enum { FRESH_BYTES = 1000, PARTIAL_MAX = 1500, MUCH = 2000 };
 
 typedef struct place {
     int listener;
@@ -24,7 +24,7 @@ typedef struct place {
 } place;
 
 static void open_place(place *p) {
-    static const mr_conns_limits limits = {.partial_max = 1 << 20, .fresh_bytes = FRESH_BYTES, .fresh_max = 8, .total_max = 8};
+    static const mr_conns_limits limits = {.partial_max = PARTIAL_MAX, .fresh_bytes = FRESH_BYTES, .fresh_max = 8, .total_max = 8};
     socklen_t len = sizeof p->address;
     char name[64];
     mr_error err;
@@ -42,20 +42,24 @@ static void close_place(place *p) {
     close(p->listener);
 }
 
-/* A connection whose other end has sent `bytes`; the end that was accepted. */
-static int take(const place *p, int *caller, size_t bytes) {
+static void deliver(int caller, int fd, size_t bytes) {
     static const char zeros[MUCH];
     int there = 0;
-    *caller = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(*caller, (const struct sockaddr *)&p->address, sizeof p->address), 0);
-    int fd = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(send(*caller, zeros, bytes, MSG_NOSIGNAL), bytes);
+    assert_int_equal(send(caller, zeros, bytes, MSG_NOSIGNAL), bytes);
     while ((size_t)there < bytes) {
         struct pollfd item = {.fd = fd, .events = POLLIN};
         assert_int_equal(poll(&item, 1, 10000), 1);
         assert_int_equal(ioctl(fd, FIONREAD, &there), 0);
     }
+}
+
+/* A connection whose other end has sent `bytes`; the end that was accepted. */
+static int take(const place *p, int *caller, size_t bytes) {
+    *caller = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(*caller, (const struct sockaddr *)&p->address, sizeof p->address), 0);
+    int fd = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(fd >= 0);
+    deliver(*caller, fd, bytes);
     return fd;
 }
 
@@ -84,6 +88,24 @@ static void a_stranger_that_sends_much_is_ended(void **state) {
 }
 
 /* The library tells of connections on one way and hands out messages on another: the hello of the second is read first. */
+static void one_that_is_known_is_measured_now_and_then(void **state) {
+    (void)state;
+    place p;
+    int caller;
+    open_place(&p);
+    int fd = take(&p, &caller, 0);
+    mr_conns_opened(p.conns, fd, 0);
+    assert_true(mr_conns_heard(p.conns, fd));
+    for (uint64_t ms = 100; ms < 1000; ms += 100) assert_int_equal(mr_conns_check(p.conns, ms), 0);
+    deliver(caller, fd, MUCH);
+    unsigned ended = 0;
+    for (uint64_t ms = 1000; ms < 1800; ms += 100) ended += mr_conns_check(p.conns, ms);
+    assert_int_equal(ended, 1);
+    close(fd);
+    close(caller);
+    close_place(&p);
+}
+
 static void one_that_spoke_before_it_was_known_under_an_old_number_stays(void **state) {
     (void)state;
     place p;
@@ -119,6 +141,7 @@ static void a_stranger_does_not_inherit_what_was_heard_before_a_check(void **sta
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stranger_that_sends_much_is_ended),
+        cmocka_unit_test(one_that_is_known_is_measured_now_and_then),
         cmocka_unit_test(one_that_spoke_before_it_was_known_under_an_old_number_stays),
         cmocka_unit_test(a_stranger_does_not_inherit_what_was_heard_before_a_check),
     };
