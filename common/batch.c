@@ -106,17 +106,7 @@ static void put_header(const mr_batch *b, mr_buf *out) {
     mr_pack_u64(out, b->columns & MR_COL_FEATURES ? b->width : 0);
 }
 
-mr_status mr_segment_matrix(uint32_t rows, uint32_t width, mr_buf *out) {
-    if (rows > ROWS_MAX || width > WIDTH_MAX) return MR_E_LIMIT;
-    put_header(&(mr_batch){.rows = rows, .columns = MR_COL_FEATURES, .width = width}, out);
-    mr_pack_array(out, 0);
-    mr_pack_array(out, 1);
-    put_bin_header(out, (size_t)rows * width * sizeof(float));
-    return mr_buf_status(out);
-}
-
-mr_status mr_segment_encode(const mr_batch *b, mr_buf *out) {
-    MR_ASSERT(!(b->columns & ~(uint32_t)ALL_COLUMNS));
+static mr_status put_front(const mr_batch *b, mr_buf *out) {
     if (b->rows > ROWS_MAX || b->width > WIDTH_MAX) return MR_E_LIMIT;
     uint32_t names = b->feature_names && b->columns & MR_COL_FEATURES ? b->width : 0;
     put_header(b, out);
@@ -125,6 +115,31 @@ mr_status mr_segment_encode(const mr_batch *b, mr_buf *out) {
         if (strlen(b->feature_names[i]) > NAME_MAX_BYTES) return MR_E_LIMIT;
         mr_pack_text(out, b->feature_names[i]);
     }
+    return mr_buf_status(out);
+}
+
+static mr_status put_matrix_front(const mr_batch *b, mr_buf *out) {
+    MR_TRY(put_front(b, out));
+    mr_pack_array(out, 1);
+    put_bin_header(out, (size_t)b->rows * b->width * sizeof(float));
+    return mr_buf_status(out);
+}
+
+mr_status mr_segment_matrix(uint32_t rows, uint32_t width, mr_buf *out) {
+    return put_matrix_front(&(mr_batch){.rows = rows, .columns = MR_COL_FEATURES, .width = width}, out);
+}
+
+mr_status mr_segment_floats(uint64_t first, uint32_t rows, uint32_t width, const char *const *names, const float *features,
+                            mr_buf *out) {
+    mr_batch b = {.first = first, .rows = rows, .columns = MR_COL_FEATURES, .width = width, .feature_names = names};
+    MR_TRY(put_matrix_front(&b, out));
+    mr_buf_put(out, features, (size_t)rows * width * sizeof *features);
+    return mr_buf_status(out);
+}
+
+mr_status mr_segment_encode(const mr_batch *b, mr_buf *out) {
+    MR_ASSERT(!(b->columns & ~(uint32_t)ALL_COLUMNS));
+    MR_TRY(put_front(b, out));
     put_blocks(b, out);
     return mr_buf_status(out);
 }

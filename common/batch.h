@@ -67,6 +67,9 @@ mr_status mr_segment_check(mr_span bytes, uint32_t *columns, mr_error *err) MR_M
 /* The bytes of a segment that holds one matrix of float32 and nothing else, without the matrix: put them before its
  * rows x width little-endian numbers, row-major. E_LIMIT when a segment cannot be so large. */
 mr_status mr_segment_matrix(uint32_t rows, uint32_t width, mr_buf *out) MR_MUST_CHECK;
+/* What mr_segment_encode makes of a batch whose features are these float32 and that has no other column. */
+mr_status mr_segment_floats(uint64_t first, uint32_t rows, uint32_t width, const char *const *names, const float *features,
+                            mr_buf *out) MR_MUST_CHECK;
 
 /* The feature names of the segment before: those of one step are all the same. */
 typedef struct mr_segment_names {

@@ -43,6 +43,7 @@ typedef struct loader {
     mr_loader_options options;
     mr_redis *redis;
     mr_window window;
+    uint64_t settle_at_ns; /* when nothing is asked for until then, what is on its way is taken in */
     mr_task_blocks tasks;
     cached *by_key, *oldest, *found; /* found: by the last search */
     size_t kept; /* bytes */
@@ -146,15 +147,6 @@ static void set_range(segment_key *key, const mr_load_job *job, uint32_t place) 
     mr_plan_range(&job->info->plan[job->key.step], job->info->rows, job->key.index + place, &key->first, &key->rows);
 }
 
-static mr_status build_segment(loader *l, mr_pg *pg, const mr_run_info *info, const segment_key *want, stretch *built, mr_error *err) {
-    mr_batch batch;
-    mr_arena_reset(built->arena);
-    MR_TRY(mr_window_batch(&l->window, pg, info, want->first, want->rows, want->columns, built->arena, &batch, err));
-    mr_status s = mr_segment_encode(&batch, &built->buf);
-    if (s == MR_OK || built->buf.status == MR_OK) return s;
-    return mr_fail(err, s, "a segment of %u rows is too large", want->rows);
-}
-
 /* Takes what was built last, from `begin` on, out of the stretch. */
 static mr_status take_apart(mr_desk *desk, stretch *built, size_t begin, mr_bytes **out, mr_error *err) {
     mr_buf own;
@@ -173,7 +165,8 @@ static mr_status load_segment(mr_desk *desk, mr_pg *pg, mr_load_job *job, uint32
     size_t begin = built->buf.len;
     job->bytes[place] = cache_find(l, want);
     if (job->bytes[place]) return MR_OK;
-    MR_TRY(build_segment(l, pg, job->info, want, built, err));
+    mr_arena_reset(built->arena);
+    MR_TRY(mr_window_segment(&l->window, pg, job->info, want->first, want->rows, want->columns, built->arena, &built->buf, err));
     if (built->buf.len - begin > TOGETHER_MAX || built->buf.len - begin > l->options.inline_max) {
         MR_TRY(take_apart(desk, built, begin, &job->bytes[place], err));
         cache_keep(l, want, job->bytes[place]);
@@ -336,15 +329,35 @@ static mr_status give_to_all(mr_desk *desk, mr_pg *pg, mr_load_job *job, mr_erro
     return MR_OK;
 }
 
+/* Rows that are on their way while nobody asks for inputs are taken in after a while: the database holds on to old rows as long
+ * as it has not sent them. Not at once, as most are fetched by fewer reads when they have come. */
+static void note_awaited(mr_desk *desk) {
+    enum { SETTLE_MS = 20 };
+    loader *l = desk->state;
+    desk->idle_ms = mr_window_awaits(&l->window) ? SETTLE_MS : -1;
+    l->settle_at_ns = mr_clock_monotonic_ns() + SETTLE_MS * UINT64_C(1000000);
+}
+
+static void settle(mr_desk *desk) {
+    loader *l = desk->state;
+    if (!mr_window_awaits(&l->window) || mr_clock_monotonic_ns() < l->settle_at_ns) return;
+    mr_window_settle(&l->window, desk->pg);
+    desk->idle_ms = -1;
+}
+
 void mr_load_work(mr_desk *desk, mr_job *head) {
     mr_load_job *job = (mr_load_job *)head;
     mr_pg *pg;
     head->status = mr_desk_database(desk, &pg, &head->error);
     if (head->status != MR_OK) return;
-    bool segments = !job->info->stream && !job->key.level;
+    bool segments = !job->info->stream && !job->key.level, gives = mr_chain_gives(job->info, &job->key);
+    loader *l = desk->state;
+    if (!segments) mr_window_settle(&l->window, pg);
     head->status = segments ? load_segments(desk, pg, job, &head->error) : load_each(desk, pg, job, &head->error);
-    if (!mr_chain_gives(job->info, &job->key)) return;
+    note_awaited(desk);
+    if (!gives) return;
     mr_error err;
+    mr_window_settle(&l->window, pg);
     mr_status given = give_to_all(desk, pg, job, &err);
     if (given == MR_OK) return;
     head->status = given;
@@ -379,6 +392,8 @@ mr_status mr_loader_start(mr_desk *desk, const mr_loader_options *options, mr_er
     desk->name = "loader";
     desk->state = l;
     desk->stop = stop;
+    desk->idle = settle;
+    desk->idle_ms = -1;
     if (s == MR_OK) s = mr_desk_start(desk, err);
     if (s != MR_OK) {
         mr_redis_free(&l->redis);

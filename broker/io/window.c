@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* AHEAD: rows. GROUP: rows that the server joins; what it takes for so many it has again for the next. */
-enum { AHEAD = 2048, GROUP = 128 };
+enum { AHEAD = 2048 }; /* rows */
 static const size_t window_max = (size_t)3 << 30;
 
 /* $2 and $3 are the first and the last position; $4 and $5 say whether texts and JSON are wanted. */
@@ -28,31 +27,6 @@ static const mr_pg_statement read_cells = {
     " and v.chunk::bigint * 4096 + u.n - 1 between $2 and $3 order by v.chunk, u.n",
     3,
     {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
-
-/* Features alone are read by a walk along the primary key: the ids of the stretch, then the rows between the first and the
- * last of them, joined: a row of the protocol costs as much as three of the table. */
-static const mr_pg_statement read_ids = {
-    "window_ids",
-    "select row_ids[greatest($2 - chunk::bigint * 4096, 0) + 1 : least($3 - chunk::bigint * 4096, 4095) + 1]"
-    " from millrace.version_rows where version_id = $1 and chunk between $2 / 4096 and $3 / 4096 order by chunk",
-    3,
-    {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
-
-/* When no other id lies between them: groups of $3 rows, each by its first id. */
-static const mr_pg_statement read_dense = {
-    "window_dense",
-    "select g.id, r.features from generate_series($1, $2, $3) g (id) cross join lateral (select string_agg(features, '') features"
-    " from (select features from millrace.training_prompts where id between g.id and least(g.id + $3 - 1, $2) order by id) p) r",
-    3,
-    {MR_PG_INT8, MR_PG_INT8, MR_PG_INT8}};
-
-/* Else as one row for all; both columns see the rows in the same order, whichever it is. */
-static const mr_pg_statement read_features = {
-    "window_features",
-    "select array_agg(id), string_agg(features, '') from (select id, features from millrace.training_prompts"
-    " where id between $1 and $2 order by id) r",
-    2,
-    {MR_PG_INT8, MR_PG_INT8}};
 
 static const uint32_t text_columns = MR_COL_PROMPT | MR_COL_ENHANCEMENT;
 
@@ -156,133 +130,39 @@ static mr_status fill(mr_window *w, mr_pg *pg, const mr_run_info *info, mr_error
     return s;
 }
 
-/* ---- features alone ---- */
-
-static mr_status take_ids(mr_window *w, mr_pg *pg, mr_pg_params *p, int64_t *ids, mr_error *err) {
-    mr_pg_result *r = NULL;
-    size_t n = 0;
-    mr_pg_params_clear(p);
-    mr_pg_put_int8(p, (int64_t)w->version);
-    mr_pg_put_int8(p, (int64_t)w->first);
-    mr_pg_put_int8(p, (int64_t)(w->first + w->rows - 1));
-    MR_TRY(mr_pg_exec(pg, &read_ids, p, &r, err));
-    mr_status s = MR_OK;
-    for (uint32_t i = 0; s == MR_OK && i < mr_pg_rows(r); i++) {
-        mr_pg_row row = mr_pg_row_at(r, i);
-        n += mr_pg_int8s(&row, 0, ids + n, w->rows - n);
-        s = mr_pg_row_status(&row, err);
-    }
-    mr_pg_result_free(&r);
-    if (s == MR_OK && n < w->rows) ids[0] = 0; /* the long way says what is missing */
-    return s;
-}
-
-/* The rows come in order, and few others lie between them. */
-static bool lie_close(const int64_t *ids, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++)
-        if (ids[i] < 1 || (i && ids[i] <= ids[i - 1])) return false;
-    return ids[n - 1] - ids[0] < 2 * (int64_t)n;
-}
-
-/* Of the rows that are there, those of this version. False when not all are. */
-static bool pick_features(mr_window *w, const int64_t *ids, const int64_t *there, size_t count, const uint8_t *features) {
-    uint32_t n = 0;
-    for (size_t i = 0; n < w->rows && i < count; i++) {
-        if (there[i] != ids[n]) continue;
-        memcpy(w->features + (size_t)n++ * MR_FEATURES, features + i * MR_FEATURES * sizeof(float), MR_FEATURES * sizeof(float));
-    }
-    return n == w->rows;
-}
-
-static mr_status take_features(mr_window *w, mr_pg *pg, mr_pg_params *p, const int64_t *ids, bool *filled, mr_error *err) {
-    mr_pg_result *r = NULL;
-    size_t most = (size_t)(ids[w->rows - 1] - ids[0]) + 1;
-    int64_t *there = mr_arena_alloc(w->arena, most, sizeof *there);
-    if (!there) return mr_fail(err, MR_E_MEMORY, "no memory for %zu rows", most);
-    mr_pg_params_clear(p);
-    mr_pg_put_int8(p, ids[0]);
-    mr_pg_put_int8(p, ids[w->rows - 1]);
-    MR_TRY(mr_pg_exec(pg, &read_features, p, &r, err));
-    mr_pg_row row = mr_pg_row_at(r, 0);
-    if (!mr_pg_is_null(&row, 0)) {
-        size_t count = mr_pg_int8s(&row, 0, there, most);
-        mr_span features = mr_pg_bytea(&row, 1);
-        *filled = mr_pg_row_status(&row, err) == MR_OK && features.len == count * MR_FEATURES * sizeof(float) &&
-                  pick_features(w, ids, there, count, features.data);
-    }
-    mr_pg_result_free(&r);
-    return MR_OK;
-}
-
-/* Places a group. False when a row of it is not there. */
-static bool place_group(mr_window *w, uint64_t at, mr_span features) {
-    const size_t size = MR_FEATURES * sizeof(float);
-    if (at >= w->rows || features.len != size * (w->rows - at < GROUP ? w->rows - at : GROUP)) return false;
-    memcpy(w->features + (size_t)at * MR_FEATURES, features.data, features.len);
-    return true;
-}
-
-static mr_status take_dense(mr_window *w, mr_pg *pg, mr_pg_params *p, const int64_t *ids, bool *filled, mr_error *err) {
-    mr_pg_result *r = NULL;
-    mr_pg_params_clear(p);
-    mr_pg_put_int8(p, ids[0]);
-    mr_pg_put_int8(p, ids[w->rows - 1]);
-    mr_pg_put_int8(p, GROUP);
-    MR_TRY(mr_pg_exec(pg, &read_dense, p, &r, err));
-    *filled = mr_pg_rows(r) == (w->rows + GROUP - 1) / GROUP;
-    for (uint32_t i = 0; *filled && i < mr_pg_rows(r); i++) {
-        mr_pg_row row = mr_pg_row_at(r, i);
-        *filled = place_group(w, (uint64_t)(mr_pg_int(&row, 0) - ids[0]), mr_pg_bytea(&row, 1));
-    }
-    mr_pg_result_free(&r);
-    return MR_OK;
-}
-
-/* Not filled, without an error: what is there is not plain, and the long way finds the rows or the words. */
-static mr_status fill_features(mr_window *w, mr_pg *pg, bool *filled, mr_error *err) {
-    mr_pg_params p;
-    int64_t *ids = mr_arena_alloc(w->arena, w->rows, sizeof *ids);
-    if (!ids) return mr_fail(err, MR_E_MEMORY, "no memory for %u rows", w->rows);
-    mr_pg_params_init(&p, NULL, 256);
-    mr_status s = take_ids(w, pg, &p, ids, err);
-    if (s == MR_OK && lie_close(ids, w->rows))
-        s = (ids[w->rows - 1] - ids[0] < w->rows ? take_dense : take_features)(w, pg, &p, ids, filled, err);
-    mr_pg_params_free(&p);
-    if (*filled && w->seen) atomic_fetch_add_explicit(w->seen, w->rows, memory_order_relaxed);
-    for (uint32_t i = 0; *filled && i < w->rows; i++) mr_prompt_init(&w->prompts[i]);
-    return s;
-}
-
-static mr_status fill_window(mr_window *w, mr_pg *pg, const mr_run_info *info, mr_error *err) {
-    bool filled = false;
-    if (!allocate(w, info)) return mr_fail(err, MR_E_MEMORY, "no memory for %u rows", w->rows);
-    if (!info->is_table && w->columns == MR_COL_FEATURES) MR_TRY(fill_features(w, pg, &filled, err));
-    return filled ? MR_OK : fill(w, pg, info, err);
-}
-
 static bool covers(const mr_window *w, const mr_run_info *info, uint64_t first, uint32_t rows, uint32_t columns) {
     return w->rows && w->version == info->version && first >= w->first && first + rows <= w->first + w->rows &&
            !(columns & ~w->columns);
 }
 
+/* Whole batches, so that the next stretch begins with one. */
+static uint32_t stretch_from(const mr_run_info *info, uint64_t first, uint32_t rows) {
+    uint64_t left = info->rows - first, ahead = rows && rows < AHEAD ? AHEAD / rows * rows : rows;
+    return (uint32_t)(ahead < left ? ahead : left);
+}
+
+static void let_go(mr_window *w) {
+    mr_arena_free(&w->arena);
+    w->rows = 0;
+}
+
 static mr_status move_to(mr_window *w, mr_pg *pg, const mr_run_info *info, uint64_t first, uint32_t rows,
                          uint32_t columns, mr_error *err) {
-    mr_window_free(w);
+    let_go(w);
     w->arena = mr_arena_new(NULL, window_max);
     if (!w->arena) return mr_fail(err, MR_E_MEMORY, "no memory for rows");
-    uint64_t left = info->rows - first, ahead = rows > AHEAD ? rows : AHEAD;
     w->version = info->version;
     w->first = first;
-    w->rows = (uint32_t)(ahead < left ? ahead : left);
+    w->rows = stretch_from(info, first, rows);
     w->columns = columns;
-    mr_status s = fill_window(w, pg, info, err);
-    if (s != MR_OK) mr_window_free(w);
+    mr_plain_rows_settle(&w->plain, pg);
+    mr_status s = allocate(w, info) ? fill(w, pg, info, err) : mr_fail(err, MR_E_MEMORY, "no memory for %u rows", w->rows);
+    if (s != MR_OK) let_go(w);
     return s;
 }
 
-mr_status mr_window_batch(mr_window *w, mr_pg *pg, const mr_run_info *info, uint64_t first, uint32_t rows,
-                          uint32_t columns, mr_arena *arena, mr_batch *out, mr_error *err) {
-    if (!covers(w, info, first, rows, columns)) MR_TRY(move_to(w, pg, info, first, rows, columns, err));
+static mr_status cut_batch(const mr_window *w, const mr_run_info *info, uint64_t first, uint32_t rows, uint32_t columns,
+                           mr_arena *arena, mr_batch *out, mr_error *err) {
     size_t at = first - w->first;
     if (info->is_table)
         return mr_table_batch(info->schema, w->cells + at * info->schema.count, rows, first, &info->bindings, columns, arena,
@@ -291,7 +171,41 @@ mr_status mr_window_batch(mr_window *w, mr_pg *pg, const mr_run_info *info, uint
                            err);
 }
 
+/* The features alone; *out is NULL when there is more to the rows than that, or to reading them. */
+static mr_status find_plain(mr_window *w, mr_pg *pg, const mr_run_info *info, uint64_t first, uint32_t rows, uint32_t columns,
+                            const float **out, mr_error *err) {
+    *out = NULL;
+    if (info->is_table || columns != MR_COL_FEATURES || covers(w, info, first, rows, columns)) return MR_OK;
+    *out = mr_plain_rows_find(&w->plain, info->version, first, rows);
+    if (*out) return MR_OK;
+    uint32_t stretch = stretch_from(info, first, rows);
+    MR_TRY(mr_plain_rows_move(&w->plain, pg, info->version, first, stretch, info->rows, err));
+    *out = mr_plain_rows_find(&w->plain, info->version, first, rows);
+    if (*out && w->seen) atomic_fetch_add_explicit(w->seen, stretch, memory_order_relaxed);
+    return MR_OK;
+}
+
+mr_status mr_window_segment(mr_window *w, mr_pg *pg, const mr_run_info *info, uint64_t first, uint32_t rows,
+                            uint32_t columns, mr_arena *arena, mr_buf *out, mr_error *err) {
+    mr_batch batch;
+    const float *features;
+    mr_status s;
+    MR_TRY(find_plain(w, pg, info, first, rows, columns, &features, err));
+    if (features) {
+        s = mr_segment_floats(first, rows, MR_FEATURES, mr_feature_names, features, out);
+    } else {
+        if (!covers(w, info, first, rows, columns)) MR_TRY(move_to(w, pg, info, first, rows, columns, err));
+        MR_TRY(cut_batch(w, info, first, rows, columns, arena, &batch, err));
+        s = mr_segment_encode(&batch, out);
+    }
+    return s == MR_OK ? MR_OK : mr_fail(err, s, "a segment of %u rows is larger than memory or its limits allow", rows);
+}
+
+void mr_window_settle(mr_window *w, mr_pg *pg) { mr_plain_rows_settle(&w->plain, pg); }
+bool mr_window_awaits(const mr_window *w) { return w->plain.session != 0; }
+
 void mr_window_free(mr_window *w) {
     mr_arena_free(&w->arena);
+    mr_plain_rows_free(&w->plain);
     *w = (mr_window){.seen = w->seen};
 }

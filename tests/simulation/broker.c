@@ -86,8 +86,8 @@ static sim_node *batch_at(sim_world *w, uint64_t run, uint64_t first) {
     return s ? &s->node[0][0][first / SIM_BATCH_ROWS] : NULL; /* faults of a batch are counted in the first step */
 }
 
-mr_status mr_window_batch(mr_window *window, mr_pg *pg, const mr_run_info *info, uint64_t first, uint32_t rows,
-                          uint32_t columns, mr_arena *arena, mr_batch *out, mr_error *err) {
+mr_status mr_window_segment(mr_window *window, mr_pg *pg, const mr_run_info *info, uint64_t first, uint32_t rows,
+                          uint32_t columns, mr_arena *arena, mr_buf *out, mr_error *err) {
     sim_world *w = sim_here();
     sim_node *node = batch_at(w, info->run, first);
     (void)pg;
@@ -102,8 +102,13 @@ mr_status mr_window_batch(mr_window *window, mr_pg *pg, const mr_run_info *info,
         node->loads++;
         return mr_fail(err, MR_E_CORRUPT, "the rows are damaged");
     }
-    *out = (mr_batch){.first = first, .rows = rows, .columns = columns & 0};
-    return MR_OK;
+    (void)columns;
+    return mr_segment_encode(&(mr_batch){.first = first, .rows = rows}, out);
 }
 
 void mr_window_free(mr_window *window) { (void)window; }
+bool mr_window_awaits(const mr_window *window) { return !window; }
+void mr_window_settle(mr_window *window, mr_pg *pg) {
+    (void)window;
+    (void)pg;
+}

@@ -60,6 +60,20 @@ static void rows_come_back_bit_for_bit_and_floats_take_half_the_room(void **stat
     assert_true(lengths[1] < lengths[0]);
 }
 
+static void floats_alone_give_the_same_bytes_as_a_batch(void **state) {
+    (void)state;
+    static const float floats[ROWS * WIDTH] = {0.5F, 1, -2, NAN, -0.0F, 16777216};
+    mr_batch b = {.first = 70000, .rows = ROWS, .columns = MR_COL_FEATURES, .width = WIDTH, .features = narrow, .feature_names = names};
+    mr_buf bytes, same;
+    mr_buf_init(&bytes, NULL, 1 << 20);
+    mr_buf_init(&same, NULL, 1 << 20);
+    assert_int_equal(mr_segment_encode(&b, &bytes), MR_OK);
+    assert_int_equal(mr_segment_floats(70000, ROWS, WIDTH, names, floats, &same), MR_OK);
+    assert_true(mr_span_eq(mr_buf_span(&bytes), mr_buf_span(&same)));
+    mr_buf_free(&bytes);
+    mr_buf_free(&same);
+}
+
 static void only_wanted_columns_are_decoded(void **state) {
     (void)state;
     mr_span texts[ROWS];
@@ -167,6 +181,7 @@ static void each_role_has_its_place(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back_bit_for_bit_and_floats_take_half_the_room),
+        cmocka_unit_test(floats_alone_give_the_same_bytes_as_a_batch),
         cmocka_unit_test(only_wanted_columns_are_decoded),
         cmocka_unit_test(no_rows_are_a_segment_too),
         cmocka_unit_test(broken_bytes_are_corrupt_never_worse),

@@ -168,6 +168,73 @@ static void features_alone_are_those_of_the_same_rows(void **state) {
     assert_missed(r, &lease, 100, 0, "min");
 }
 
+/* Two runs in turn, so that each stretch is asked for while the other's is on its way, and merges between them. */
+static void what_is_on_its_way_does_not_mix_with_what_is_asked_meanwhile(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    mr_desk together, one, other;
+    rig_prompts(r, 9000);
+    mr_run_info *small = rig_run(r, &lease, "prompts", MR_STEP_MAP, 512, MR_COL_FEATURES);
+    mr_run_info *large = rig_run(r, &lease, "prompts", MR_STEP_MERGE, 1024, MR_COL_FEATURES);
+    start_loader(r, &together, &plain);
+    start_loader(r, &one, &plain);
+    start_loader(r, &other, &plain);
+    for (uint32_t i = 0; i < 17; i++) {
+        mr_run_info *info = i % 4 == 3 ? large : small;
+        uint32_t at = info == large ? i / 4 : i;
+        mr_bytes *a = load_bytes(r, &together, info, 0, at), *b = load_bytes(r, info == large ? &other : &one, info, 0, at);
+        assert_true(mr_span_eq(mr_bytes_span(a), mr_bytes_span(b)));
+        mr_bytes_drop(a);
+        mr_bytes_drop(b);
+        mr_load_job *merge = load(r, &together, large, 1, 0);
+        assert_int_equal(merge->head.status, MR_E_CORRUPT); /* it was asked, and its answer was read */
+        mr_load_job_free(merge);
+    }
+    mr_desk_stop(&together);
+    mr_desk_stop(&one);
+    mr_desk_stop(&other);
+    mr_run_info_drop(small);
+    mr_run_info_drop(large);
+}
+
+static void loader_is_idle(rig *r) {
+    while (!rig_true(r, "select count(*) = 1 from pg_stat_activity where application_name = 'loader' and state = 'idle'"
+                        " and datname = current_database() and query like '%%generate_series%%'"))
+        continue;
+}
+
+/* More than a socket holds, so that the server would be left in mid-answer, and hold on to old rows, if nobody took it in. */
+static void what_is_read_ahead_is_taken_in_when_nobody_asks(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    mr_desk desk;
+    rig_prompts(r, 12000);
+    mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 4000, MR_COL_FEATURES);
+    start_loader(r, &desk, &plain);
+    for (uint32_t i = 0; i < 2; i++) mr_bytes_drop(load_bytes(r, &desk, info, 0, i));
+    loader_is_idle(r);
+    mr_bytes_drop(load_bytes(r, &desk, info, 0, 2));
+    mr_desk_stop(&desk);
+    mr_run_info_drop(info);
+}
+
+static void a_stretch_that_was_on_its_way_when_the_connection_was_cut_is_read_again(void **state) {
+    rig *r = rig_of(state);
+    mr_lease lease = rig_lease(r, "one");
+    mr_desk desk;
+    rig_prompts(r, 12000);
+    mr_run_info *info = rig_run(r, &lease, "prompts", MR_STEP_MAP, 3000, MR_COL_FEATURES);
+    start_loader(r, &desk, &plain);
+    for (uint32_t i = 0; i < 2; i++) mr_bytes_drop(load_bytes(r, &desk, info, 0, i));
+    rig_cut_connections(r);
+    mr_load_job *job = load(r, &desk, info, 0, 2);
+    if (job->head.status != MR_OK) assert_true(mr_status_of((int)job->head.status)->retryable);
+    mr_load_job_free(job);
+    for (uint32_t i = 2; i < 4; i++) mr_bytes_drop(load_bytes(r, &desk, info, 0, i));
+    mr_desk_stop(&desk);
+    mr_run_info_drop(info);
+}
+
 static void missing_cells_of_a_table_are_nan(void **state) {
     rig *r = rig_of(state);
     mr_lease lease = rig_lease(r, "one");
@@ -473,6 +540,9 @@ int main(void) {
         cmocka_unit_test(a_segment_is_the_same_bytes_wherever_the_window_stands),
         cmocka_unit_test(every_cut_holds_the_rows_in_their_order),
         cmocka_unit_test(features_alone_are_those_of_the_same_rows),
+        cmocka_unit_test(what_is_on_its_way_does_not_mix_with_what_is_asked_meanwhile),
+        cmocka_unit_test(what_is_read_ahead_is_taken_in_when_nobody_asks),
+        cmocka_unit_test(a_stretch_that_was_on_its_way_when_the_connection_was_cut_is_read_again),
         cmocka_unit_test(missing_cells_of_a_table_are_nan),
         cmocka_unit_test(a_deleted_row_is_missed_and_a_broken_one_is_named),
         cmocka_unit_test(batches_are_loaded_together_up_to_one_that_fails),
