@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* When results come this fast, a group waits for more: MANY in one group, and a quarter as many while it was written. */
-enum { IDLE_MS = 250, MANY = 256, ENOUGH = 2048, ENOUGH_BYTES = 4 * 1024 * 1024, SLICE_MS = 2, SLICES = 4 };
+enum { IDLE_MS = 250, MANY = 64, ENOUGH = 2048, ENOUGH_BYTES = 4 * 1024 * 1024, SLICE_MS = 2, SLICES = 4 };
 
 typedef struct ledger {
     mr_lease *lease;
