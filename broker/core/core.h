@@ -198,7 +198,10 @@ typedef struct mr_event {
             mr_work_key key;
             uint64_t attempt;
             uint32_t peer;
-            mr_verdict verdict; /* MR_RETRY: the database did not take it, the worker is to send it again */
+            mr_verdict verdict; /* MR_RETRY: the database did not take it, the worker is to send it again; MR_REFUSED: it
+                                 * never will, for the reason in status and text */
+            mr_status status;
+            const char *text;
         } committed;
     } as;
 } mr_event;

@@ -121,6 +121,17 @@ static void not_booked(mr_core *core, mr_work *w) {
     mr_run_settle(core, run);
 }
 
+/* It would come out the same again. */
+static void refused(mr_core *core, const mr_event *event, mr_work *w) {
+    if (w->step->state != MR_RUN_RUNNING) {
+        not_booked(core, w);
+        return;
+    }
+    w->worker = mr_worker_by_peer(core, event->as.committed.peer);
+    if (w->worker) w->worker->failed++;
+    mr_work_failed(core, w, event->as.committed.status, event->as.committed.text);
+}
+
 mr_status mr_result_committed(mr_core *core, const mr_event *event, mr_error *err) {
     const mr_work_key *key = &event->as.committed.key;
     mr_verdict verdict = event->as.committed.verdict;
@@ -134,9 +145,12 @@ mr_status mr_result_committed(mr_core *core, const mr_event *event, mr_error *er
                        (unsigned long long)key->run, key->step, key->level, key->index,
                        (unsigned long long)event->as.committed.attempt);
     bool known = verdict == MR_COMMITTED || verdict == MR_STALE;
-    mr_act_ack(core, event->as.committed.peer, event->as.committed.attempt, key, known ? verdict : MR_RETRY);
+    bool unfit = verdict == MR_REFUSED && event->as.committed.status != MR_OK;
+    mr_act_ack(core, event->as.committed.peer, event->as.committed.attempt, key, known || unfit ? verdict : MR_RETRY);
     if (known)
         booked(core, event, w);
+    else if (unfit)
+        refused(core, event, w);
     else
         not_booked(core, w);
     return MR_OK;

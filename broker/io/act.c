@@ -397,10 +397,13 @@ static void commit_done(mr_broker *b, mr_job *head) {
     e.as.committed.attempt = job->attempt;
     e.as.committed.peer = job->peer;
     e.as.committed.verdict = head->status == MR_OK ? job->verdict : MR_RETRY;
+    e.as.committed.status = job->verdict == MR_REFUSED ? head->error.status : MR_OK;
+    e.as.committed.text = head->error.text;
     const mr_live_run *run = mr_broker_run(b, job->key.run);
-    if (run && run->stream && e.as.committed.verdict != MR_RETRY) mr_stream_done(b, run->stream, job);
-    mr_broker_commit_free(b, job);
+    bool known = e.as.committed.verdict == MR_COMMITTED || e.as.committed.verdict == MR_STALE;
+    if (run && run->stream && known) mr_stream_done(b, run->stream, job);
     mr_broker_event(b, &e);
+    mr_broker_commit_free(b, job);
 }
 
 /* The rows that a result is about: those of all the batches below it. */

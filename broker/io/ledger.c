@@ -12,6 +12,7 @@ enum { IDLE_MS = 250, MANY = 64, ENOUGH = 2048, ENOUGH_BYTES = 4 * 1024 * 1024, 
 typedef struct ledger {
     mr_lease *lease;
     mr_waiting waiting; /* commits that the database has not taken yet */
+    size_t most;        /* results of the next group: fewer while one is looked for that is not taken */
     uint64_t retry_at_ns;
     mr_pg_params fence;
     mr_group_writer *writer;
@@ -86,7 +87,7 @@ static void note_fence(ledger *l, const mr_pg *pg) {
 static mr_status write_some(mr_desk *desk, ledger *l, mr_error *err) {
     mr_pg *pg;
     mr_group_begin(&l->group);
-    for (mr_job *job = l->waiting.head; job && mr_group_add(&l->group, (mr_commit_job *)job);) job = job->next;
+    for (mr_job *job = l->waiting.head; job && l->group.n < l->most && mr_group_add(&l->group, (mr_commit_job *)job);) job = job->next;
     MR_TRY(mr_desk_database(desk, &pg, err));
     return mr_group_write(l->writer, pg, l->lease, &l->group, err);
 }
@@ -118,17 +119,52 @@ static void let_gather(mr_desk *desk, ledger *l) {
     }
 }
 
+/* ---- one result that is not taken does not hold up the others ---- */
+
+bool mr_ledger_at_fault(const mr_pg *pg, const mr_error *err) {
+    return pg && strcmp(mr_pg_sqlstate(pg), MR_LEASE_LOST) && !mr_status_of((int)err->status)->retryable;
+}
+
+bool mr_ledger_refuse(mr_commit_job *job, const mr_error *err) {
+    if (err->status != MR_E_INVALID && err->status != MR_E_LIMIT) return false;
+    job->verdict = MR_REFUSED;
+    (void)mr_fail(&job->head.error, err->status, "the database refuses the result: %s", err->text);
+    return true;
+}
+
+/* The group is halved until who is at fault is alone. What the database says no to goes back for good; where something else is
+ * wrong, with its run's part of the tables say, it waits behind the others. True when the next can be tried at once. */
+static bool set_apart(mr_desk *desk, ledger *l, const mr_error *err) {
+    if (!mr_ledger_at_fault(desk->pg, err)) return false;
+    l->most = (l->group.n + 1) / 2;
+    if (l->group.n > 1) return true;
+    mr_job *job = mr_waiting_take(&l->waiting, 1);
+    if (mr_ledger_refuse((mr_commit_job *)job, err)) {
+        mr_desk_done(desk, job);
+        return true;
+    }
+    mr_waiting_add(&l->waiting, job);
+    return false;
+}
+
+/* True when it is to be tried at once what is next. */
+static bool not_taken(mr_desk *desk, ledger *l, const mr_error *err) {
+    MR_LOG(desk->log, MR_LOG_WARN, "ledger", "commit_failed", MR_LOG_INT("results", l->group.n), MR_LOG_TEXT("reason", err->text));
+    note_fence(l, desk->pg);
+    if (set_apart(desk, l, err)) return true;
+    l->retry_at_ns = mr_clock_monotonic_ns() + 200000000u;
+    return false;
+}
+
 /* Writes what waits. What the database does not take stays and is tried again. */
 static void flush(mr_desk *desk, ledger *l) {
     while (hand_back_lost(desk, l), l->waiting.head) {
         mr_error err = {0};
         if (write_some(desk, l, &err) != MR_OK) {
-            MR_LOG(desk->log, MR_LOG_WARN, "ledger", "commit_failed", MR_LOG_INT("results", l->group.n),
-                   MR_LOG_TEXT("reason", err.text));
-            note_fence(l, desk->pg);
-            l->retry_at_ns = mr_clock_monotonic_ns() + 200000000u;
+            if (not_taken(desk, l, &err)) continue;
             return;
         }
+        l->most = l->most < MR_GROUP_MAX / 2 ? 2 * l->most : MR_GROUP_MAX;
         mr_job *came = mr_queue_take(&desk->in, 0);
         mr_desk_done(desk, mr_waiting_take(&l->waiting, l->group.n));
         sort(desk, l, came);
@@ -265,6 +301,7 @@ mr_status mr_ledger_start(mr_desk *desk, mr_lease *lease, mr_error *err) {
         return mr_fail(err, MR_E_MEMORY, "no memory for the ledger");
     }
     l->lease = lease;
+    l->most = MR_GROUP_MAX;
     l->writer = writer;
     mr_pg_params_init(&l->fence, NULL, 64 * 1024);
     desk->name = "ledger";

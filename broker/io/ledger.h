@@ -35,12 +35,17 @@ typedef struct mr_commit_job {
     mr_hash hash;
     uint32_t artifacts;
     mr_artifact_ref *artifact; /* `artifacts` of them; NULL when there are none */
-    mr_verdict verdict; /* out */
+    mr_verdict verdict; /* out; MR_REFUSED: the database never takes it, head.error says why */
 } mr_commit_job;
 
 void mr_commit_job_free(mr_commit_job *job);
 /* Gives up what the job holds. */
 void mr_commit_job_clear(mr_commit_job *job);
+/* Of a transaction that failed with `err`: was it for something in what it was to write, rather than for a database that is away, or
+ * a lost lease? */
+bool mr_ledger_at_fault(const mr_pg *pg, const mr_error *err);
+/* `job`, a commit that failed with `err` by itself, is refused for good; false when it may be taken one day. */
+bool mr_ledger_refuse(mr_commit_job *job, const mr_error *err);
 
 /* A failed attempt, to be appended. */
 typedef struct mr_failure_job {

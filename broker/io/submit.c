@@ -17,6 +17,7 @@ typedef struct submits {
     mr_lease *lease;
     mr_waiting waiting; /* what the database has not taken yet */
     uint64_t retry_at_ns;
+    size_t most;        /* jobs of the next group: one at a time after a failure that is not the database's */
     uint32_t passed;    /* waits in vain one after the other */
     uint32_t pass;      /* tasks that are not waited with, because of them */
     mr_pg_params params, fence;
@@ -77,7 +78,7 @@ static void add_to_group(group *g, mr_job *job) {
 static void gather(const submits *s, group *g) {
     size_t bytes = 0;
     g->n = 0;
-    for (mr_job *job = s->waiting.head; job && g->n < GROUP_MAX; job = job->next) {
+    for (mr_job *job = s->waiting.head; job && g->n < s->most; job = job->next) {
         bytes += bytes_of(job);
         if (g->n && bytes > GROUP_BYTES) break;
         add_to_group(g, job);
@@ -250,25 +251,43 @@ static bool has_lost(void *lease, mr_job *job) {
 /* What waits for a partition that is not this broker's any more goes back, and keeps nobody waiting. */
 static void hand_back_lost(mr_desk *desk, submits *s) { mr_desk_done(desk, mr_waiting_sift(&s->waiting, has_lost, s->lease)); }
 
+static mr_status store(mr_desk *desk, submits *s, group *g, bool *lost, mr_error *err) {
+    mr_pg *pg;
+    mr_status status = mr_desk_database(desk, &pg, err);
+    gather(s, g);
+    if (status == MR_OK) status = write_group(desk, s, pg, g, err);
+    *lost = status != MR_OK && desk->pg && !strcmp(mr_pg_sqlstate(desk->pg), MR_LEASE_LOST);
+    if (status != MR_OK) return status;
+    status = check_again(s, pg, g, err);
+    *lost = status == MR_E_CONFLICT;
+    return status;
+}
+
+/* A result that the database never takes goes back for good, and its task is stored without it. True when the next can be tried
+ * at once. */
+static bool set_apart(mr_desk *desk, submits *s, const group *g, const mr_error *err) {
+    if (!mr_ledger_at_fault(desk->pg, err)) return false;
+    s->most = 1;
+    if (g->n > 1) return true;
+    mr_commit_job *result = as_result(g->job[0]);
+    if (!result || !mr_ledger_refuse(result, err)) return false;
+    mr_desk_done(desk, mr_waiting_take(&s->waiting, 1));
+    return true;
+}
+
 /* Writes what waits. What the database does not take stays and is tried again. */
 static void flush(mr_desk *desk, submits *s, group *g) {
     while (hand_back_lost(desk, s), s->waiting.head) {
         mr_error err = {0};
-        mr_pg *pg;
-        mr_status status = mr_desk_database(desk, &pg, &err);
-        gather(s, g);
-        if (status == MR_OK) status = write_group(desk, s, pg, g, &err);
-        bool lost = status != MR_OK && desk->pg && !strcmp(mr_pg_sqlstate(desk->pg), MR_LEASE_LOST);
-        if (status == MR_OK) {
-            status = check_again(s, pg, g, &err);
-            lost = status == MR_E_CONFLICT;
-        }
-        if (status == MR_OK) {
+        bool lost;
+        if (store(desk, s, g, &lost, &err) == MR_OK) {
             mr_desk_done(desk, mr_waiting_take(&s->waiting, g->n));
+            s->most = s->most < GROUP_MAX / 2 ? 2 * s->most : GROUP_MAX;
             continue;
         }
         MR_LOG(desk->log, MR_LOG_WARN, "submit", "store_failed", MR_LOG_INT("packets", g->n), MR_LOG_TEXT("reason", err.text));
         if (lost) atomic_store(&s->lease->doubt, true);
+        else if (set_apart(desk, s, g, &err)) continue;
         s->retry_at_ns = mr_clock_monotonic_ns() + 200000000u;
         return;
     }
@@ -318,6 +337,7 @@ mr_status mr_submit_start(mr_desk *desk, mr_lease *lease, mr_error *err) {
     submits *s = mr_new(NULL, 1, sizeof *s);
     if (!s) return mr_fail(err, MR_E_MEMORY, "no memory for the desk of submitted tasks");
     s->lease = lease;
+    s->most = GROUP_MAX;
     mr_pg_params_init(&s->params, NULL, PARAMS_MAX);
     mr_pg_params_init(&s->fence, NULL, 64 * 1024);
     desk->name = "submit";

@@ -177,6 +177,25 @@ static void a_result_that_the_database_did_not_take_comes_again(void **state) {
     close_rig(r);
 }
 
+static void a_result_that_the_database_refuses_for_good_ends_its_batch(void **state) {
+    (void)state;
+    rig *r = open_rig();
+    mr_action sent = begin(r, MR_STEP_MAP, 32);
+    mr_action c = commit(r, 1, sent.key, sent.attempt);
+    mr_event verdict = rig_verdict(&c, MR_REFUSED);
+    verdict.as.committed.status = MR_E_INVALID;
+    verdict.as.committed.text = "the database refuses the result";
+    rig_do(r, verdict);
+    assert_int_equal(ack(r), MR_REFUSED);
+    const mr_action *failure = rig_act(r, MR_ACT_RECORD_FAILURE, 0);
+    assert_true(failure->dead);
+    assert_int_equal(failure->peer, 1);
+    assert_int_equal(failure->attempt, sent.attempt);
+    assert_string_equal(failure->text, "the database refuses the result");
+    assert_int_equal(rig_act(r, MR_ACT_RUN_FINISHED, 0)->state, MR_RUN_FAILED);
+    close_rig(r);
+}
+
 static void a_forgotten_run_is_stale(void **state) {
     (void)state;
     rig *r = open_rig();
@@ -479,6 +498,7 @@ int main(void) {
         cmocka_unit_test(a_result_that_overtakes_a_load_is_committed_and_the_load_given_back),
         cmocka_unit_test(what_nobody_asked_for_is_refused),
         cmocka_unit_test(a_result_that_the_database_did_not_take_comes_again),
+        cmocka_unit_test(a_result_that_the_database_refuses_for_good_ends_its_batch),
         cmocka_unit_test(a_forgotten_run_is_stale),
         cmocka_unit_test(errors_crashes_and_timeouts_have_budgets_apart),
         cmocka_unit_test(lost_and_released_attempts_cost_no_budget),

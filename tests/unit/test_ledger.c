@@ -252,6 +252,53 @@ static void connections_that_are_cut_again_and_again_lose_and_double_nothing(voi
     stop_desk(&d);
 }
 
+/* Gives 40 results, of which the one of batch 13 is of `worker`; the desk sees all at once. */
+static void give_forty(desk_of *d, const char *worker) {
+    mr_job *list = NULL;
+    for (uint32_t i = 40; i-- > 0;) {
+        mr_commit_job *job = commit_new(d, i, 1000 + i, false);
+        if (i == 13) snprintf(job->worker, sizeof job->worker, "%s", worker);
+        list = before(job, list);
+    }
+    mr_queue_push(&d->desk.in, list);
+}
+
+static void a_result_that_the_database_refuses_goes_back_and_the_others_are_written(void **state) {
+    desk_of d;
+    int refused = 0;
+    start_desk(&d, state);
+    give_forty(&d, "\xff"); /* no text to PostgreSQL */
+    for (int i = 0; i < 40; i++) {
+        mr_commit_job *job = (mr_commit_job *)rig_next(d.r);
+        if (job->verdict == MR_REFUSED) {
+            refused++;
+            assert_int_equal(job->key.index, 13);
+            assert_int_equal(job->head.error.status, MR_E_INVALID);
+            assert_non_null(strstr(job->head.error.text, "refuses the result"));
+        } else {
+            assert_int_equal(job->verdict, MR_COMMITTED);
+        }
+        mr_commit_job_free(job);
+    }
+    assert_int_equal(refused, 1);
+    assert_int_equal(results(&d), 39);
+    stop_desk(&d);
+}
+
+/* Something is wrong with the tables, for some results. */
+static void a_result_that_cannot_be_written_now_waits_behind_the_others(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    rig_sql(d.r, "alter table millrace.result add constraint broken check (batch <> 13)");
+    give_forty(&d, "w");
+    for (int i = 0; i < 39; i++) assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 39);
+    rig_sql(d.r, "alter table millrace.result drop constraint broken");
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    assert_int_equal(results(&d), 40);
+    stop_desk(&d);
+}
+
 static void a_ledger_whose_lease_was_taken_writes_nothing_and_raises_a_doubt(void **state) {
     desk_of d;
     start_desk(&d, state);
@@ -480,6 +527,8 @@ int main(void) {
         cmocka_unit_test(artifacts_are_those_of_the_attempts_that_won),
         cmocka_unit_test(a_connection_that_is_cut_inside_a_transaction_loses_and_doubles_nothing),
         cmocka_unit_test(connections_that_are_cut_again_and_again_lose_and_double_nothing),
+        cmocka_unit_test(a_result_that_the_database_refuses_goes_back_and_the_others_are_written),
+        cmocka_unit_test(a_result_that_cannot_be_written_now_waits_behind_the_others),
         cmocka_unit_test(a_ledger_whose_lease_was_taken_writes_nothing_and_raises_a_doubt),
         cmocka_unit_test(one_lost_partition_does_not_hold_up_the_results_of_the_others),
         cmocka_unit_test(what_was_given_under_an_earlier_epoch_is_not_written),

@@ -168,6 +168,22 @@ static void a_large_result_goes_with_its_task_too(void **state) {
     mr_desk_stop(&d.desk);
 }
 
+static void a_result_that_the_database_refuses_does_not_keep_its_task(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    mr_submit_job *task = packet_new(&d, 0, true);
+    mr_commit_job *result = result_new(&d, 0, 11);
+    snprintf(result->worker, sizeof result->worker, "\xff"); /* no text to PostgreSQL */
+    task->head.next = &result->head;
+    mr_desk_give_all(&d.desk, &task->head);
+    assert_int_equal(next_status(&d), MR_OK);
+    assert_int_equal(next_verdict(&d), MR_REFUSED);
+    assert_int_equal(rig_number(d.r, "select count(*) from millrace.result where run_id = %d", RUN), 0);
+    mr_desk_give(&d.desk, &packet_new(&d, 1, false)->head);
+    assert_int_equal(next_status(&d), MR_OK);
+    mr_desk_stop(&d.desk);
+}
+
 static void a_task_and_its_result_wait_for_a_database_that_is_away(void **state) {
     desk_of d;
     start_desk(&d, state);
@@ -220,6 +236,7 @@ int main(void) {
         cmocka_unit_test(what_comes_instead_of_a_result_is_stored_behind_the_task),
         cmocka_unit_test(a_second_result_of_a_task_is_stale_and_the_same_one_is_committed),
         cmocka_unit_test(a_large_result_goes_with_its_task_too),
+        cmocka_unit_test(a_result_that_the_database_refuses_does_not_keep_its_task),
         cmocka_unit_test(a_task_and_its_result_wait_for_a_database_that_is_away),
         cmocka_unit_test(a_result_of_a_partition_that_is_lost_stays_with_its_worker),
         cmocka_unit_test(under_a_lease_that_another_took_nothing_is_written),
