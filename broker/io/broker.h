@@ -185,26 +185,25 @@ void mr_broker_cancelled(mr_broker *b, uint64_t run);
 /* foreign.c: a result of a run that is not this broker's: it takes `job` (NULL for a failure) and answers. False: it is. */
 bool mr_broker_foreign_result(mr_broker *b, uint32_t peer, const mr_wire_result_item *item, mr_commit_job *job);
 
-/* act.c */
-/* Acknowledges a result that the core did not see. */
-void mr_broker_ack(mr_broker *b, uint32_t peer, uint64_t attempt, mr_verdict verdict);
-/* The rows that a result is about: those of all the batches below it. */
-void mr_broker_rows_below(const mr_run_info *info, const mr_work_key *key, uint64_t *first, uint64_t *rows);
-/* Carries out the core's actions; at the end of every round of the loop, so that they go out in groups. */
+/* act.c: carries out the core's actions; at the end of every round of the loop, so that they go out in groups. */
 void mr_broker_act(mr_broker *b);
-/* A job for the desk of submitted tasks: given at once, or after the work of this round is sent. What came before it goes first. */
-void mr_broker_store(mr_broker *b, mr_job *job, bool after_work);
-/* Jobs of results; `job` may be NULL. */
-mr_commit_job *mr_broker_commit_new(mr_broker *b);
-void mr_broker_commit_free(mr_broker *b, mr_commit_job *job);
-void mr_broker_spares_free(mr_broker *b);
-/* Frees an input that the core gives back, or does not live to give back. */
-void mr_broker_unload(mr_broker *b, mr_input *input);
 /* Sends what fits; a peer that cannot take it is gone. `body` may be NULL; it is given. */
 void mr_broker_send(mr_broker *b, mr_peer *peer, const mr_wire *message, mr_net_body *body);
 void mr_broker_refuse(mr_broker *b, mr_span identity, mr_status status, bool fatal, const char *text);
 void mr_broker_peer_gone(mr_broker *b, mr_peer *peer, const char *why);
 void mr_broker_publish(mr_broker *b, const char *name, const char *object, const char *fmt, ...) MR_PRINTF(4, 5);
+/* A job for the desk of submitted tasks: given at once, or after the work of this round is sent. What came before it goes first. */
+void mr_broker_store(mr_broker *b, mr_job *job, bool after_work);
+/* act_work.c: the answer to a result. */
+void mr_broker_ack(mr_broker *b, uint32_t peer, uint64_t attempt, mr_verdict verdict);
+/* act_load.c: frees an input that the core gives back, or does not live to give back. */
+void mr_broker_unload(mr_broker *b, mr_input *input);
+/* act_commit.c: jobs of results; `job` may be NULL. */
+mr_commit_job *mr_broker_commit_new(mr_broker *b);
+void mr_broker_commit_free(mr_broker *b, mr_commit_job *job);
+void mr_broker_spares_free(mr_broker *b);
+/* The rows that a result is about: those of all the batches below it. */
+void mr_broker_rows_below(const mr_run_info *info, const mr_work_key *key, uint64_t *first, uint64_t *rows);
 /* A job of the ledger that must not be lost: comes again when the database is back. */
 void mr_broker_try_again(mr_broker *b, mr_job *job);
 
@@ -219,8 +218,6 @@ void mr_broker_reply(mr_broker *b, uint32_t peer, uint32_t call, mr_status statu
 bool mr_broker_planner_full(mr_broker *b, mr_error *err);
 /* A run that was planned and committed becomes the core's; takes the job's info. */
 mr_status mr_broker_adopt(mr_broker *b, mr_plan_job *job, mr_error *err) MR_MUST_CHECK;
-/* The arguments of `run`, checked against the catalogue, into a job. */
-mr_status mr_broker_read_run(mr_broker *b, mr_span args, mr_plan_job *job, mr_error *err) MR_MUST_CHECK;
 
 /* command_delivery.c: dead letters, pauses, limits and schedules. */
 void mr_broker_deliver(mr_broker *b, const mr_peer *peer, const mr_wire_call *call, mr_error *err);
