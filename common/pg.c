@@ -249,6 +249,13 @@ uint64_t mr_pg_session(const mr_pg *pg) { return pg->session; }
 
 bool mr_pg_alive(const mr_pg *pg) { return !pg->broken && PQstatus(pg->conn) == CONNECTION_OK; }
 
+bool mr_pg_idle_alive(const mr_pg *pg) {
+    struct pollfd item = {.fd = PQsocket(pg->conn), .events = POLLRDHUP};
+    if (!mr_pg_alive(pg)) return false;
+    if (PQtransactionStatus(pg->conn) != PQTRANS_IDLE) return true;
+    return poll(&item, 1, 0) <= 0 || !(item.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 bool mr_pg_in_transaction(const mr_pg *pg) {
     PGTransactionStatusType t = PQtransactionStatus(pg->conn);
     return t == PQTRANS_INTRANS || t == PQTRANS_INERROR || t == PQTRANS_ACTIVE;

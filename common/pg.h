@@ -29,6 +29,8 @@ void mr_pg_free(mr_pg **pg);
 mr_status mr_pg_reconnect(mr_pg *pg, mr_error *err) MR_MUST_CHECK;
 /* False once the connection broke; then every call gives E_UNAVAILABLE until mr_pg_reconnect. */
 bool mr_pg_alive(const mr_pg *pg);
+/* The same, and false also when the server has ended it while it had nothing to do, which else only the next call finds out. */
+bool mr_pg_idle_alive(const mr_pg *pg);
 /* Another number after each reconnect: what the session had (LISTEN, say) is gone with it. Never 0. */
 uint64_t mr_pg_session(const mr_pg *pg);
 bool mr_pg_in_transaction(const mr_pg *pg);

@@ -199,7 +199,7 @@ static mr_status connect_again(mr_desk *desk, mr_error *err) {
 
 mr_status mr_desk_database(mr_desk *desk, mr_pg **out, mr_error *err) {
     *out = desk->pg;
-    if (desk->pg && mr_pg_alive(desk->pg)) return MR_OK;
+    if (desk->pg && mr_pg_idle_alive(desk->pg)) return MR_OK;
     uint64_t now = mr_clock_monotonic_ns();
     if (now < desk->retry_at_ns)
         return mr_fail(err, MR_E_UNAVAILABLE, "the database is not reachable; it is tried again every second");

@@ -370,6 +370,7 @@ void mr_pg_free(mr_pg **at) {
 
 mr_status mr_pg_reconnect(mr_pg *pg, mr_error *err) { return reach(sim_here(), pg, err); }
 uint64_t mr_pg_session(const mr_pg *pg) { return pg->session; }
+bool mr_pg_idle_alive(const mr_pg *pg) { return mr_pg_alive(pg); }
 bool mr_pg_alive(const mr_pg *pg) { return !pg->broken && !pg->process->dying; }
 bool mr_pg_in_transaction(const mr_pg *pg) { return pg->t.open; }
 int mr_pg_server_version(const mr_pg *pg) { return pg ? 150004 : 0; }

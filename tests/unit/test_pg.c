@@ -279,22 +279,44 @@ static const mr_pg_statement own_pid = {"own_pid", "SELECT pg_backend_pid()", 0,
 static const mr_pg_statement terminate = {
     "terminate", "SELECT pg_terminate_backend($1, 5000)", 1, {MR_PG_INT4}};
 
-static void a_connection_lost_in_commit_is_unknown_and_can_be_made_again(void **state) {
-    mr_pg *pg = connection(state), *other;
+static void end_from_outside(void **state, mr_pg *pg) {
     mr_error err = {0};
+    mr_pg *other;
     mr_pg_result *r;
-    mr_pg_outcome outcome;
+    mr_pg_params p;
     assert_int_equal(mr_pg_exec(pg, &own_pid, NULL, &r, &err), MR_OK);
     mr_pg_row row = mr_pg_row_at(r, 0);
-    mr_pg_params p;
     mr_pg_params_init(&p, NULL, 64);
     mr_pg_put_int4(&p, (int32_t)mr_pg_int(&row, 0));
     mr_pg_result_free(&r);
-    assert_int_equal(mr_pg_begin(pg, &err), MR_OK);
     assert_int_equal(mr_pg_connect(((world *)*state)->url, NULL, NULL, &other, &err), MR_OK);
     assert_int_equal(mr_pg_exec(other, &terminate, &p, NULL, &err), MR_OK);
     mr_pg_free(&other);
     mr_pg_params_free(&p);
+}
+
+/* Before it is used, so that nothing has to fail. */
+static void a_connection_that_the_server_ended_is_known_to_be_gone(void **state) {
+    mr_pg *pg = connection(state);
+    mr_error err = {0};
+    assert_true(mr_pg_idle_alive(pg));
+    end_from_outside(state, pg);
+    assert_false(mr_pg_idle_alive(pg));
+    assert_int_equal(mr_pg_reconnect(pg, &err), MR_OK);
+    assert_true(mr_pg_idle_alive(pg));
+    assert_int_equal(mr_pg_begin(pg, &err), MR_OK);
+    end_from_outside(state, pg);
+    assert_true(mr_pg_idle_alive(pg)); /* a transaction was lost, which has to be heard of */
+    assert_int_equal(mr_pg_run(pg, "SELECT 1", &err), MR_E_UNAVAILABLE);
+    assert_int_equal(mr_pg_reconnect(pg, &err), MR_OK);
+}
+
+static void a_connection_lost_in_commit_is_unknown_and_can_be_made_again(void **state) {
+    mr_pg *pg = connection(state);
+    mr_error err = {0};
+    mr_pg_outcome outcome;
+    assert_int_equal(mr_pg_begin(pg, &err), MR_OK);
+    end_from_outside(state, pg);
     assert_int_equal(mr_pg_commit(pg, &outcome, &err), MR_E_UNAVAILABLE);
     assert_int_equal(outcome, MR_PG_UNKNOWN);
     assert_false(mr_pg_alive(pg));
@@ -353,6 +375,7 @@ int main(void) {
         cmocka_unit_test(copy_stores_rows_and_an_abort_stores_none),
         cmocka_unit_test(a_pipeline_gives_results_in_order_and_skips_after_a_failure),
         cmocka_unit_test(commit_tells_what_became_of_it),
+        cmocka_unit_test(a_connection_that_the_server_ended_is_known_to_be_gone),
         cmocka_unit_test(a_connection_lost_in_commit_is_unknown_and_can_be_made_again),
         cmocka_unit_test(a_reply_that_does_not_come_ends_in_time),
         cmocka_unit_test(no_server_is_one_sentence_without_the_password),
