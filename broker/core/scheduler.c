@@ -63,9 +63,12 @@ static uint32_t turn_of(const mr_core *core, const mr_step *step,
     return mr_limit_any(step) ? 1 : mr_share_turn(core, step, may, context);
 }
 
-/* Who is busy for two turns yet gets the next in one piece: it costs less in one message, and the others' come next. */
+/* Who is busy for two turns yet gets the next in one piece: it costs less in one message, and the others' come next. And a
+ * sixteenth of what a worker wants at hand, which is some milliseconds of work, is not worth dividing. */
 static uint32_t least_part(const mr_core *core, const mr_worker *worker) {
-    return core->config.turn && worker->sent.count >= 2 * core->config.turn ? core->config.turn : 1;
+    uint64_t little = (worker->credit + worker->sent.count) / 16;
+    if (worker->sent.count >= 2 * core->config.turn || little > core->config.turn) little = core->config.turn;
+    return little ? (uint32_t)little : 1;
 }
 
 /* How many works of the step go to the worker at once: its part, when all that can be sent in this turn is dealt out evenly, or

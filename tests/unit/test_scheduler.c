@@ -167,6 +167,27 @@ static void idle_workers_get_one_piece_each(void **state) {
     close_rig(r);
 }
 
+/* Workers that ask for ten times what is ready do each in no time: fewer of them are woken. */
+static void what_takes_a_moment_is_not_divided(void **state) {
+    (void)state;
+    enum { WORKERS = 4, READY = 16, CREDIT = 160 };
+    rig *r = open_rig_of_turns(READY, READY);
+    for (uint32_t peer = 1; peer <= WORKERS; peer++) rig_join(r, peer, both, 1);
+    mr_step_plan s = rig_step("a", MR_STEP_MAP, READY, 1);
+    rig_run(r, 1, READY, &s, 1);
+    for (uint32_t peer = 1; peer <= WORKERS; peer++) {
+        mr_event e = {.type = MR_EV_CREDIT, .peer = peer, .as.credit = CREDIT};
+        assert_int_equal(mr_core_take(r->core, r->now, &e, NULL), MR_OK);
+    }
+    r->count = 0;
+    mr_core_hand_out(r->core);
+    rig_collect(r);
+    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), READY);
+    for (size_t i = 1; i < READY; i++)
+        assert_int_equal(rig_act(r, MR_ACT_SEND_WORK, i)->peer != rig_act(r, MR_ACT_SEND_WORK, i - 1)->peer, i == CREDIT / 16);
+    close_rig(r);
+}
+
 /* What is kept loaded is filled up in stretches, so that work does not trickle. */
 static void inputs_ahead_are_loaded_in_stretches(void **state) {
     (void)state;
@@ -382,6 +403,7 @@ int main(void) {
         cmocka_unit_test(a_turn_may_have_several_batches),
         cmocka_unit_test(ready_work_is_dealt_out_evenly_but_not_in_small_pieces_to_the_busy),
         cmocka_unit_test(idle_workers_get_one_piece_each),
+        cmocka_unit_test(what_takes_a_moment_is_not_divided),
         cmocka_unit_test(inputs_ahead_are_loaded_in_stretches),
         cmocka_unit_test(inputs_for_busy_workers_do_not_block_idle_ones),
         cmocka_unit_test(work_spreads_over_the_workers),
