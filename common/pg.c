@@ -178,11 +178,12 @@ static mr_status open_connection(mr_pg *pg, mr_error *err) {
     if (PQstatus(pg->conn) != CONNECTION_OK) return refused(pg->place, pg->conn, err);
     widen(pg);
     PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
-    char sql[256];
+    char sql[320];
     snprintf(sql, sizeof sql,
              "SET synchronous_commit = on; SET timezone = 'UTC'; SET jit = off; SET statement_timeout = %u; SET plan_cache_mode = %s;"
-             " SET idle_in_transaction_session_timeout = %u",
-             pg->options.statement_timeout_ms, pg->options.plan_once ? "force_generic_plan" : "auto", pg->options.idle_transaction_ms);
+             " SET idle_in_transaction_session_timeout = %u; SET effective_io_concurrency = %s",
+             pg->options.statement_timeout_ms, pg->options.plan_once ? "force_generic_plan" : "auto", pg->options.idle_transaction_ms,
+             pg->options.in_order ? "0" : "default");
     return mr_pg_run(pg, sql, err);
 }
 

@@ -15,6 +15,7 @@ typedef struct mr_pg_options {
     unsigned reply_timeout_ms; /* longest wait for one reply, then the connection is given up; 0: for ever */
     unsigned statement_timeout_ms; /* the server ends a statement that takes longer; 0: no bound */
     bool plan_once; /* statements are planned once and not again for each set of values, which copies large ones several times */
+    bool in_order;  /* rows are read in the order in which they lie: the server need not ask the system for each page beforehand */
     unsigned idle_transaction_ms;  /* the server ends a connection that leaves a transaction lying so long; 0: no bound */
 } mr_pg_options;
 

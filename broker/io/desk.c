@@ -192,7 +192,7 @@ void mr_desk_give_all(mr_desk *desk, mr_job *jobs) {
 
 static mr_status connect_again(mr_desk *desk, mr_error *err) {
     mr_pg_options options = {.application = desk->name, .connect_timeout_ms = 3000, .reply_timeout_ms = 60000,
-                             .plan_once = desk->plan_once, .idle_transaction_ms = 15000};
+                             .plan_once = desk->plan_once, .in_order = desk->in_order, .idle_transaction_ms = 15000};
     if (desk->pg) return mr_pg_reconnect(desk->pg, err);
     return mr_pg_connect(desk->url, &options, NULL, &desk->pg, err);
 }

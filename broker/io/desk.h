@@ -70,7 +70,7 @@ struct mr_desk {
     pthread_t thread;
     bool started;
     mr_pg *pg;                /* of the desk's thread alone; NULL until the first use */
-    bool plan_once;           /* as in mr_pg_options */
+    bool plan_once, in_order; /* as in mr_pg_options */
     uint64_t retry_at_ns;     /* not before then is a lost connection tried again */
     int idle_ms;              /* how often `idle` is called when there is nothing to do; -1: never */
     void (*batch)(mr_desk *, mr_job *jobs); /* takes a list and hands every job back; NULL: one by one */

@@ -394,6 +394,7 @@ mr_status mr_loader_start(mr_desk *desk, const mr_loader_options *options, mr_er
     desk->stop = stop;
     desk->idle = settle;
     desk->idle_ms = -1;
+    desk->in_order = true;
     if (s == MR_OK) s = mr_desk_start(desk, err);
     if (s != MR_OK) {
         mr_redis_free(&l->redis);
