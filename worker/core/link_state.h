@@ -57,7 +57,7 @@ typedef struct link_held {
     uint64_t send_at_ms;
 } link_held;
 
-enum { LINK_SPARES_MAX = 2048, LINK_SPARE_BYTES = 4096 };
+enum { LINK_SPARES_MAX = 2048, LINK_SPARE_BYTES = 1024 };
 
 enum { LINK_OUT_MAX = MR_MAX_RESULT_ITEMS, LINK_OUT_BYTES = 1024 * 1024 };
 
