@@ -99,38 +99,45 @@ void mr_broker_send_step(mr_broker *b, const mr_action *a) {
     mr_broker_send(b, peer, &m, NULL);
 }
 
-void mr_broker_flush_acks(mr_broker *b) {
-    mr_out_acks *out = &b->out_acks;
-    if (!out->count) return;
-    mr_peer *peer = mr_peer_numbered(&b->peers, out->peer);
+/* Those of one peer from `first` on, in their order; what was sent has no peer any more. */
+static void send_acks(mr_broker *b, mr_out_acks *out, uint32_t first) {
+    mr_wire_ack_item items[MR_OUT_ACKS];
+    uint32_t number = out->peer[first], n = 0;
+    for (uint32_t i = first; i < out->count; i++) {
+        if (out->peer[i] != number) continue;
+        items[n++] = out->item[i];
+        out->peer[i] = 0;
+    }
+    mr_peer *peer = mr_peer_numbered(&b->peers, number);
     mr_wire m = {.type = MR_MSG_ACK};
-    m.as.ack = (mr_wire_ack){.items = out->item, .item_count = out->count};
-    out->count = 0;
+    m.as.ack = (mr_wire_ack){.items = items, .item_count = n};
     if (peer) mr_broker_send(b, peer, &m, NULL);
 }
 
-static bool acked_with_last(mr_out_acks *out, const mr_action *a) {
-    mr_wire_ack_item *last = out->count ? &out->item[out->count - 1] : NULL;
-    uint32_t count = last && last->count > 1 ? last->count : 1;
-    if (!last || !out->span || count == MR_OUT_ACKS || last->verdict != a->verdict || last->attempt + count != a->attempt) return false;
+void mr_broker_flush_acks(mr_broker *b) {
+    mr_out_acks *out = &b->out_acks;
+    for (uint32_t i = 0; i < out->count; i++)
+        if (out->peer[i]) send_acks(b, out, i);
+    out->count = 0;
+}
+
+static bool acked_with_last(mr_out_acks *out, uint64_t attempt, mr_verdict verdict) {
+    mr_wire_ack_item *last = &out->item[out->count - 1];
+    uint32_t count = last->count > 1 ? last->count : 1;
+    if (!out->span || count == MR_OUT_ACKS || last->verdict != verdict || last->attempt + count != attempt) return false;
     last->count = count + 1;
     return true;
 }
 
-static void ack(mr_broker *b, const mr_action *a) {
+void mr_broker_ack(mr_broker *b, uint32_t to, uint64_t attempt, mr_verdict verdict) {
     mr_out_acks *out = &b->out_acks;
-    if (out->count && (out->peer != a->peer || out->count == MR_OUT_ACKS)) mr_broker_flush_acks(b);
-    if (!out->count) {
-        const mr_peer *peer = mr_peer_numbered(&b->peers, a->peer);
-        out->peer = a->peer;
-        out->span = peer ? peer->span : 0;
-    }
-    if (acked_with_last(out, a)) return;
-    out->item[out->count++] = (mr_wire_ack_item){.attempt = a->attempt, .verdict = (uint8_t)a->verdict};
-}
-
-void mr_broker_ack(mr_broker *b, uint32_t peer, uint64_t attempt, mr_verdict verdict) {
-    ack(b, &(mr_action){.peer = peer, .attempt = attempt, .verdict = verdict});
+    if (out->count == MR_OUT_ACKS) mr_broker_flush_acks(b);
+    bool same = out->count && out->peer[out->count - 1] == to;
+    if (same && acked_with_last(out, attempt, verdict)) return;
+    const mr_peer *peer = same ? NULL : mr_peer_numbered(&b->peers, to);
+    if (!same) out->span = peer ? peer->span : 0;
+    out->peer[out->count] = to;
+    out->item[out->count++] = (mr_wire_ack_item){.attempt = attempt, .verdict = (uint8_t)verdict};
 }
 
 void mr_broker_cancel_attempt(mr_broker *b, const mr_action *a) {

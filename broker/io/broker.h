@@ -50,8 +50,10 @@ typedef struct mr_out_work {
     uint64_t sizes[MR_OUT_BATCHES];
 } mr_out_work;
 
+/* The acknowledgements of a round: results of several workers are committed together, and each worker gets one message. */
 typedef struct mr_out_acks {
-    uint32_t peer, span, count;
+    uint32_t span, count; /* span: most outcomes of an item that the last one's peer takes */
+    uint32_t peer[MR_OUT_ACKS];
     mr_wire_ack_item item[MR_OUT_ACKS];
 } mr_out_acks;
 
