@@ -9,6 +9,7 @@ typedef struct mr_plain_stretch {
     uint64_t version, first; /* rows first .. first + rows - 1 of the version; rows 0: none */
     uint32_t rows;
     bool there;              /* they are in `features`; else they do not lie plainly in the table */
+    bool gaps;               /* rows of the table that are not the version's lie between them, or may */
     float *features;         /* rows x 31 */
     size_t room;             /* numbers that fit */
 } mr_plain_stretch;

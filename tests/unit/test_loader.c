@@ -161,6 +161,8 @@ static void features_alone_are_those_of_the_same_rows(void **state) {
     rig_prompts(r, 9000);
     assert_same_features(r, &lease, 700); /* one id behind the other */
     assert_missed(r, &lease, 700, 12, "max");
+    rig_sql(r, "update millrace.training_prompts set active = false where id between 3000 and 3100"); /* but for a gap */
+    assert_same_features(r, &lease, 700);
     rig_sql(r, "update millrace.training_prompts set active = false where id %% 7 = 0"); /* close still */
     assert_same_features(r, &lease, 700);
     rig_sql(r, "update millrace.training_prompts set active = false where id %% 9 <> 1 or id < 50"); /* not close */
