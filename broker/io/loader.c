@@ -340,8 +340,10 @@ static void note_awaited(mr_desk *desk) {
 
 static void settle(mr_desk *desk) {
     loader *l = desk->state;
-    if (!mr_window_awaits(&l->window) || mr_clock_monotonic_ns() < l->settle_at_ns) return;
-    mr_window_settle(&l->window, desk->pg);
+    if (mr_window_awaits(&l->window)) {
+        if (mr_clock_monotonic_ns() < l->settle_at_ns) return;
+        mr_window_settle(&l->window, desk->pg);
+    }
     desk->idle_ms = -1;
 }
 
