@@ -51,7 +51,7 @@ const mr_option mr_broker_options[] = {
      .unit = "s", .help = "how long Redis keeps an input"},
     {.name = "segment_cache_mb", .type = MR_OPT_INT, .offset = AT(segment_cache_mb), .def = "128", .min = 1, .max = 65536,
      .unit = "MiB", .help = "built segments that the broker keeps in memory"},
-    {.name = "task_cache_mb", .type = MR_OPT_INT, .offset = AT(task_cache_mb), .def = "64", .min = 0, .max = 65536,
+    {.name = "task_cache_mb", .type = MR_OPT_INT, .offset = AT(task_cache_mb), .def = "256", .min = 0, .max = 65536,
      .unit = "MiB", .help = "submitted tasks that the broker keeps in memory until they are sent"},
     {.name = "lease_s", .type = MR_OPT_INT, .offset = AT(lease_s), .def = "15", .min = 2, .max = 3600, .unit = "s",
      .help = "how long the work stays this broker's when it stops answering"},

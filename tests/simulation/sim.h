@@ -69,7 +69,7 @@ typedef enum sim_variant {
     X(job_stuck) X(deadline) X(committed) X(stale) X(retry) X(read_back) X(cancelled) X(released) X(failure)             \
     X(dead) X(fetch) X(span_down) X(span_up) X(copy) X(worker_lost) X(step_finished) X(run_finished) X(run_found) X(stalled) X(stalled_fatal) X(rule)    \
     X(call) X(call_again) X(asked) X(run_cancelled) X(run_replayed) X(replayed_at_once) X(replay_told) X(submitted_again) \
-    X(packet) X(packet_again) X(result_with_task) X(task_told) X(task_asked) X(stream_closed)
+    X(packet) X(packet_again) X(result_with_task) X(result_unfit) X(task_told) X(task_asked) X(stream_closed)
 
 typedef enum sim_counter {
 #define SIM_COUNTER_ENUM(name) SIM_C_##name,

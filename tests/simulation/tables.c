@@ -153,6 +153,10 @@ static mr_status insert_result(sim_world *w, mr_pg *pg, const mr_work_key *key, 
     const sim_node *node = sim_node_of(w, key);
     uint64_t value = 0;
     if (!node) return sim_refuse(pg, MR_E_CONFLICT, "23503");
+    if (node->poison && node->unfit) {
+        SIM_COUNT(w, result_unfit);
+        return sim_refuse(pg, MR_E_INVALID, "22021");
+    }
     if (!sim_lock_row(w, pg, row_lock(key), false)) return deadlock(pg);
     if ((node->rows || pending(pg, SIM_OP_RESULT, key)) && w->variant != SIM_NO_UNIQUE) return MR_OK;
     if (body.len == sizeof value) memcpy(&value, body.data, sizeof value);

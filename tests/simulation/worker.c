@@ -159,7 +159,7 @@ static mr_status outcome(sim_world *w, const sim_job *job) {
         SIM_COUNT(w, deadline);
         return MR_E_DEADLINE;
     }
-    if (node->poison) return MR_E_CRASHED;
+    if (node->poison && !node->unfit) return MR_E_CRASHED;
     if (sim_faulty(w) && node->errors + node->loads < 1 && sim_chance(w, w->p_error)) {
         SIM_COUNT(w, job_failed);
         node->errors++;

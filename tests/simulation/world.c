@@ -104,7 +104,9 @@ static void draw_spec(sim_world *w, uint32_t i) {
         s->poisoned = true;
         s->to_replay = sim_chance(w, 0.7);
         s->at_once = s->to_replay && sim_chance(w, 0.6);
-        s->node[k][0][sim_between(w, 0, s->step[k].plan.counts[0] - 1)].poison = true;
+        sim_node *node = &s->node[k][0][sim_between(w, 0, s->step[k].plan.counts[0] - 1)];
+        node->poison = true;
+        node->unfit = sim_chance(w, 0.5);
     }
     s->submit_at_us = some_time(w, 0, 4000);
     if (sim_chance(w, 0.15)) s->cancel_at_us = some_time(w, 500, 9000);

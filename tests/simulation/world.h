@@ -122,6 +122,7 @@ typedef struct sim_node {
     uint64_t value, expected, attempt; /* attempt: whose row it is */
     uint8_t errors, crashes, loads;    /* faults that it has had */
     bool poison;                       /* each attempt at it fails */
+    bool unfit;                        /* and it fails because the database refuses its result */
     bool dead;                         /* a row says that it was given up, and nobody has decided otherwise */
     uint64_t dead_of;                  /* the attempt of that row */
 } sim_node;
