@@ -69,7 +69,7 @@ def drain(b, strike=None):
     return RUNS * -(-b.rows // BATCH) / seconds
 
 
-@measure("drain", extra=True)
+@measure("killed", extra=True)
 def killed(b):
     """The drain at full speed with a kill in the middle: nothing is lost, nothing is there twice."""
     random.seed(b.round)

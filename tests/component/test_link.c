@@ -290,6 +290,33 @@ static void a_span_is_taken_apart_and_its_results_go_as_one(void **state) {
     check_span(false); /* the broker wants their names */
 }
 
+static void results_of_quick_work_wait_a_moment_for_those_behind_them(void **state) {
+    (void)state;
+    rig r;
+    uint64_t attempt = 1, now = 20;
+    open_session(&r);
+    r.slots = 100000;
+    for (; attempt < 200; attempt++) { /* the pace is known to be quick */
+        give(&r, now, item_of(attempt, mr_span_of("x")), mr_span_of("x"));
+        finish(&r, now, attempt, "y");
+        ack(&r, now++, attempt, 0);
+        rig_forget(&r);
+    }
+    uint64_t first = attempt;
+    for (; attempt < first + 20; attempt++) give(&r, now, item_of(attempt, mr_span_of("x")), mr_span_of("x"));
+    rig_forget(&r);
+    finish(&r, now, first, "y");
+    finish(&r, now + 1, first + 1, "y");
+    assert_null(find(&r, MR_MSG_RESULT, 0));
+    mr_link_tick(r.link, now + 2);
+    assert_non_null(find(&r, MR_MSG_RESULT, 1));
+    for (uint64_t a = first + 2; a < first + 13; a++) finish(&r, now + 2, a, "y");
+    rig_forget(&r);
+    finish(&r, now + 2, first + 13, "y"); /* few are left */
+    assert_non_null(find(&r, MR_MSG_RESULT, 0));
+    rig_free(&r);
+}
+
 /* As long as work is quick, much of it is asked for; what then turns out to be slow goes back. */
 static void credit_follows_the_pace_of_the_work(void **state) {
     (void)state;
@@ -633,6 +660,7 @@ int main(void) {
         cmocka_unit_test(a_session_opens_with_offers_and_credit),
         cmocka_unit_test(a_result_is_kept_and_sent_again_until_it_is_acknowledged),
         cmocka_unit_test(a_span_is_taken_apart_and_its_results_go_as_one),
+        cmocka_unit_test(results_of_quick_work_wait_a_moment_for_those_behind_them),
         cmocka_unit_test(credit_follows_the_pace_of_the_work),
         cmocka_unit_test(one_slow_attempt_among_quick_ones_does_not_shrink_the_credit),
         cmocka_unit_test(what_came_back_unbegun_is_released),

@@ -263,10 +263,20 @@ static bool send_again(mr_link *l, uint64_t now_ms) {
     return true;
 }
 
+/* Behind quick work that runs more results are about to come, which then go in the same message: the compute process tells of
+ * them within two milliseconds. */
+static bool more_will_come(mr_link *l, uint64_t now_ms) {
+    enum { MANY = 8, QUICK_US = 100, WAIT_MS = 2 };
+    if (!l->fresh_ms) l->fresh_ms = now_ms;
+    return l->running >= MANY && l->pace_us < QUICK_US && now_ms - l->fresh_ms < WAIT_MS;
+}
+
 void mr_link_send_due(mr_link *l, uint64_t now_ms) {
     link_held *h, *next;
     begin_message(l->out);
     if (!send_again(l, now_ms)) return;
+    if (!l->fresh || more_will_come(l, now_ms)) return;
+    l->fresh_ms = 0;
     DL_FOREACH_SAFE(l->fresh, h, next) {
         if (!has_room(l, l->out, h) && !flush(l, now_ms)) return;
         add(l, h);

@@ -106,6 +106,7 @@ struct mr_link {
     uint32_t item_count, held_count, ready, running, spares;
     size_t held_bytes;
     uint64_t due_ms; /* nothing of `held` is to be sent again before */
+    uint64_t fresh_ms; /* since when `fresh` has waited for more; 0: it has not */
     link_out *out;
     mr_link_stats totals;
 };
