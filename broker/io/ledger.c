@@ -125,26 +125,23 @@ bool mr_ledger_at_fault(const mr_pg *pg, const mr_error *err) {
     return pg && strcmp(mr_pg_sqlstate(pg), MR_LEASE_LOST) && !mr_status_of((int)err->status)->retryable;
 }
 
-bool mr_ledger_refuse(mr_commit_job *job, const mr_error *err) {
-    if (err->status != MR_E_INVALID && err->status != MR_E_LIMIT) return false;
+bool mr_ledger_set_aside(mr_desk *desk, mr_waiting *waiting, const mr_error *err) {
+    mr_commit_job *job = (mr_commit_job *)mr_waiting_take(waiting, 1);
+    if (err->status != MR_E_INVALID && err->status != MR_E_LIMIT) {
+        mr_waiting_add(waiting, &job->head);
+        return false;
+    }
     job->verdict = MR_REFUSED;
     (void)mr_fail(&job->head.error, err->status, "the database refuses the result: %s", err->text);
+    mr_desk_done(desk, &job->head);
     return true;
 }
 
-/* The group is halved until who is at fault is alone. What the database says no to goes back for good; where something else is
- * wrong, with its run's part of the tables say, it waits behind the others. True when the next can be tried at once. */
+/* The group is halved until who is at fault is alone. True when the next can be tried at once. */
 static bool set_apart(mr_desk *desk, ledger *l, const mr_error *err) {
     if (!mr_ledger_at_fault(desk->pg, err)) return false;
     l->most = (l->group.n + 1) / 2;
-    if (l->group.n > 1) return true;
-    mr_job *job = mr_waiting_take(&l->waiting, 1);
-    if (mr_ledger_refuse((mr_commit_job *)job, err)) {
-        mr_desk_done(desk, job);
-        return true;
-    }
-    mr_waiting_add(&l->waiting, job);
-    return false;
+    return l->group.n > 1 || mr_ledger_set_aside(desk, &l->waiting, err);
 }
 
 /* True when it is to be tried at once what is next. */

@@ -44,8 +44,10 @@ void mr_commit_job_clear(mr_commit_job *job);
 /* Of a transaction that failed with `err`: was it for something in what it was to write, rather than for a database that is away, or
  * a lost lease? */
 bool mr_ledger_at_fault(const mr_pg *pg, const mr_error *err);
-/* `job`, a commit that failed with `err` by itself, is refused for good; false when it may be taken one day. */
-bool mr_ledger_refuse(mr_commit_job *job, const mr_error *err);
+/* The first that waits is a commit that failed with `err` by itself. What the database says no to goes back for good (MR_REFUSED);
+ * where something else is wrong, with its run's part of the tables say, it waits behind the others. True for the first: then
+ * the next can be tried at once. */
+bool mr_ledger_set_aside(mr_desk *desk, mr_waiting *waiting, const mr_error *err);
 
 /* A failed attempt, to be appended. */
 typedef struct mr_failure_job {

@@ -263,16 +263,12 @@ static mr_status store(mr_desk *desk, submits *s, group *g, bool *lost, mr_error
     return status;
 }
 
-/* A result that the database never takes goes back for good, and its task is stored without it. True when the next can be tried
- * at once. */
+/* A result that is not taken does not keep its task from being stored. Packets stay in their order. True when the next can be
+ * tried at once. */
 static bool set_apart(mr_desk *desk, submits *s, const group *g, const mr_error *err) {
     if (!mr_ledger_at_fault(desk->pg, err)) return false;
     s->most = 1;
-    if (g->n > 1) return true;
-    mr_commit_job *result = as_result(g->job[0]);
-    if (!result || !mr_ledger_refuse(result, err)) return false;
-    mr_desk_done(desk, mr_waiting_take(&s->waiting, 1));
-    return true;
+    return g->n > 1 || (as_result(g->job[0]) && mr_ledger_set_aside(desk, &s->waiting, err));
 }
 
 /* Writes what waits. What the database does not take stays and is tried again. */

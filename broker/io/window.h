@@ -13,7 +13,7 @@ typedef struct mr_window {
     mr_prompt *prompts;      /* of prompts, with */
     float *features;         /* rows x 31 */
     mr_cell *cells;          /* or of a table: rows x columns */
-    mr_plain_rows plain;   /* what is read when features alone are wanted */
+    mr_plain_rows plain;     /* what is read when features alone are wanted */
     atomic_ulong *seen;      /* counts every row that comes, for the watchdog; may be NULL */
 } mr_window;
 

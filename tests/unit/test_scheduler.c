@@ -146,45 +146,44 @@ static void ready_work_is_dealt_out_evenly_but_not_in_small_pieces_to_the_busy(v
     close_rig(r);
 }
 
-/* What is ready comes to idle workers in one piece each, and not in smaller and smaller ones. */
-static void idle_workers_get_one_piece_each(void **state) {
-    (void)state;
-    enum { WORKERS = 4, READY = 16 };
-    rig *r = open_rig(READY);
+enum { WORKERS = 4, READY = 16 };
+
+/* Idle workers, each with credit; all that is ready is sent. */
+static rig *sent_to_idle_workers(uint32_t turn, uint32_t credit) {
+    rig *r = open_rig_of_turns(READY, turn);
     for (uint32_t peer = 1; peer <= WORKERS; peer++) rig_join(r, peer, both, 1);
     mr_step_plan s = rig_step("a", MR_STEP_MAP, READY, 1);
     rig_run(r, 1, READY, &s, 1);
     for (uint32_t peer = 1; peer <= WORKERS; peer++) {
-        mr_event e = {.type = MR_EV_CREDIT, .peer = peer, .as.credit = READY};
+        mr_event e = {.type = MR_EV_CREDIT, .peer = peer, .as.credit = credit};
         assert_int_equal(mr_core_take(r->core, r->now, &e, NULL), MR_OK);
     }
     r->count = 0;
     mr_core_hand_out(r->core);
     rig_collect(r);
     assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), READY);
-    for (size_t i = 1; i < READY; i++)
-        assert_int_equal(rig_act(r, MR_ACT_SEND_WORK, i)->peer != rig_act(r, MR_ACT_SEND_WORK, i - 1)->peer, i % (READY / WORKERS) == 0);
+    return r;
+}
+
+/* Does the i-th go to another worker than the one before? */
+static bool turns_at(rig *r, size_t i) {
+    return rig_act(r, MR_ACT_SEND_WORK, i)->peer != rig_act(r, MR_ACT_SEND_WORK, i - 1)->peer;
+}
+
+/* What is ready comes to idle workers in one piece each, and not in smaller and smaller ones. */
+static void idle_workers_get_one_piece_each(void **state) {
+    (void)state;
+    rig *r = sent_to_idle_workers(0, READY);
+    for (size_t i = 1; i < READY; i++) assert_int_equal(turns_at(r, i), i % (READY / WORKERS) == 0);
     close_rig(r);
 }
 
 /* Workers that ask for ten times what is ready do each in no time: fewer of them are woken. */
 static void what_takes_a_moment_is_not_divided(void **state) {
     (void)state;
-    enum { WORKERS = 4, READY = 16, CREDIT = 160 };
-    rig *r = open_rig_of_turns(READY, READY);
-    for (uint32_t peer = 1; peer <= WORKERS; peer++) rig_join(r, peer, both, 1);
-    mr_step_plan s = rig_step("a", MR_STEP_MAP, READY, 1);
-    rig_run(r, 1, READY, &s, 1);
-    for (uint32_t peer = 1; peer <= WORKERS; peer++) {
-        mr_event e = {.type = MR_EV_CREDIT, .peer = peer, .as.credit = CREDIT};
-        assert_int_equal(mr_core_take(r->core, r->now, &e, NULL), MR_OK);
-    }
-    r->count = 0;
-    mr_core_hand_out(r->core);
-    rig_collect(r);
-    assert_int_equal(rig_count(r, MR_ACT_SEND_WORK), READY);
-    for (size_t i = 1; i < READY; i++)
-        assert_int_equal(rig_act(r, MR_ACT_SEND_WORK, i)->peer != rig_act(r, MR_ACT_SEND_WORK, i - 1)->peer, i == CREDIT / 16);
+    enum { CREDIT = 160 };
+    rig *r = sent_to_idle_workers(READY, CREDIT);
+    for (size_t i = 1; i < READY; i++) assert_int_equal(turns_at(r, i), i == CREDIT / 16);
     close_rig(r);
 }
 

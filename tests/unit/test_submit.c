@@ -184,6 +184,22 @@ static void a_result_that_the_database_refuses_does_not_keep_its_task(void **sta
     mr_desk_stop(&d.desk);
 }
 
+/* Something is wrong with the tables, for some results. */
+static void a_result_that_cannot_be_written_now_waits_behind_the_tasks(void **state) {
+    desk_of d;
+    start_desk(&d, state);
+    rig_sql(d.r, "alter table millrace.result add constraint broken check (batch <> 0)");
+    mr_submit_job *task = packet_new(&d, 0, true);
+    task->head.next = &result_new(&d, 0, 11)->head;
+    mr_desk_give_all(&d.desk, &task->head);
+    assert_int_equal(next_status(&d), MR_OK);
+    mr_desk_give(&d.desk, &packet_new(&d, 1, false)->head);
+    assert_int_equal(next_status(&d), MR_OK);
+    rig_sql(d.r, "alter table millrace.result drop constraint broken");
+    assert_int_equal(next_verdict(&d), MR_COMMITTED);
+    mr_desk_stop(&d.desk);
+}
+
 static void a_task_and_its_result_wait_for_a_database_that_is_away(void **state) {
     desk_of d;
     start_desk(&d, state);
@@ -237,6 +253,7 @@ int main(void) {
         cmocka_unit_test(a_second_result_of_a_task_is_stale_and_the_same_one_is_committed),
         cmocka_unit_test(a_large_result_goes_with_its_task_too),
         cmocka_unit_test(a_result_that_the_database_refuses_does_not_keep_its_task),
+        cmocka_unit_test(a_result_that_cannot_be_written_now_waits_behind_the_tasks),
         cmocka_unit_test(a_task_and_its_result_wait_for_a_database_that_is_away),
         cmocka_unit_test(a_result_of_a_partition_that_is_lost_stays_with_its_worker),
         cmocka_unit_test(under_a_lease_that_another_took_nothing_is_written),
